@@ -1,0 +1,52 @@
+SCALE ?= laptop
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce test plan figures lab lint readme archive clean
+
+help: ## Show what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Create .venv with the exact versions of requirements.lock
+
+# torch first: resolved alone, the pin takes the build that suits this machine.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet $$(grep '^torch==' requirements.lock)
+	$(BIN)/pip install --quiet -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps -e .
+	touch $(READY)
+
+reproduce: $(READY) ## Train what is missing and execute all notebooks (SCALE=laptop, smoke, gpu, paper)
+	$(BIN)/python -m ieee_lib reproduce --scale $(SCALE)
+
+test: $(READY) ## Run all tests: CPU only, no network
+	$(BIN)/python -m pytest
+
+plan: $(READY) ## Print runs, tokens, FLOPs and hours of a scale; trains nothing
+	$(BIN)/python -m ieee_lib plan --scale $(SCALE)
+
+figures: $(READY) ## Redraw all figures and tables from records; trains nothing
+	$(BIN)/python -m ieee_lib figures --scale $(SCALE)
+
+lab: $(READY) ## Open JupyterLab on the notebooks
+	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
+
+lint: $(READY) ## Check style and that notebooks are bare
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
+
+archive: $(READY) ## Pack this machine's records and redraw figures/recorded/ and README.md from them
+	$(BIN)/python -m ieee_lib archive pack --scale $(SCALE)
+	$(BIN)/python -m ieee_lib figures --scale $(SCALE) --source archive --format svg,png
+	$(BIN)/python -m ieee_lib readme
+
+readme: $(READY) ## Put the recorded figures and tables into README.md
+	$(BIN)/python -m ieee_lib readme
+
+clean: ## Remove .venv, local figures and executed notebooks; records and corpora stay
+	rm -rf .venv data/executed $(filter-out figures/recorded figures/bench,$(wildcard figures/*))

@@ -1,0 +1,16 @@
+"""Infinite-compute Epochs, Ensembles and Extrapolation: a companion to arXiv 2509.14786.
+
+Rooms, one-way: text -> training -> recipes -> analysis. See README.md for the tree.
+
+    from ieee_lib import Study
+    study = Study.open("smoke")
+"""
+
+from ieee_lib.errors import InputError
+from ieee_lib.scale import Scale
+from ieee_lib.spec import ModelConfig, RunSpec
+from ieee_lib.study import Study
+from ieee_lib.training.frame import load_runs
+
+__version__ = "0.1.0"
+__all__ = ["InputError", "ModelConfig", "RunSpec", "Scale", "Study", "load_runs"]

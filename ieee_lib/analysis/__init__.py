@@ -1,0 +1,1 @@
+"""Analysis: laws, claims, tables and figures from tidy frames. No torch, no lightning."""

@@ -1,0 +1,112 @@
+"""Marks on axes: each takes an ax, a tidy frame and a fit, and returns the ax.
+
+Nothing here fits, loads or saves. One colour and one marker a recipe, the same in every figure.
+"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from ieee_lib.analysis.laws import PowerLaw
+
+COLORS = {
+    "standard": "#d55e00",
+    "regularized": "#7a4fb3",
+    "ensemble": "#009e8e",
+    "joint": "#c99700",
+    "distilled": "#0072b2",
+}
+"""Recipe -> colour; told apart with every common form of colour blindness."""
+
+MARKERS = {"standard": "s", "regularized": "o", "ensemble": "D", "joint": "*", "distilled": "P"}
+
+GREY = "#8c8c8c"
+
+
+def means(
+    ax: Axes, table: pd.DataFrame, x: str, recipe: str, *, label: str, filled: bool = True, **line
+) -> Axes:
+    """Draw mean loss against x with an error bar of one standard error, joined by a line."""
+    table = table.dropna(subset="loss").sort_values(x)
+    color = COLORS[recipe]
+    style = {"linestyle": "-", "marker": MARKERS[recipe], "color": color, "ecolor": color}
+    face = color if filled else "white"
+    ax.errorbar(
+        table[x],
+        table.loss,
+        yerr=table.se.fillna(0),
+        label=label,
+        **{**style, "markerfacecolor": face, "markeredgecolor": color, **line},
+    )
+    return ax
+
+
+def law(
+    ax: Axes,
+    fit: PowerLaw,
+    x_range: tuple[float, float],
+    recipe: str,
+    *,
+    label: str,
+    unit: float = 1,
+) -> Axes:
+    """Draw a fitted law (dashed), its asymptote and the asymptote's 95 % interval.
+
+    The axis shows x * unit, where the law's own x counts units.
+    """
+    x = np.geomspace(*x_range, 200) / unit
+    color = COLORS[recipe]
+    low, high = fit.interval("E")
+    ax.plot(x * unit, fit(x), linestyle="--", color=color, label=label)
+    ax.axhline(fit.E, linestyle=":", color=color, label=asymptote_label(fit))
+    floor = fit.E - 0.4 * abs(fit.y.max() - fit.E)  # a wide interval must not swallow the axis
+    ax.axhspan(max(low, floor), high, color=color, alpha=0.12, linewidth=0)
+    return ax
+
+
+def asymptote_label(fit: PowerLaw) -> str:
+    low, high = fit.interval("E")
+    return f"limit {fit.E:.3f}, 95 % [{low:.3f}, {high:.3f}]".replace("-inf", "−∞").replace(
+        "inf", "∞"
+    )
+
+
+def log_ticks(ax: Axes, values, *, axis: str = "x", labels=None) -> Axes:
+    """Make an axis logarithmic with a tick at each of the values and nowhere else."""
+    values = sorted(set(values))
+    names = dict(zip(values, labels or [f"{v:g}" for v in values], strict=True))
+    getattr(ax, f"set_{axis}scale")("log")
+    which = getattr(ax, f"{axis}axis")
+    which.set_major_locator(FixedLocator(values))
+    which.set_minor_locator(NullLocator())
+    which.set_major_formatter(FuncFormatter(lambda v, _: names.get(v, f"{v:g}")))
+    return ax
+
+
+def heat(ax: Axes, table: pd.DataFrame, *, rows: str, columns: str, value: str = "loss") -> Axes:
+    """Draw a heat map of means; the best cell is framed."""
+    grid = table.pivot(index=rows, columns=columns, values=value).sort_index(ascending=False)
+    sns.heatmap(
+        grid,
+        ax=ax,
+        annot=True,
+        fmt=".3f",
+        cmap="crest",
+        linewidths=1.5,
+        cbar_kws={"label": "validation loss (nats/token)"},
+    )
+    row, column = np.unravel_index(np.nanargmin(grid.to_numpy()), grid.shape)
+    ax.add_patch(_frame(column, row))
+    ax.tick_params(length=0)
+    ax.grid(False)
+    ax.set_yticklabels([f"{v:g}" for v in grid.index], rotation=0)
+    ax.set_xticklabels([f"{v:g}" for v in grid.columns])
+    return ax
+
+
+def _frame(column: int, row: int):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column, row), 1, 1, fill=False, edgecolor=COLORS["standard"], linewidth=2.5)

@@ -1,0 +1,123 @@
+"""The command line: reproduce, plan, figures, archive, readme. Exit code 2 is bad input.
+
+python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ieee_lib.errors import InputError, check_choice
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        return given.command(given)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on where this one ended", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ieee_lib", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.add_argument("--scale", default="laptop", help="smoke, laptop, gpu, paper or a .toml")
+        sub.set_defaults(command=function)
+        return sub
+
+    sub = command("reproduce", _reproduce, "train what is missing and execute the notebooks")
+    sub.add_argument("--only", default="", help="sections, such as 01,02")
+    sub.add_argument("--source", default="train", help="train (here) or archive (recorded runs)")
+    sub.add_argument("--corpus", default="", help="text instead of the scale's: files:GLOB, hub:…")
+    sub.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
+    )
+
+    sub = command("plan", _plan, "print runs, tokens, FLOPs and hours; trains nothing")
+    sub.add_argument("--only", default="", help="sections, such as 01,02")
+
+    sub = command("figures", _figures, "redraw figures and tables from records; trains nothing")
+    sub.add_argument("--only", default="", help="sections, such as 01,02")
+    sub.add_argument("--source", default="records", help="records (of this machine) or archive")
+    sub.add_argument("--context", default="paper", help="paper or talk")
+    sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
+    sub.add_argument("--corpus", default="", help="the corpus the runs were trained on")
+
+    sub = command("archive", _archive, "pack this machine's records into data/archive/")
+    sub.add_argument("action", choices=["pack"])
+
+    sub = commands.add_parser("readme", help="put recorded figures and tables into README.md")
+    sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    sub.set_defaults(command=_readme)
+    return parser
+
+
+def _reproduce(given: argparse.Namespace) -> int:
+    from ieee_lib.runner import reproduce
+
+    check_choice("source", given.source, ("train", "archive"))
+    return reproduce(
+        given.scale,
+        only=given.only,
+        source=given.source,
+        corpus=given.corpus,
+        parameters=dict(given.parameters),
+    )
+
+
+def _plan(given: argparse.Namespace) -> int:
+    from ieee_lib.book import choose
+    from ieee_lib.plan import open_plan, plan_lines
+    from ieee_lib.scale import Scale
+
+    print(plan_lines(open_plan(Scale.load(given.scale)), choose(given.only)))
+    return 0
+
+
+def _figures(given: argparse.Namespace) -> int:
+    from ieee_lib import paths
+    from ieee_lib.analysis.drawing import FORMATS, context, save
+    from ieee_lib.book import choose
+    from ieee_lib.study import Study
+
+    check_choice("source", given.source, ("records", "archive"))
+    formats = [name.strip() for name in given.format.split(",")]
+    for name in formats:
+        check_choice("format", name, FORMATS)
+    sections = choose(given.only)
+    study = Study.open(given.scale, source=given.source, corpus=given.corpus, context=given.context)
+    folder = study.figures_folder()
+    with context(given.context):
+        for section in sections.values():
+            for name, item in section.draw(study):
+                save(item, folder, name, formats=formats)
+                print(f"{folder.relative_to(paths.root())}/{name}")
+    return 0
+
+
+def _archive(given: argparse.Namespace) -> int:
+    from ieee_lib import paths
+    from ieee_lib.study import Study
+    from ieee_lib.training.store import pack_archive
+
+    study = Study.open(given.scale, source="records")
+    records = (r for r in study.store.records() if r["spec"]["corpus"] == study.fingerprint)
+    path = paths.archive(study.scale.name)
+    n = pack_archive(records, path)
+    print(f"{n} records, {path.stat().st_size / 1e3:.0f} kB: {path.relative_to(paths.root())}")
+    return 0
+
+
+def _readme(given: argparse.Namespace) -> int:
+    from ieee_lib.readme import update
+
+    return update(check_only=given.check)

@@ -1,0 +1,116 @@
+"""What a scale costs, before anything runs: tokens, FLOPs, hours, and what is already done.
+
+plan_frame(Scale.load("laptop"), choose(""))
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ieee_lib.book import Section
+from ieee_lib.scale import Scale
+from ieee_lib.study import Study
+from ieee_lib.training.store import RunStore
+
+UNPREPARED = "0" * 16
+"""Stands for the fingerprint of a corpus that was never prepared here, so nothing is done."""
+
+
+def open_plan(scale: Scale) -> Study:
+    """Open a study for planning: nothing is downloaded, tokenized or trained."""
+    if scale.corpus.folder().is_dir():
+        return Study.open(scale, source="records")
+    return Study(scale, "records", RunStore.of(scale.name), UNPREPARED, None)
+
+
+def plan_frame(study: Study, sections: Mapping[str, Section]) -> pd.DataFrame:
+    """Return one row a section: runs, done, tokens, flops, device hours of what is left.
+
+    A run that two sections share counts in the first. Hours are those of one worker at the rate
+    measured in this store, or the scale's assumed rate. A search counts as the least it can
+    need: its start is optimal, and one seed shows it.
+    """
+    rate = flops_per_second(study)
+    counted: set[str] = set()
+    rows = []
+    for number, section in sections.items():
+        specs = {s.run_id: s for s in section.specs(study) if s.run_id not in counted}
+        counted |= set(specs)
+        missing = study.missing(specs.values())
+        rows.append(
+            {
+                "section": f"{number} {section.title}",
+                "runs": len(specs),
+                "done": len(specs) - len(missing),
+                "tokens": sum(s.tokens for s in specs.values()),
+                "flops": sum(s.flops for s in specs.values()),
+                "device_hours_left": sum(s.flops for s in missing) / rate / 3600,
+            }
+        )
+    frame = pd.DataFrame(rows)
+    sums = frame.drop(columns="section").sum()
+    return pd.concat([frame, pd.DataFrame([{"section": "all", **sums}])], ignore_index=True).astype(
+        {"runs": int, "done": int, "tokens": int}
+    )
+
+
+def flops_per_second(study: Study) -> float:
+    """Return FLOP/s of one worker: as measured here, else as the scale assumes."""
+    runs = study.runs()
+    if len(runs) and runs.seconds.sum() > 0:
+        return float(runs.flops.sum() / runs.seconds.sum())
+    return study.scale.execution.flops_per_second
+
+
+def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
+    """Return the plan as text, with where its rate comes from."""
+    from ieee_lib.training.executors import worker_count
+
+    frame = plan_frame(study, sections)
+    execution = study.scale.execution
+    n_worker = worker_count(execution)
+    measured = len(study.runs()) > 0
+    rows = [["section", "runs", "done", "tokens", "FLOPs", "left"]]
+    for row in frame.itertuples():
+        left = duration(row.device_hours_left * 3600)
+        rows.append(
+            [
+                row.section,
+                f"{row.runs}",
+                f"{row.done}",
+                f"{row.tokens:.3g}",
+                f"{row.flops:.2e}",
+                left,
+            ]
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    ]
+    kind = "GPU" if execution.accelerator == "gpu" else "worker"
+    hours = frame.device_hours_left.iloc[-1]
+    origin = "measured here" if measured else "assumed"
+    rate = f"{flops_per_second(study):.3g} FLOP/s a {kind}, {origin}"
+    return "\n".join(
+        [
+            f"Scale {study.scale.name}: {study.scale.about}",
+            *lines,
+            f"Left: {hours:.3g} {kind}-hours at {rate}; {duration(hours * 3600 / n_worker)} on "
+            f"{n_worker} {kind}(s). Searches count as the least they can need.",
+        ]
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as 45 s, 3:20 min, 5.2 h or 12 days."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{int(seconds // 60)}:{int(seconds % 60):02d} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 4 * 86400 else f"{seconds / 86400:.0f} days"

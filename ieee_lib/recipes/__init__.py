@@ -1,0 +1,1 @@
+"""Recipes: which runs a section of the paper needs, and how its settings are searched."""

@@ -1,0 +1,131 @@
+"""Runs the book: papermill, one notebook after another, stopping at the first that fails.
+
+    reproduce("laptop", only="01,02", parameters={"context": "talk"})
+
+Finished runs are never trained again, so a stopped book goes on where it was.
+"""
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ieee_lib import paths
+from ieee_lib.book import Section, choose
+from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.plan import duration, plan_frame
+from ieee_lib.study import Study
+from ieee_lib.training.executors import worker_count
+
+
+def reproduce(
+    scale: str,
+    *,
+    only: str = "",
+    source: str = "train",
+    corpus: str = "",
+    parameters: Mapping[str, str] | None = None,
+) -> int:
+    """Execute the chosen notebooks and return 0, or 1 after printing the cell that failed.
+
+    Raises InputError for a bad scale, section, source, corpus or parameter before any training.
+    """
+    sections = choose(only)
+    scale = str(Path(scale).resolve()) if scale.endswith(".toml") else scale
+    own = {"scale": scale, "source": source, "corpus": corpus}
+    parameters = dict(parameters or {})
+    for name in own:
+        check(name not in parameters, f"-p {name}", parameters.get(name), f"say --{name} instead")
+    given = {**own, **parameters}
+    typed = {n: notebook_parameters(s, given) for n, s in sections.items()}
+    known = sorted(set().union(*typed.values()))
+    for name in given:
+        check_choice("parameter", name, known)
+    study = Study.open(scale, source=source, corpus=corpus, context=given.get("context", "paper"))
+    name = study.scale.name
+    if not study.scale.evidence:
+        print(f"Scale {name} is a smoke test: it shows that everything runs, and proves nothing.")
+    left = plan_frame(study, sections).device_hours_left.tolist()
+    n_worker = worker_count(study.scale.execution)
+    out = paths.executed(name)
+    out.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    for i, (number, section) in enumerate(sections.items()):
+        ahead = duration(sum(left[i:-1]) * 3600 / n_worker)  # the last row is the sum
+        print(f"[{i + 1}/{len(sections)}] {section.notebook}: at least {ahead} of training left")
+        began = time.monotonic()
+        if code := _execute(section, out / f"{section.notebook}.ipynb", typed[number]):
+            return code
+        print(f"      done in {duration(time.monotonic() - began)}", flush=True)
+    took = duration(time.monotonic() - start)
+    print(f"Book of scale {name}: {len(sections)} notebooks in {took}")
+    print(f"  executed notebooks: {out}\n  figures and tables: {study.figures_folder()}")
+    return 0
+
+
+def notebook_parameters(section: Section, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the given parameters that a notebook has, converted to the type of their default.
+
+    papermill itself would pass `-p flag false` as a truthy string, and only warn about names
+    that no notebook has.
+    """
+    import papermill
+
+    check(section.path.is_file(), "notebook", str(section.path), "is missing from notebooks/")
+    declared = papermill.inspect_notebook(str(section.path))
+    defaults = {name: _literal(info["default"]) for name, info in declared.items()}
+    return {n: convert(n, v, type(defaults[n])) for n, v in given.items() if n in defaults}
+
+
+def convert(name: str, value: Any, kind: type) -> Any:
+    """Convert a parameter's text to the type of its default; raises InputError."""
+    if not isinstance(value, str):
+        return value
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[value.lower()]
+        return kind(value)
+    except (ValueError, KeyError):
+        names = {bool: "true or false", int: "a whole number", float: "a number"}
+        raise InputError(name, value, f"must be {names.get(kind, kind.__name__)}") from None
+
+
+def _literal(text: str) -> Any:
+    import ast
+
+    return ast.literal_eval(text)
+
+
+def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
+    """Execute one notebook; returns 0, 2 for bad input found by a cell, 1 for anything else."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    os.environ.setdefault("MPLBACKEND", "agg")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            papermill.execute_notebook(
+                str(section.path),
+                str(out),
+                parameters=dict(parameters),
+                kernel_name="python3",
+                progress_bar=False,
+                stderr_file=sys.stderr,
+                extra_arguments=["--log-level=ERROR"],  # kernels warn of TCP on loopback
+            )
+    except DeadKernelError:
+        print(f"\n{section.notebook}: its kernel died, perhaps for want of memory", file=sys.stderr)
+        return 1
+    except PapermillExecutionError as error:
+        if error.ename == InputError.__name__:
+            print(f"error: {error.evalue}", file=sys.stderr)
+            return 2
+        print(f"\n{section.notebook}, cell {error.cell_index}, failed:\n\n{error.source}\n")
+        print(f"{error.ename}: {error.evalue}\n\nThe executed copy is {out}", file=sys.stderr)
+        return 1
+    return 0

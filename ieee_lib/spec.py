@@ -1,0 +1,302 @@
+"""What a run is: the model's shape, the whole run, and the name both get (Sec. 2, Table 2).
+
+    spec = RunSpec(model=ModelConfig(n_layer=2, n_head=2, n_kv_head=2, n_embd=16, n_mlp=40,
+                                     vocab_size=1024, block_size=64),
+                   corpus="9f86d081884c7d65", seed_tokens=32768, epochs=16, wd=1.6, lr=3e-3)
+    spec.run_id          # hash of the fields that change the result
+
+Nothing here needs torch, so plans and figures are made without it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from ieee_lib.errors import InputError, check, check_choice
+
+SEMANTICS = 1
+"""Bumped whenever training code changes what a field of RunSpec means."""
+
+T = TypeVar("T")
+DECAY_MASKS = ("paper", "all", "no_head")
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """Parameters of one model by group, as the paper counts them (Table 2)."""
+
+    embedding: int
+    attention: int
+    mlp: int
+    norm: int
+    lm_head: int
+
+    @property
+    def total(self) -> int:
+        """All parameters: the paper's N."""
+        return self.embedding + self.non_embedding + self.lm_head
+
+    @property
+    def non_embedding(self) -> int:
+        """All but the two vocabulary matrices: the paper's 'non-embedding'."""
+        return self.attention + self.mlp + self.norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Shape of one decoder; symbols as in `training/model.py`."""
+
+    n_layer: int
+    """Transformer blocks."""
+    n_head: int
+    """Query heads."""
+    n_kv_head: int
+    """Key-value heads; divides n_head."""
+    n_embd: int
+    """Residual channels."""
+    n_mlp: int
+    """Hidden channels of the SwiGLU MLP."""
+    vocab_size: int
+    """Rows of the embedding and of the lm_head."""
+    block_size: int
+    """Context length, tokens."""
+    rope_theta: float = 10_000.0
+    """Base of the rotary frequencies; the paper's value is not public, this is Llama's."""
+    norm_eps: float = 1e-5
+    """Added to the mean square in RMSNorm."""
+    init_std: float = 0.02
+    """Standard deviation of every matrix at the start (the paper's initializer_range)."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_layer", "n_head", "n_kv_head", "n_embd", "n_mlp", "vocab_size"):
+            check_integer(f"model.{name}", getattr(self, name), 1)
+        check_integer("model.block_size", self.block_size, 2)
+        for name in ("rope_theta", "norm_eps", "init_std"):
+            check_number(f"model.{name}", getattr(self, name), above=0.0)
+        _as_floats(self)
+        check(
+            self.n_head % self.n_kv_head == 0,
+            "model.n_kv_head",
+            self.n_kv_head,
+            f"must divide n_head = {self.n_head}",
+        )
+        check(
+            self.n_embd % (2 * self.n_head) == 0,
+            "model.n_embd",
+            self.n_embd,
+            f"must be a multiple of 2 * n_head = {2 * self.n_head} (rotary pairs)",
+        )
+
+    @property
+    def head_dim(self) -> int:
+        return self.n_embd // self.n_head
+
+    def count(self) -> ParameterCount:
+        """Count parameters by group."""
+        heads = 2 * self.n_head + 2 * self.n_kv_head  # query, output, key, value
+        return ParameterCount(
+            embedding=self.vocab_size * self.n_embd,
+            attention=self.n_layer * self.n_embd * self.head_dim * heads,
+            mlp=self.n_layer * 3 * self.n_embd * self.n_mlp,
+            norm=(2 * self.n_layer + 1) * self.n_embd,
+            lm_head=self.n_embd * self.vocab_size,
+        )
+
+    def flops_per_token(self) -> int:
+        """Training FLOPs a token: 6 per matrix weight, plus causal attention at full context.
+
+        Convention: a multiply-add is 2, backward is twice forward, the embedding look-up is
+        free, the causal mask halves attention's T², norms and softmax are not counted.
+        """
+        count = self.count()
+        return 6 * (count.total - count.embedding - count.norm) + (
+            6 * self.n_layer * self.block_size * self.n_head * self.head_dim
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One training run: everything that changes its result, and nothing else.
+
+    Fields at their default stay out of the hash, so an option added later (off by default)
+    leaves every existing run_id as it is.
+    """
+
+    model: ModelConfig
+    """Shape of the model."""
+    corpus: str
+    """Fingerprint of the packed corpus: 16 hexadecimal digits (`text.corpus`)."""
+    seed_tokens: int
+    """D: unique training tokens, the fixed slice that every epoch re-reads."""
+    epochs: int
+    """Passes over the slice."""
+    lr: float
+    """Peak learning rate."""
+    wd: float
+    """Weight decay; a step shrinks a weight by lr_t * wd (PyTorch's AdamW)."""
+    batch_size: int = 8
+    """Sequences a step."""
+    init_seed: int = 0
+    """Seed of the initial weights."""
+    data_seed: int = 0
+    """Seed of the order of sequences, drawn once and reused every epoch."""
+    decay_mask: str = "paper"
+    """What decays. paper: matrices and lm_head, not norms or embedding; all; no_head."""
+    warmup_fraction: float = 0.01
+    """Share of the steps with linearly rising learning rate; then cosine to 0."""
+    clip_norm: float = 1.0
+    """Largest global gradient norm."""
+    beta1: float = 0.9
+    """AdamW's first-moment decay."""
+    beta2: float = 0.95
+    """AdamW's second-moment decay."""
+    eps: float = 1e-8
+    """AdamW's epsilon."""
+    precision: str = "32-true"
+    """Lightning's precision: 32-true, or bf16-mixed (fp32 parameters, bf16 compute)."""
+    val_sequences: int = 256
+    """Held-out sequences of every evaluation."""
+    evals: int = 8
+    """Points of the loss curve, the last one at the end (the paper: 20)."""
+
+    def __post_init__(self) -> None:
+        check(
+            isinstance(self.corpus, str)
+            and len(self.corpus) == 16
+            and set(self.corpus) <= set("0123456789abcdef"),
+            "corpus",
+            self.corpus,
+            "must be a fingerprint of 16 hexadecimal digits",
+        )
+        for name in ("epochs", "batch_size", "val_sequences", "evals"):
+            check_integer(name, getattr(self, name), 1)
+        for name in ("init_seed", "data_seed"):
+            check_integer(name, getattr(self, name), 0)
+        check_number("lr", self.lr, above=0.0)
+        check_number("wd", self.wd, least=0.0)
+        check_number("eps", self.eps, above=0.0)
+        check_number("clip_norm", self.clip_norm, above=0.0)
+        for name in ("beta1", "beta2", "warmup_fraction"):
+            check_number(name, getattr(self, name), least=0.0, below=1.0)
+        _as_floats(self)
+        check_choice("decay_mask", self.decay_mask, DECAY_MASKS)
+        check_choice("precision", self.precision, PRECISIONS)
+        check_integer("seed_tokens", self.seed_tokens, 1)
+        check(
+            self.seed_tokens % self.tokens_per_step == 0,
+            "seed_tokens",
+            self.seed_tokens,
+            f"must be a multiple of batch_size * block_size = {self.tokens_per_step}",
+        )
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.model.block_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.seed_tokens // self.tokens_per_step
+
+    @property
+    def n_step(self) -> int:
+        return self.steps_per_epoch * self.epochs
+
+    @property
+    def tokens(self) -> int:
+        """Tokens seen in training, repeats counted."""
+        return self.seed_tokens * self.epochs
+
+    @property
+    def flops(self) -> float:
+        """Training FLOPs (convention: `ModelConfig.flops_per_token`), evaluation not counted."""
+        return float(self.model.flops_per_token()) * self.tokens
+
+    def replace(self, **changes: Any) -> "RunSpec":
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, nested, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "RunSpec":
+        """Build from `to_dict`'s form; raises InputError for unknown or missing fields."""
+        model = build(ModelConfig, fields.get("model"), "model")
+        return build(cls, {**fields, "model": model}, "spec")
+
+    @cached_property
+    def run_id(self) -> str:
+        """16 hexadecimal digits: the hash of the fields that change the result."""
+        return content_id("train", _without_defaults(self))
+
+    @cached_property
+    def stack_key(self) -> str:
+        """Runs with equal keys can train as one stack: they differ per member only."""
+        shared = self.replace(lr=1.0, wd=0.0, init_seed=0, data_seed=0)
+        return content_id("stack", shared.to_dict())
+
+
+def content_id(kind: str, content: dict[str, Any]) -> str:
+    """Return the 16-digit name of a piece of content of some kind."""
+    text = json.dumps([kind, SEMANTICS, content], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def build(cls: type[T], fields: Any, where: str) -> T:
+    """Build dataclass `cls` from a mapping; unknown and missing names raise InputError."""
+    check(isinstance(fields, dict), where, fields, "must be a table of fields")
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    for name in fields:
+        check_choice(f"{where}: field", name, known)
+    for name, f in known.items():
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            check(name in fields, f"{where}.{name}", None, "is required")
+    return cls(**fields)
+
+
+def _without_defaults(value: Any) -> dict[str, Any]:
+    kept = {}
+    for f in dataclasses.fields(value):
+        item = getattr(value, f.name)
+        if dataclasses.is_dataclass(item):
+            kept[f.name] = _without_defaults(item)
+        elif item != f.default:
+            kept[f.name] = item
+    return kept
+
+
+def _as_floats(value: Any) -> None:
+    """Store whole numbers in float fields as floats: 1 and 1.0 must hash alike."""
+    for f in dataclasses.fields(value):
+        if f.type is float:
+            object.__setattr__(value, f.name, float(getattr(value, f.name)))
+
+
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Raise InputError unless `value` is a whole number of at least `least`."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    check(whole and value >= least, name, value, f"must be a whole number of at least {least}")
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> None:
+    """Raise InputError unless `value` is a finite number within the bounds."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and math.isfinite(value) and value >= least and above < value < below:
+        return
+    bounds = [f"at least {least:g}"] if least > -math.inf else []
+    bounds += [f"above {above:g}"] if above > -math.inf else []
+    bounds += [f"below {below:g}"] if below < math.inf else []
+    raise InputError(name, value, f"must be a number {' and '.join(bounds) or 'that is finite'}")

@@ -1,0 +1,251 @@
+"""A study: one scale on one corpus, with its records. What every notebook opens first.
+
+    study = Study.open("laptop")
+    runs = study.ensure([study.spec("0.14M", wd=0.8, lr=3e-3, epochs=16, seed=s) for s in range(3)])
+
+`source` says where runs come from: `train` trains what is missing, `records` takes what was
+trained here and never trains, `archive` takes the recorded book that ships with the project.
+"""
+
+import atexit
+import math
+import platform
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ieee_lib import paths
+from ieee_lib.errors import TrainingError, check, check_choice
+from ieee_lib.scale import Scale
+from ieee_lib.spec import RunSpec
+from ieee_lib.text.corpus import open_corpus, prepare
+from ieee_lib.training.executors import visible_gpus
+from ieee_lib.training.frame import curves_frame, runs_frame
+from ieee_lib.training.store import Archive, RunStore
+
+CONTEXTS = ("paper", "talk")
+SOURCES = ("train", "records", "archive")
+
+
+@dataclass
+class Study:
+    """A scale opened on a corpus."""
+
+    scale: Scale
+    source: str
+    store: RunStore | Archive
+    fingerprint: str
+    """Fingerprint of the corpus; part of every run's spec."""
+    corpus_folder: Path | None
+    """Where the packed corpus lies; None where only records are read."""
+    context: str = "paper"
+    """Size of figures: paper or talk."""
+    _executor: Any = None
+
+    @classmethod
+    def open(
+        cls,
+        scale: str | Scale = "laptop",
+        *,
+        corpus: str = "",
+        source: str = "train",
+        context: str = "paper",
+    ) -> "Study":
+        """Open a scale; `corpus` replaces the scale's own text source.
+
+        Raises InputError for an unknown scale, corpus, source or context, for a corpus shorter
+        than the scale's largest D, and for a GPU scale where there is no GPU to train on.
+        """
+        scale = scale if isinstance(scale, Scale) else Scale.load(scale)
+        check_choice("source", source, SOURCES)
+        check_choice("context", context, CONTEXTS)
+        if corpus:
+            scale = replace(scale, corpus=replace(scale.corpus, source=corpus, val_source=""))
+        if source == "archive":
+            check(not corpus, "corpus", corpus, "recorded runs have their own; leave it empty")
+            archive = Archive.of(scale.name)
+            fingerprints = {record["spec"]["corpus"] for record in archive.records()}
+            check(len(fingerprints) == 1, "archive", str(archive.path), "must hold one corpus")
+            return cls(scale, source, archive, fingerprints.pop(), None, context)
+        store = RunStore.of(scale.name)
+        folder = scale.corpus.folder()
+        if source == "train":
+            check(
+                scale.execution.accelerator != "gpu" or bool(visible_gpus()),
+                "scale",
+                scale.name,
+                "trains on a GPU and none is visible; smoke and laptop train on a CPU",
+            )
+            packed = prepare(scale.corpus, _say)
+            packed.check_length(
+                seed_tokens=max(scale.seed_tokens),
+                val_sequences=scale.training.val_sequences,
+                block_size=scale.training.block_size,
+            )
+        else:
+            check(
+                folder.is_dir(),
+                "source",
+                source,
+                f"nothing was trained here at scale {scale.name}; run "
+                f"`python -m ieee_lib reproduce --scale {scale.name}` first",
+            )
+            packed = open_corpus(folder)
+        return cls(scale, source, store, packed.fingerprint, folder, context)
+
+    def spec(self, model: str, **fields: Any) -> RunSpec:
+        """Return a run of this study's corpus; see `Scale.spec`."""
+        return self.scale.spec(model, corpus=self.fingerprint, **fields)
+
+    def missing(self, specs: Iterable[RunSpec], *, weights: bool = False) -> list[RunSpec]:
+        """Return the runs that have no record yet, each once."""
+        unique = {spec.run_id: spec for spec in specs}
+        return [s for i, s in unique.items() if not self.store.has(i, weights=weights)]
+
+    def ensure(
+        self, specs: Iterable[RunSpec], *, weights: bool = False, label: str = "training"
+    ) -> pd.DataFrame:
+        """Train what is missing and return one row a run, in the order asked for.
+
+        `weights` also asks for the final parameters. Raises InputError where runs are missing
+        and the source never trains, TrainingError where some could not be trained.
+        """
+        specs = list(specs)
+        missing = self.missing(specs, weights=weights)
+        if missing:
+            check(
+                self.source == "train",
+                "source",
+                self.source,
+                f"{len(missing)} of {len(specs)} runs for '{label}' are not recorded; "
+                "train them with --source train",
+            )
+            self._train(missing, weights, label)
+        return self.label(runs_frame(self._records(specs)))
+
+    def curves(self, specs: Iterable[RunSpec]) -> pd.DataFrame:
+        """Return the loss curves of recorded runs, one row an evaluation."""
+        return curves_frame(self._records(specs))
+
+    def runs(self) -> pd.DataFrame:
+        """Return every recorded training run of this scale and corpus."""
+        frame = runs_frame(self.store.records())
+        return self.label(frame[frame.corpus == self.fingerprint])
+
+    def label(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Add the column `model`: the scale's name for a shape, empty for a foreign one."""
+        names = {m.count().total: name for name, m in self.scale.models.items()}
+        return frame.assign(model=[names.get(n, "") for n in frame.N])
+
+    def caption(self, n_point: int, *notes: str, seeds: int = 0, seed_tokens: int = 0) -> str:
+        """Return a figure's caption line: scale, corpus, D, seeds, number of points, notes."""
+        parts = [
+            f"{self.scale.name} scale",
+            self.scale.corpus.source,
+            f"D = {seed_tokens or self.scale.base_tokens:,} tokens",
+            f"{seeds or self.scale.seeds} seeds a point",
+            f"{n_point} points",
+            *notes,
+        ]
+        return " · ".join(parts if self.scale.evidence else [*parts, "smoke: proves nothing"])
+
+    def __str__(self) -> str:
+        n_run = sum(1 for _ in self.store.records())
+        corpus = f"{self.scale.corpus.source} ({self.fingerprint})"
+        return f"{self.scale.name} scale on {corpus}, {n_run} records from {self.source}"
+
+    def corpus_table(self) -> pd.DataFrame:
+        """Return what the packed corpus holds: documents and tokens by split, vocabulary."""
+        if self.corpus_folder is not None:
+            manifest = open_corpus(self.corpus_folder).manifest
+            about = {**manifest["config"], **manifest}
+        else:
+            about = next(iter(self.store.records()))["corpus"]
+        rows = {
+            "source": about["source"],
+            "training documents": about["documents"]["train"],
+            "validation documents": about["documents"]["val"],
+            "exact duplicates dropped": about["documents"]["duplicates"],
+            "training tokens": about["tokens"]["train"],
+            "validation tokens": about["tokens"]["val"],
+            "vocabulary": about["vocab_size"],
+            "fingerprint": about["fingerprint"],
+        }
+        return pd.DataFrame({"corpus": rows})
+
+    def versions(self) -> pd.DataFrame:
+        """Return the versions of what made the recorded runs, and of what reads them here."""
+        here = {"python": platform.python_version()}
+        here |= {
+            name: version(name) for name in ("ieee_lib", "torch", "lightning", "numpy", "lmfit")
+        }
+        recorded = next(iter(self.store.records()), {}).get("versions", {})
+        return pd.DataFrame({"here": here, "recorded runs": recorded}).fillna("")
+
+    def figures_folder(self) -> Path:
+        """Return where figures go; those drawn from the archive are the recorded ones."""
+        name = f"recorded/{self.scale.name}" if self.source == "archive" else self.scale.name
+        return paths.figures(name if self.context == "paper" else f"{name}/{self.context}")
+
+    def save(self, item: Any, name: str) -> Any:
+        """Write a Drawing or Table below figures/ and return it, to be shown."""
+        from ieee_lib.analysis.drawing import save  # workers do without matplotlib
+
+        save(item, self.figures_folder(), name)
+        return item
+
+    def close(self) -> None:
+        """End the worker processes, if any were started."""
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
+    def _records(self, specs: Iterable[RunSpec]) -> list[dict[str, Any]]:
+        records = (self.store.get(spec.run_id) for spec in specs)
+        return [record for record in records if record is not None]
+
+    def _train(self, specs: list[RunSpec], weights: bool, label: str) -> None:
+        from ieee_lib.training.executors import open_executor
+        from ieee_lib.training.progress import Progress
+        from ieee_lib.training.unit import Unit
+
+        if self._executor is None:
+            self._executor = open_executor(self.scale.execution)
+            atexit.register(self.close)
+        stacks = into_stacks(specs, self.scale.execution.stack, self._executor.n_worker)
+        units = [Unit(tuple(s), self.corpus_folder, self.scale.name, weights) for s in stacks]
+        progress = Progress(label, units)
+        try:
+            failures = self._executor.run(units, progress)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            progress.close()
+        if failures:
+            lines = "\n  ".join(failures)
+            raise TrainingError(f"{len(failures)} of {len(units)} stacks failed:\n  {lines}")
+
+
+def into_stacks(specs: list[RunSpec], largest: int, n_worker: int) -> list[list[RunSpec]]:
+    """Group runs of equal shape into stacks, costliest first, split so that no worker idles."""
+    groups: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.stack_key, []).append(spec)
+    fair_share = sum(spec.flops for spec in specs) / n_worker
+    stacks = []
+    for group in groups.values():
+        cost = sum(spec.flops for spec in group)
+        by_cost = math.ceil(cost / fair_share - 1e-9)
+        n_stack = min(len(group), max(math.ceil(len(group) / largest), by_cost))
+        stacks += [group[i::n_stack] for i in range(n_stack)]
+    return sorted(stacks, key=lambda stack: -sum(spec.flops for spec in stack))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

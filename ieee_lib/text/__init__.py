@@ -1,0 +1,1 @@
+"""Text: sources of documents, tokenizers, packed corpora and their nested seed slices."""

@@ -1,0 +1,175 @@
+"""Sources of documents: a name in, a stream of texts out.
+
+stdlib                  source files of the running Python's standard library
+files:GLOB              .txt, .jsonl, .jsonl.gz, .parquet through `datasets`
+hub:NAME@REVISION       a Hugging Face data set (or a local folder), streamed
+
+for text in open_source("files:books/*.txt").documents(): ...
+"""
+
+import glob
+import hashlib
+import json
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ieee_lib.errors import InputError, check
+
+BUILDERS = {".txt": "text", ".jsonl": "json", ".jsonl.gz": "json", ".parquet": "parquet"}
+"""File ending -> builder of `datasets`."""
+
+SKIPPED = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"}
+"""Folders of the standard library left out: not in every installation, or not its own code."""
+
+
+@dataclass(frozen=True)
+class StdlibSource:
+    """The standard library's own source files, in the order of their paths."""
+
+    name: str = "stdlib"
+
+    def paths(self) -> list[Path]:
+        base = Path(sysconfig.get_paths()["stdlib"])
+        found = (p for p in base.rglob("*.py") if not SKIPPED & set(p.relative_to(base).parts))
+        return sorted(found, key=lambda p: p.relative_to(base).as_posix())
+
+    def state(self) -> str:
+        """Return a hash that changes when the documents may have changed."""
+        version = ".".join(map(str, sys.version_info[:3]))
+        return _digest([version, *(f"{p}:{p.stat().st_size}" for p in self.paths())])
+
+    def documents(self) -> Iterator[str]:
+        for path in self.paths():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if text.strip():
+                yield text
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Local files of one kind. Raises InputError for an empty glob or a foreign ending."""
+
+    pattern: str
+    field: str = "text"
+
+    @property
+    def name(self) -> str:
+        return f"files:{self.pattern}"
+
+    def paths(self) -> list[Path]:
+        pattern = os.path.expanduser(self.pattern)
+        return sorted(Path(p) for p in glob.glob(pattern, recursive=True) if os.path.isfile(p))
+
+    def builder(self) -> str:
+        paths = self.paths()
+        check(bool(paths), "corpus", self.name, "matches no file; name a glob that matches some")
+        endings = {next((e for e in BUILDERS if p.name.endswith(e)), p.suffix) for p in paths}
+        kinds = {BUILDERS.get(ending) for ending in endings}
+        check(
+            len(kinds) == 1 and None not in kinds,
+            "corpus",
+            self.name,
+            f"matches {', '.join(sorted(endings))}; one kind of {', '.join(BUILDERS)} is allowed",
+        )
+        return kinds.pop()
+
+    def state(self) -> str:
+        self.builder()
+        stats = [(p, p.stat()) for p in self.paths()]
+        return _digest(f"{p}:{s.st_size}:{s.st_mtime_ns}" for p, s in stats)
+
+    def documents(self) -> Iterator[str]:
+        from datasets import load_dataset
+
+        builder = self.builder()
+        options = {"sample_by": "document"} if builder == "text" else {}
+        files = [glob.escape(str(p)) for p in self.paths()]
+        try:
+            rows = load_dataset(builder, data_files=files, split="train", streaming=True, **options)
+            yield from _texts(rows, self.field, self.name)
+        except InputError:
+            raise
+        except Exception as error:  # `datasets` wraps decoding errors in several types
+            raise self._explain(error) from error
+
+    def _explain(self, error: Exception) -> InputError:
+        for path in self.paths():
+            if path.suffix in (".txt", ".jsonl"):
+                try:
+                    with path.open(encoding="utf-8") as lines:
+                        for _ in lines:
+                            pass
+                except UnicodeDecodeError as bad:
+                    return InputError("corpus", str(path), f"must be UTF-8 text ({bad.reason})")
+        cause = str(error.__cause__ or error).splitlines()[0]
+        return InputError("corpus", self.name, f"cannot be read: {cause}")
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A data set of the Hugging Face hub at a pinned revision, streamed."""
+
+    dataset: str
+    revision: str
+    field: str = "text"
+
+    @property
+    def name(self) -> str:
+        return f"hub:{self.dataset}@{self.revision}"
+
+    def state(self) -> str:
+        return _digest([self.name])
+
+    def documents(self) -> Iterator[str]:
+        from datasets import load_dataset
+
+        try:
+            rows = load_dataset(self.dataset, revision=self.revision, split="train", streaming=True)
+        except Exception as error:  # no network, no such data set, no such revision
+            cause = str(error).splitlines()[0]
+            raise InputError("corpus", self.name, f"cannot be opened: {cause}") from error
+        yield from _texts(rows, self.field, self.name)
+
+
+Source = StdlibSource | FileSource | HubSource
+
+
+def open_source(name: str, field: str = "text") -> Source:
+    """Return the source of that name; raises InputError for a form that is not known."""
+    kind, _, rest = name.partition(":")
+    if name == "stdlib":
+        return StdlibSource()
+    if kind == "files" and rest:
+        return FileSource(rest, field)
+    if kind == "hub" and "@" in rest:
+        dataset, _, revision = rest.rpartition("@")
+        check(bool(dataset and revision), "corpus", name, "must be hub:NAME@REVISION")
+        return HubSource(dataset, revision, field)
+    raise InputError("corpus", name, "allowed are stdlib, files:GLOB and hub:NAME@REVISION")
+
+
+def check_tokenizer_name(name: str) -> None:
+    """Raise InputError unless a tokenizer's name has a known form and its file exists."""
+    kind, _, rest = name.partition(":")
+    known = name == "bpe" or (kind in ("file", "hub") and rest)
+    check(known, "tokenizer", name, "allowed are bpe, file:PATH and hub:NAME[@REVISION]")
+    check(kind != "file" or Path(rest).is_file(), "tokenizer", name, "names no file")
+
+
+def _texts(rows, field: str, name: str) -> Iterator[str]:
+    for row in rows:
+        if field not in row:
+            raise InputError("text_field", field, f"{name} has the fields {', '.join(row)}")
+        text = row[field]
+        if not isinstance(text, str):
+            raise InputError("text_field", field, f"{name} holds {type(text).__name__}, not text")
+        if text.strip():
+            yield text
+
+
+def _digest(parts) -> str:
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:16]

@@ -1,0 +1,53 @@
+"""Byte-level BPE: trained on the training split, or any `tokenizer.json` or hub tokenizer.
+
+tokenizer = train_bpe(texts, vocab_size=1024)
+tokenizer = load_tokenizer("file:path/tokenizer.json")
+tokenizer = load_tokenizer("hub:meta-llama/Meta-Llama-3.1-8B")
+"""
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from ieee_lib.errors import InputError, check
+from ieee_lib.text.sources import check_tokenizer_name
+
+SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
+"""Names of the token put after each document; the first one a tokenizer knows is taken."""
+
+
+def train_bpe(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
+    """Train a byte-level BPE tokenizer of `vocab_size` entries, the separator included."""
+    check(vocab_size >= 257, "vocab_size", vocab_size, "must be at least 257 (bytes, separator)")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[SEPARATORS[0]],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """Load `file:PATH` or `hub:NAME[@REVISION]`; raises InputError when it cannot be had."""
+    check_tokenizer_name(name)
+    kind, _, rest = name.partition(":")
+    try:
+        if kind == "file":
+            return Tokenizer.from_file(rest)
+        repository, _, revision = rest.partition("@")
+        return Tokenizer.from_pretrained(repository, revision=revision or "main")
+    except Exception as error:  # tokenizers raises plain Exception for everything
+        raise InputError("tokenizer", name, f"cannot be loaded: {error}") from error
+
+
+def separator_id(tokenizer: Tokenizer) -> int:
+    """Return the id of the token that ends a document."""
+    ids = (tokenizer.token_to_id(token) for token in SEPARATORS)
+    found = next((i for i in ids if i is not None), None)
+    check(found is not None, "tokenizer", "?", f"knows none of {', '.join(SEPARATORS)}")
+    return found

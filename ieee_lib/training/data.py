@@ -1,0 +1,74 @@
+"""Batches of a stack: every member walks the same slice in its own fixed order (Sec. 2).
+
+data = SliceData(specs, corpus)
+data.batches[0]          # ids (K, B, T) of step 0
+"""
+
+from collections.abc import Sequence
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ieee_lib.spec import RunSpec
+from ieee_lib.text.corpus import Corpus
+
+
+class StepBatches(Dataset):
+    """Item i is the i-th forward pass of the whole run: a function of i alone.
+
+    Sequences are shuffled once per `data_seed`; the same order is reused every epoch.
+    """
+
+    def __init__(self, specs: Sequence[RunSpec], sequences: np.ndarray, micro_batch: int) -> None:
+        self.sequences = torch.from_numpy(sequences)  # (D / T, T)
+        self.batch_size = micro_batch
+        self.n_pass = specs[0].n_step * specs[0].batch_size // micro_batch
+        order = [np.random.default_rng(s.data_seed).permutation(len(sequences)) for s in specs]
+        self.order = torch.from_numpy(np.stack(order))  # (K, D / T)
+
+    def __len__(self) -> int:
+        return self.n_pass
+
+    def __getitem__(self, index: int) -> Tensor:
+        start = index * self.batch_size % self.order.shape[1]
+        return self.sequences[self.order[:, start : start + self.batch_size]]  # (K, B, T)
+
+
+class ValidationBatches(Dataset):
+    """The fixed held-out sequences, the same for every member, in batches of training shape."""
+
+    def __init__(self, n_member: int, sequences: np.ndarray, micro_batch: int) -> None:
+        self.batches = torch.from_numpy(sequences).unflatten(0, (-1, micro_batch))
+        self.n_member = n_member
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.batches[index].expand(self.n_member, -1, -1).contiguous()  # (K, B, T)
+
+
+class SliceData(lightning.LightningDataModule):
+    """Training and validation batches of a stack on one corpus."""
+
+    def __init__(self, specs: Sequence[RunSpec], corpus: Corpus, micro_batch: int) -> None:
+        super().__init__()
+        spec = specs[0]
+        block_size = spec.model.block_size
+        seed_slice = corpus.slice(spec.seed_tokens, block_size)
+        self.batches = StepBatches(specs, seed_slice, micro_batch)
+        held_out = corpus.validation(spec.val_sequences, block_size)
+        self.validation = ValidationBatches(len(specs), held_out, micro_batch)
+
+    def train_dataloader(self) -> DataLoader:
+        return _loader(self.batches)
+
+    def val_dataloader(self) -> DataLoader:
+        return _loader(self.validation)
+
+
+def _loader(batches: Dataset) -> DataLoader:
+    return DataLoader(batches, batch_size=None, shuffle=False, pin_memory=torch.cuda.is_available())

@@ -1,0 +1,108 @@
+"""Records to tidy frames: one row a run, one row a point of a curve.
+
+runs = runs_frame(store.records())
+runs.groupby(["N", "wd"]).val_loss.agg(["loss", "se"])
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ieee_lib.errors import check_choice
+from ieee_lib.training.store import Archive, RunStore
+
+COLUMNS = [
+    "run_id",
+    "kind",
+    "status",
+    "corpus",
+    "D",
+    "N",
+    "N_non_embedding",
+    "n_layer",
+    "n_embd",
+    "epochs",
+    "lr",
+    "wd",
+    "batch_size",
+    "decay_mask",
+    "precision",
+    "init_seed",
+    "data_seed",
+    "val_loss",
+    "train_loss",
+    "tokens",
+    "flops",
+    "seconds",
+    "device",
+]
+
+
+def load_runs(scale: str = "laptop", *, source: str = "records") -> pd.DataFrame:
+    """Return every training run recorded here (`records`) or shipped (`archive`) at a scale."""
+    check_choice("source", source, ("records", "archive"))
+    store = Archive.of(scale) if source == "archive" else RunStore.of(scale)
+    return runs_frame(store.records())
+
+
+def runs_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return one row a training run: settings, N and D, losses (nats/token), cost."""
+    rows = [_row(record) for record in records if record["kind"] == "train"]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.astype({"val_loss": float, "train_loss": float})
+
+
+def curves_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return one row an evaluation: run_id, step, tokens, train_loss, val_loss (nats/token)."""
+    points = [
+        {"run_id": record["run_id"], **point}
+        for record in records
+        if record["kind"] == "train"
+        for point in record["curve"]
+    ]
+    columns = ["run_id", "step", "tokens", "train_loss", "val_loss"]
+    return pd.DataFrame(points, columns=columns).astype({"train_loss": float, "val_loss": float})
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    spec = record["spec"]
+    known = {name: spec[name] for name in COLUMNS if name in spec}
+    return {
+        **known,
+        **{k: record[k] for k in ("run_id", "kind", "status", "val_loss", "train_loss")},
+        **{k: record[k] for k in ("tokens", "flops", "seconds", "device")},
+        "D": spec["seed_tokens"],
+        "N": record["parameters"]["total"],
+        "N_non_embedding": record["parameters"]["non_embedding"],
+        "n_layer": spec["model"]["n_layer"],
+        "n_embd": spec["model"]["n_embd"],
+    }
+
+
+def seed_means(
+    runs: pd.DataFrame, by: list[str], *, value: str = "val_loss", noise: float | None = None
+) -> pd.DataFrame:
+    """Return mean over seeds, its standard error and count per group; diverged runs left out.
+
+    The standard error uses `noise`, a standard deviation shared by all groups, or the pooled one
+    of this frame (NaN where nothing is replicated). Columns: *by, loss, se, n, n_diverged.
+    """
+    done = runs[runs.status == "done"]
+    groups = done.groupby(by, sort=True)[value]
+    noise = pooled_noise(done, by, value=value) if noise is None else noise
+    means = groups.agg(loss="mean", n="count")
+    lost = (runs.status == "diverged").groupby([runs[b] for b in by]).sum()
+    means = means.join(lost.rename("n_diverged"), how="outer").fillna({"n": 0})
+    means["se"] = noise / np.sqrt(means.n.where(means.n > 0))
+    return means.reset_index().astype({"n": int})
+
+
+def pooled_noise(runs: pd.DataFrame, by: list[str], *, value: str = "val_loss") -> float:
+    """Return the standard deviation over seeds, pooled over groups; NaN without replicates."""
+    groups = runs[runs.status == "done"].groupby(by)[value]
+    freedom = groups.count() - 1
+    squares = groups.var(ddof=1).mul(freedom)
+    total = freedom[freedom > 0].sum()
+    return float(np.sqrt(squares.sum() / total)) if total else float("nan")

@@ -1,0 +1,212 @@
+"""A stack of K decoders trained side by side (Sec. 2, Table 2 of the paper).
+
+Every parameter carries a leading member axis, so one `bmm` does the work of K small matrix
+products; with K = 1 this is the ordinary Llama-style decoder. Members never mix.
+
+    model = StackedDecoder(ModelConfig(n_layer=2, n_head=2, n_kv_head=2, n_embd=16, n_mlp=40,
+                                       vocab_size=1024, block_size=64), seeds=[0, 1, 2])
+    logits = model(ids)                      # ids (3, B, T) -> logits (3, B, T, V)
+
+Axes: K members, B sequences a member, T positions, C channels, H query heads, G key-value
+heads, D head channels, M MLP channels, V vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ieee_lib.spec import ModelConfig
+
+
+class StackedLinear(nn.Module):
+    """K independent bias-free linear maps."""
+
+    def __init__(self, n_member: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_member, n_in, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.bmm(x, self.weight)  # (K, B*T, n_in) -> (K, B*T, n_out)
+
+
+class StackedRMSNorm(nn.Module):
+    """K root-mean-square norms with a learned gain."""
+
+    def __init__(self, n_member: int, n_embd: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n_member, 1, n_embd))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps)
+        return (x * scale).to(x.dtype) * self.weight  # (K, B*T, C)
+
+
+class StackedEmbedding(nn.Module):
+    """K embedding tables read as one, by offset index."""
+
+    def __init__(self, n_member: int, vocab_size: int, n_embd: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_member, vocab_size, n_embd))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        n_member, vocab_size, n_embd = self.weight.shape
+        offset = vocab_size * torch.arange(n_member, device=ids.device)
+        rows = ids.reshape(n_member, -1) + offset[:, None]
+        return F.embedding(rows, self.weight.view(-1, n_embd))  # (K, B*T, C)
+
+
+def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Return cos and sin of the rotary angles, each (T, D/2), float32."""
+    half = config.head_dim // 2
+    frequency = config.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
+    angle = torch.outer(torch.arange(config.block_size, dtype=torch.float64), frequency)
+    return angle.cos().float(), angle.sin().float()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate channel pairs (i, i + D/2) of x (K*B, heads, T, D) by their position's angle."""
+    a, b = x.float().chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with grouped key-value heads; members ride in the batch axis."""
+
+    def __init__(self, config: ModelConfig, n_member: int) -> None:
+        super().__init__()
+        self.config = config
+        n_qkv = (config.n_head + 2 * config.n_kv_head) * config.head_dim
+        self.qkv = StackedLinear(n_member, config.n_embd, n_qkv)
+        self.out = StackedLinear(n_member, config.n_head * config.head_dim, config.n_embd)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        c = self.config
+        n_member, n_token, _ = x.shape
+        heads = (c.n_head, c.n_kv_head, c.n_kv_head)
+        qkv = self.qkv(x).view(-1, cos.shape[0], sum(heads), c.head_dim).transpose(1, 2)
+        q, k, v = qkv.split(heads, dim=1)  # (K*B, H or G, T, D)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        y = F.scaled_dot_product_attention(
+            q, k, v, is_causal=True, enable_gqa=c.n_kv_head != c.n_head
+        )
+        return self.out(y.transpose(1, 2).reshape(n_member, n_token, -1))
+
+
+class SwiGLU(nn.Module):
+    """The gated MLP: down(silu(gate(x)) * up(x))."""
+
+    def __init__(self, config: ModelConfig, n_member: int) -> None:
+        super().__init__()
+        self.gate_up = StackedLinear(n_member, config.n_embd, 2 * config.n_mlp)
+        self.down = StackedLinear(n_member, config.n_mlp, config.n_embd)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)  # (K, B*T, M) each
+        return self.down(F.silu(gate) * up)
+
+
+class Block(nn.Module):
+    """Pre-norm residual block."""
+
+    def __init__(self, config: ModelConfig, n_member: int) -> None:
+        super().__init__()
+        self.attention_norm = StackedRMSNorm(n_member, config.n_embd, config.norm_eps)
+        self.attention = Attention(config, n_member)
+        self.mlp_norm = StackedRMSNorm(n_member, config.n_embd, config.norm_eps)
+        self.mlp = SwiGLU(config, n_member)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), cos, sin)
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class StackedDecoder(nn.Module):
+    """K Llama-style decoders of one shape: RMSNorm, RoPE, SwiGLU, no biases, untied embeddings.
+
+    `seeds` holds one initialization seed a member; a member's weights depend on its own seed
+    only, so a member of a stack starts exactly where the same run trained alone starts.
+    """
+
+    def __init__(self, config: ModelConfig, *, seeds: list[int]) -> None:
+        super().__init__()
+        self.config = config
+        self.n_member = len(seeds)
+        self.compiled = False
+        self.embedding = StackedEmbedding(self.n_member, config.vocab_size, config.n_embd)
+        self.blocks = nn.ModuleList(Block(config, self.n_member) for _ in range(config.n_layer))
+        self.norm = StackedRMSNorm(self.n_member, config.n_embd, config.norm_eps)
+        self.lm_head = StackedLinear(self.n_member, config.n_embd, config.vocab_size)
+        cos, sin = rotary_tables(config)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        if not self.lm_head.weight.is_meta:
+            self.initialize(seeds)
+        n_parameter = sum(p[0].numel() for p in self.parameters())
+        assert n_parameter == config.count().total, (n_parameter, config.count())
+
+    @torch.no_grad()
+    def initialize(self, seeds: list[int]) -> None:
+        """Draw each member's matrices from N(0, init_std²) with that member's own seed."""
+        for member, seed in enumerate(seeds):
+            generator = torch.Generator().manual_seed(seed)
+            for name, parameter in self.named_parameters():
+                if "norm" not in name:
+                    parameter[member].normal_(std=self.config.init_std, generator=generator)
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        """Return the last block's output (K, B*T, C) of ids (K, B, T)."""
+        n_position = ids.shape[-1]
+        cos, sin = self.cos[:n_position], self.sin[:n_position]
+        x = self._any_member_count(self.embedding(ids))
+        for block in self.blocks:
+            x = self._any_member_count(block(x, cos, sin))
+        return x
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return next-token logits (K, B, T, V) of ids (K, B, T)."""
+        return self.lm_head(self.norm(self.hidden(ids))).view(*ids.shape, -1)
+
+    def losses(self, ids: Tensor) -> Tensor:
+        """Return each member's mean next-token loss (K,), nats/token, of ids (K, B, T)."""
+        return self.head_losses(self.hidden(ids), self._any_member_count(ids))
+
+    def head_losses(self, x: Tensor, ids: Tensor) -> Tensor:
+        """Return `losses` from the last block's output x (K, B*T, C)."""
+        return next_token_losses(self.lm_head(self.norm(x)).view(*ids.shape, -1), ids)
+
+    def compile_regions(self) -> None:
+        """Compile one block and the head; every block, and every K, then shares that code.
+
+        Compiling the whole model would unroll its layers and take longer than a laptop trains.
+        """
+        dynamo = torch._dynamo.config
+        dynamo.force_parameter_static_shapes = False
+        dynamo.automatic_dynamic_shapes = False  # a second width gets code of its own
+        dynamo.recompile_limit = 256  # many shapes in one worker must not end in eager
+        self.compiled = True
+        for parameter in self.parameters():
+            self._any_member_count(parameter)
+        for block in self.blocks:
+            block.compile()
+        self.head_losses = torch.compile(self.head_losses)
+
+    def _any_member_count(self, x: Tensor) -> Tensor:
+        """Tell the compiler that the member axis of x may have another length next time."""
+        if self.compiled and self.n_member > 1:
+            torch._dynamo.mark_dynamic(x, 0)
+        return x
+
+
+def next_token_losses(logits: Tensor, ids: Tensor) -> Tensor:
+    """Return each member's mean next-token loss (K,), nats/token.
+
+    logits (K, B, T, V), ids (K, B, T). As in the paper's code a sequence of T tokens gives
+    T - 1 targets: nothing outside it is read.
+    """
+    n_member, n_sequence, n_position = ids.shape
+    targets = F.pad(ids[..., 1:], (0, 1), value=-100)
+    loss = F.cross_entropy(
+        logits.view(-1, logits.shape[-1]).float(), targets.reshape(-1), reduction="none"
+    )
+    return loss.view(n_member, -1).sum(1) / (n_sequence * (n_position - 1))

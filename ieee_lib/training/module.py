@@ -1,0 +1,77 @@
+"""The Lightning module of a stack: sum of members' losses down, each member's curve out."""
+
+from collections.abc import Sequence
+
+import lightning
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from ieee_lib.spec import RunSpec
+from ieee_lib.training.model import StackedDecoder
+from ieee_lib.training.optim import StackedAdamW, warmup_cosine
+
+
+class StackModule(lightning.LightningModule):
+    """Trains K runs of equal shape side by side; `curve` fills at each evaluation.
+
+    Members share no parameter, so the gradient of the summed loss is each member's own.
+    """
+
+    def __init__(self, specs: Sequence[RunSpec], *, compile: bool = False) -> None:
+        super().__init__()
+        self.specs = list(specs)
+        self.compiled = compile
+        self.model = StackedDecoder(specs[0].model, seeds=[s.init_seed for s in specs])
+        self.curve: list[dict] = []
+        """Points {step, train_loss (K,), val_loss (K,)}, losses in nats/token."""
+        zeros = torch.zeros(len(specs), dtype=torch.float64)
+        self.register_buffer("train_sum", zeros.clone(), persistent=False)
+        self.register_buffer("val_sum", zeros.clone(), persistent=False)
+        self.n_train_batch = self.n_val_batch = 0
+
+    def configure_model(self) -> None:
+        if self.compiled and not self.model.compiled:  # Lightning calls this more than once
+            self.model.compile_regions()
+
+    def configure_optimizers(self) -> dict:
+        spec = self.specs[0]
+        optimizer = StackedAdamW(
+            self.model,
+            lr=[s.lr for s in self.specs],
+            wd=[s.wd for s in self.specs],
+            decay_mask=spec.decay_mask,
+            beta1=spec.beta1,
+            beta2=spec.beta2,
+            eps=spec.eps,
+            clip_norm=spec.clip_norm,
+            compile=self.compiled,
+        )
+        schedule = LambdaLR(optimizer, warmup_cosine(spec.n_step, spec.warmup_fraction))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, ids: Tensor, index: int) -> Tensor:
+        losses = self.model.losses(ids)
+        self.train_sum += losses.detach()
+        self.n_train_batch += 1
+        return losses.sum()
+
+    def validation_step(self, ids: Tensor, index: int) -> None:
+        # With gradients on, the compiled training forward serves here too: no second compile.
+        with torch.enable_grad():
+            self.val_sum += self.model.losses(ids).detach()
+        self.n_val_batch += 1
+
+    def on_validation_epoch_end(self) -> None:
+        point = {
+            "step": self.trainer.global_step,
+            "train_loss": (self.train_sum / max(1, self.n_train_batch)).tolist(),
+            "val_loss": (self.val_sum / self.n_val_batch).tolist(),
+        }
+        self.curve.append(point)
+        self.train_sum.zero_()
+        self.val_sum.zero_()
+        self.n_train_batch = self.n_val_batch = 0
+        for kind in ("train_loss", "val_loss"):
+            named = {f"{kind}/{s.run_id}": v for s, v in zip(self.specs, point[kind], strict=True)}
+            self.log_dict(named)

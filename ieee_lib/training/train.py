@@ -1,0 +1,216 @@
+"""Train one stack with a Lightning `Trainer`.
+
+results = train(specs, corpus)
+results[0].val_loss
+"""
+
+import logging
+import math
+import os
+import shutil
+import sysconfig
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
+from ieee_lib.errors import InputError, check
+from ieee_lib.spec import RunSpec
+from ieee_lib.text.corpus import Corpus
+from ieee_lib.training.data import SliceData
+from ieee_lib.training.module import StackModule
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What training one run gave."""
+
+    spec: RunSpec
+    curve: list[dict]
+    """Points {step, tokens, train_loss, val_loss}; train_loss is the mean since the last point."""
+    seconds: float
+    """The stack's wall time divided by its members."""
+    weights: dict[str, Tensor]
+    """Final parameters, without the member axis."""
+    device: str
+    stack_size: int
+    compiled: bool
+
+    @property
+    def diverged(self) -> bool:
+        """True when the final validation loss is not a number."""
+        return not math.isfinite(self.curve[-1]["val_loss"])
+
+
+def train(
+    specs: Sequence[RunSpec],
+    corpus: Corpus,
+    *,
+    accelerator: str = "auto",
+    compile: str = "auto",
+    micro_batch: int = 0,
+    logger: Logger | bool = False,
+    callbacks: Sequence[lightning.Callback] = (),
+    on_tokens: Callable[[int], None] = lambda tokens: None,
+) -> list[RunResult]:
+    """Train runs of equal shape as one stack, and return their results in the same order.
+
+    `micro_batch` sequences pass at a time (0: the whole batch). `on_tokens` hears the tokens
+    trained over all members, a few times a second. Raises InputError when the specs differ in
+    more than lr, wd and seeds, or the corpus is another.
+    """
+    first = specs[0]
+    for spec in specs:
+        check(
+            spec.stack_key == first.stack_key,
+            "specs",
+            spec.run_id,
+            "differs in shape from the first",
+        )
+        check(
+            spec.corpus == corpus.fingerprint, "corpus", spec.corpus, f"is not {corpus.fingerprint}"
+        )
+    check(
+        first.val_sequences % first.batch_size == 0,
+        "val_sequences",
+        first.val_sequences,
+        f"must be a multiple of batch_size = {first.batch_size}",
+    )
+    micro_batch = micro_batch or first.batch_size
+    check(
+        first.batch_size % micro_batch == 0,
+        "micro_batch",
+        micro_batch,
+        f"must divide batch_size = {first.batch_size}",
+    )
+    on_gpu = torch.cuda.is_available() and accelerator != "cpu"
+    # On a CPU a single member is one large product after another: compiling gains nothing.
+    compiled = compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
+    data = SliceData(specs, corpus, micro_batch)
+    module = StackModule(specs, compile=compiled)
+    callbacks = [*callbacks, _TokenCount(on_tokens, specs)]
+    trainer = _trainer(first, accelerator, micro_batch, logger, callbacks)
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer.fit(module, data)
+        if module.curve[-1]["step"] < first.n_step:
+            trainer.validate(module, data, verbose=False)
+            module.curve[-1]["step"] = first.n_step
+    seconds = (time.perf_counter() - start) / len(specs)
+    return [
+        RunResult(
+            spec=spec,
+            curve=_member_curve(module.curve, k, first.tokens_per_step),
+            seconds=seconds,
+            weights={n: p[k].detach().cpu() for n, p in module.model.named_parameters()},
+            device=trainer.strategy.root_device.type,
+            stack_size=len(specs),
+            compiled=compiled,
+        )
+        for k, spec in enumerate(specs)
+    ]
+
+
+@cache
+def can_compile(on_gpu: bool) -> bool:
+    """Say whether torch.compile has what it needs: Triton on a GPU, else a C++ compiler.
+
+    Warns once where it has not; the same runs then train eagerly.
+    """
+    if on_gpu:
+        found = torch.utils._triton.has_triton()
+    else:
+        header = Path(sysconfig.get_paths()["include"]) / "Python.h"
+        names = (os.environ.get("CXX", "c++"), "g++", "clang++")
+        found = header.is_file() and any(shutil.which(name) for name in names)
+    if not found:
+        needed = "Triton" if on_gpu else "C++ compiler or no Python headers"
+        warnings.warn(f"training eagerly, about 1.5x slower: no {needed} found", stacklevel=2)
+    return found
+
+
+def open_logger(kind: str, folder: Path, name: str) -> Logger | bool:
+    """Return a Lightning logger by name: csv, tensorboard, wandb or none."""
+    if kind == "none":
+        return False
+    from lightning.pytorch import loggers
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if kind == "csv":
+            return loggers.CSVLogger(folder, name=name, version="")
+        if kind == "tensorboard":
+            return loggers.TensorBoardLogger(folder, name=name, version="")
+        if kind == "wandb":
+            return loggers.WandbLogger(name=name, save_dir=folder, project="ieee_lib")
+    except ModuleNotFoundError as error:
+        raise InputError("logger", kind, f"needs a package: pip install {error.name}") from error
+    raise InputError("logger", kind, "allowed are csv, tensorboard, wandb, none")
+
+
+def close_logger(logger: Logger | bool) -> None:
+    """End a logger's run where it has one (W&B), so that the next stack gets its own."""
+    finish = getattr(getattr(logger, "experiment", None), "finish", None)
+    if finish is not None:
+        finish()
+
+
+class _TokenCount(lightning.Callback):
+    """Tells the listener the tokens trained so far, at most five times a second."""
+
+    def __init__(self, listener: Callable[[int], None], specs: Sequence[RunSpec]) -> None:
+        self.listener = listener
+        self.tokens_per_step = len(specs) * specs[0].tokens_per_step
+        self.heard = 0.0
+
+    def on_train_batch_end(self, trainer, *_) -> None:
+        now = time.monotonic()
+        if now - self.heard > 0.2 or trainer.global_step == trainer.max_steps:
+            self.heard = now
+            self.listener(trainer.global_step * self.tokens_per_step)
+
+
+def _trainer(
+    spec: RunSpec, accelerator: str, micro_batch: int, logger, callbacks
+) -> lightning.Trainer:
+    n_pass = spec.batch_size // micro_batch
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        return lightning.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            precision=spec.precision,
+            max_steps=spec.n_step,
+            max_epochs=1,
+            accumulate_grad_batches=n_pass,
+            val_check_interval=max(1, spec.n_step // spec.evals) * n_pass,
+            num_sanity_val_steps=0,
+            inference_mode=False,
+            logger=logger,
+            log_every_n_steps=spec.n_step,
+            callbacks=list(callbacks),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+
+
+def _member_curve(curve: list[dict], member: int, tokens_per_step: int) -> list[dict]:
+    return [
+        {
+            "step": point["step"],
+            "tokens": point["step"] * tokens_per_step,
+            "train_loss": point["train_loss"][member],
+            "val_loss": point["val_loss"][member],
+        }
+        for point in curve
+    ]

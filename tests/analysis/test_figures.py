@@ -1,0 +1,126 @@
+"""Figures: the numbers they show, the same bytes twice, no torch."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from ieee_lib import InputError
+from ieee_lib.analysis import claims, figures, plots, tables
+from ieee_lib.analysis.drawing import Table, context, save
+from ieee_lib.analysis.laws import fit_power_law
+
+
+def runs(epochs=(1, 4, 16), seeds=3):
+    rows = [
+        {"status": "done", "epochs": e, "seed": s, "val_loss": 4 + abs(i - 1) + s / 50,
+         "train_loss": 4 - i + s / 50}
+        for i, e in enumerate(epochs)
+        for s in range(seeds)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def sizes(losses=(4.6, 4.4, 4.3, 4.25), status="certified"):
+    table = pd.DataFrame({"model": list("abcd"), "N": [4e4, 1e5, 2e5, 4e5], "loss": losses})
+    return table.assign(
+        se=0.01, wd=[0.8, 0.8, 1.6, 3.2], lr=3e-3, epochs=16, status=status, moves=0
+    )
+
+
+def test_a_saved_figure_carries_its_numbers_and_the_same_bytes(tmp_path):
+    def draw(folder):
+        with context("paper"):
+            drawing = figures.loss_against_epochs(runs(), caption="a caption")
+        return save(drawing, tmp_path / folder, "fig")
+
+    first, second = draw("a"), draw("b")
+    assert [p.suffix for p in first] == [".svg", ".pdf", ".png", ".json"]
+    for a, b in zip(first, second, strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.suffix
+    numbers = json.loads(first[-1].read_text())
+    assert numbers["caption"] == "a caption"
+    assert [row["loss"] for row in numbers["validation"]] == pytest.approx([5.02, 4.02, 5.02])
+    assert "a caption" in first[0].read_text()
+
+
+def test_talk_is_larger_with_the_same_colours(tmp_path):
+    sizes_ = {}
+    for name in ("paper", "talk"):
+        with context(name):
+            figure = figures.loss_against_epochs(runs(), caption="c").figure
+        sizes_[name] = figure.get_size_inches()[0]
+        assert figure.axes[0].lines[0].get_color() == plots.COLORS["standard"]
+        text = save(figures.Drawing(figure, {}, "c"), tmp_path, name, formats=["svg"])[
+            0
+        ].read_text()
+        assert "<text" in text  # editable, not outlines
+    assert sizes_["talk"] > 1.5 * sizes_["paper"]
+    with pytest.raises(InputError, match="allowed are paper, talk"), context("slide"):
+        pass
+
+
+def test_the_law_is_drawn_with_its_limit_and_interval(tmp_path):
+    table = sizes()
+    law = tables.fit_sizes(table, unit=1e6, unit_name="M", assumed_noise=0.02)
+    with context("paper"):
+        drawing = figures.loss_against_size(
+            {"regularized": table}, laws={"regularized": law}, caption="c"
+        )
+    labels = drawing.figure.axes[0].get_legend_handles_labels()[1]
+    low, high = law.interval("E")
+    assert f"limit {law.E:.3f}, 95 % [{low:.3f}, {high:.3f}]" in labels
+    saved = json.loads(save(drawing, tmp_path, "f", formats=[])[-1].read_text())
+    assert saved["laws"]["regularized"]["E_interval_95"] == pytest.approx([low, high])
+
+
+def test_uncertified_points_are_open():
+    table = sizes(status="uncertified")
+    with context("paper"):
+        axes = figures.loss_against_size({"regularized": table}, caption="c").figure.axes[0]
+    assert "not certified" in axes.get_legend_handles_labels()[1]
+    assert axes.lines[-1].get_markerfacecolor() == "white"
+
+
+def test_a_table_is_written_as_csv_markdown_and_latex(tmp_path):
+    table = Table(pd.DataFrame({"a": [1.23456, float("nan")], "b": ["x", "y"]}), "Cap", {"a": 2})
+    files = save(table, tmp_path, "t")
+    assert files[0].read_text() == "a,b\n1.23456,x\n,y\n"
+    assert "| 1.23 | x |\n| – | y |" in files[1].read_text() and "Cap" in files[1].read_text()
+    assert r"\begin{tabular}" in files[2].read_text()
+
+
+def test_claims_hold_fail_or_cannot_be_told():
+    assert claims.overfits(runs()).verdict == claims.HOLDS
+    flat = runs().assign(
+        val_loss=lambda f: 4 - 0.1 * f.epochs.map({1: 0, 4: 1, 16: 2}) + f.seed / 50
+    )
+    assert claims.overfits(flat).verdict == claims.DOES_NOT
+    assert claims.falls_with_size(sizes()).verdict == claims.HOLDS
+    assert claims.falls_with_size(sizes((4.6, 4.4, 4.5, 4.2))).verdict == claims.DOES_NOT
+    assert claims.falls_with_size(sizes((4.6, 4.4, 4.39, 4.2))).verdict == claims.UNTESTABLE
+    assert claims.decay_is_large(sizes()).verdict == claims.HOLDS
+    assert claims.decay_is_large(sizes().assign(wd=0.1)).verdict == claims.DOES_NOT
+    assert claims.decay_is_large(sizes(status="uncertified")).verdict == claims.UNTESTABLE
+    gain = claims.decay_helps(sizes((4.9, 4.8, 4.7, 4.6)), sizes())
+    assert gain.verdict == claims.HOLDS and gain.measure == pytest.approx(0.3)
+    assert claims.standard_stalls(sizes((4.9, 4.88, 4.87, 4.86))).verdict == claims.HOLDS
+    assert claims.standard_stalls(sizes()).verdict == claims.DOES_NOT
+    law = fit_power_law([1, 2, 4, 8], [4.5, 4.3, 4.2, 4.15], sigma=0.01)
+    assert claims.follows_power_law(law).verdict == claims.HOLDS
+    bent = fit_power_law([1, 2, 4, 8], [4.5, 4.2, 4.3, 4.1], sigma=0.01)
+    assert claims.follows_power_law(bent).verdict == claims.DOES_NOT
+    assert claims.limit_below_standard(law, sizes()).verdict == claims.HOLDS
+
+
+def test_analysis_imports_neither_torch_nor_lightning():
+    program = (
+        "import sys, pkgutil, importlib, ieee_lib.analysis as room\n"
+        "for module in pkgutil.iter_modules(room.__path__, 'ieee_lib.analysis.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "import ieee_lib.book, ieee_lib.plan, ieee_lib.study, ieee_lib.recipes.search\n"
+        "assert not {'torch', 'lightning', 'datasets'} & set(sys.modules), 'imported'\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,65 @@
+"""Shared fixtures: a home of its own for every test that writes, a small corpus, shared data."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ieee_lib import ModelConfig, RunSpec
+from ieee_lib.text.corpus import Corpus, CorpusConfig, prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ModelConfig(
+    n_layer=2, n_head=2, n_kv_head=1, n_embd=16, n_mlp=24, vocab_size=300, block_size=16
+)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """An empty project folder that everything is written to."""
+    monkeypatch.setenv("IEEE_LIB_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def session_home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def corpus(session_home) -> Corpus:
+    """The standard library at 300 tokens of vocabulary, cut to 60,000 tokens."""
+    before = os.environ.get("IEEE_LIB_HOME")
+    os.environ["IEEE_LIB_HOME"] = str(session_home)
+    try:
+        return prepare(CorpusConfig(source="stdlib", vocab_size=300, max_tokens=60_000))
+    finally:
+        if before is None:
+            del os.environ["IEEE_LIB_HOME"]
+        else:
+            os.environ["IEEE_LIB_HOME"] = before
+
+
+@pytest.fixture
+def spec(corpus) -> RunSpec:
+    """A run of a second or less."""
+    return RunSpec(
+        model=TINY,
+        corpus=corpus.fingerprint,
+        seed_tokens=1024,
+        epochs=2,
+        lr=1e-2,
+        wd=0.8,
+        batch_size=4,
+        val_sequences=16,
+        evals=2,
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real text beside the checkout; tests that need it skip where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the folder shared/data beside the checkout")
+    return folder

@@ -1,0 +1,196 @@
+"""Notebooks: bare, short, self-explaining; and the smoke book run for real."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pandas as pd
+import pytest
+
+from ieee_lib.book import SECTIONS
+from tests.conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def run(*arguments, home, cwd=None, check=True):
+    environment = {**os.environ, "IEEE_LIB_HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        env=environment, cwd=cwd, capture_output=True, text=True, check=check, timeout=600,
+    )  # fmt: skip
+
+
+def records(home):
+    files = sorted((home / "data" / "runs" / "smoke").glob("*.json"))
+    return {f.name: (f.stat().st_mtime_ns, json.loads(f.read_text())) for f in files}
+
+
+def digests(home):
+    files = sorted((home / "figures" / "smoke").iterdir())
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """The smoke book from an empty store: its home and what the runner printed."""
+    home = tmp_path_factory.mktemp("book")
+    (home / "notebooks").symlink_to(ROOT / "notebooks")
+    done = run("ieee_lib", "reproduce", "--scale", "smoke", home=home, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home, done.stdout
+
+
+def test_every_notebook_is_in_the_book_and_the_other_way_round():
+    assert [p.stem for p in NOTEBOOKS] == [s.notebook for s in SECTIONS.values()]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_form(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    text = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert len(notebook.cells) <= 20 and len(text) >= 0.35 * len(notebook.cells)
+    assert all(not c.outputs and c.execution_count is None for c in code), "not bare"
+    assert all(len(cell.source.splitlines()) <= 15 for cell in code)
+    assert not any(
+        line.startswith(("def ", "class ")) for c in code for line in c.source.split("\n")
+    )
+    assert notebook.cells[0].cell_type == "markdown" and "**" in notebook.cells[0].source
+    assert code[-1].source == "study.versions()"
+    parameters = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    lines = parameters[0].source.splitlines()
+    assert len(parameters) == 1 and 4 <= len(lines) <= 8 and all("  # " in line for line in lines)
+
+
+def test_the_book_says_what_it_proves_and_where_it_went(book):
+    home, printed = book
+    assert "proves nothing" in printed and "[3/3] 02_regularized_scaling" in printed
+    executed = sorted(p.stem for p in (home / "data" / "executed" / "smoke").glob("*.ipynb"))
+    assert executed == [p.stem for p in NOTEBOOKS]
+
+
+def test_every_figure_comes_in_three_formats_with_its_numbers(book):
+    folder = book[0] / "figures" / "smoke"
+    names = {p.stem for p in folder.iterdir() if p.name.startswith("fig")}
+    assert len(names) == 7
+    for name in names:
+        assert all(
+            (folder / f"{name}.{kind}").stat().st_size > 500 for kind in ("svg", "pdf", "png")
+        )
+        numbers = json.loads((folder / f"{name}.json").read_text())
+        assert "smoke" in numbers["caption"] and len(numbers) > 1
+
+
+def test_the_table_of_a_notebook_is_what_its_records_say(book):
+    """The tuned loss in the table is the mean over seeds of the records it names."""
+    home = book[0]
+    row = pd.read_csv(home / "figures" / "smoke" / "tab03_regularized.csv").iloc[0]
+    losses = [
+        record["val_loss"]
+        for _, record in records(home).values()
+        if record["parameters"]["total"] == row.N
+        and all(record["spec"][name] == row[name] for name in ("wd", "lr", "epochs"))
+    ]
+    assert len(losses) == 2 and row.loss == pytest.approx(sum(losses) / 2)
+
+
+def test_a_finished_book_trains_nothing_and_redraws_the_same(book):
+    home, _ = book
+    figures = digests(home)
+    before = records(home)
+    done = run("ieee_lib", "reproduce", "--scale", "smoke", home=home)
+    assert records(home) == before and " runs in " not in done.stderr
+    assert digests(home) == figures
+    program = (
+        "import sys; from ieee_lib.cli import main;"
+        "assert main(['figures', '--scale', 'smoke']) == 0;"
+        "assert not {'torch', 'lightning'} & set(sys.modules)"
+    )
+    environment = {**os.environ, "IEEE_LIB_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert digests(home) == figures
+
+
+def test_the_plan_of_a_finished_book_has_nothing_left(book):
+    printed = run("ieee_lib", "plan", "--scale", "smoke", home=book[0]).stdout
+    total = next(line for line in printed.splitlines() if line.startswith("all")).split()
+    assert total[1] == total[2] and total[-2:] == ["0", "s"] and "measured here" in printed
+
+
+def test_a_killed_book_goes_on_where_it_was(book, tmp_path):
+    """kill -9 once some runs are recorded; the second go trains the rest and changes none."""
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    environment = {**os.environ, "IEEE_LIB_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "ieee_lib", "reproduce", "--scale", "smoke", "--only", "01"]
+    first = subprocess.Popen(command, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while len(records(tmp_path)) < 4 and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    kept = records(tmp_path)
+    assert len(kept) >= 4
+    assert subprocess.run(command, env=environment, check=False).returncode == 0
+    after, undisturbed = records(tmp_path), records(book[0])
+    assert {name: after[name] for name in kept} == kept and len(after) > len(kept)
+    for name, (_, record) in after.items():  # equal up to the order of sums: stacks may differ
+        assert record["val_loss"] == pytest.approx(undisturbed[name][1]["val_loss"], abs=0.05)
+
+
+def test_plain_papermill_from_another_directory(book, tmp_path):
+    notebook = ROOT / "notebooks" / "01_overfitting_baseline.ipynb"
+    run("papermill", str(notebook), "out.ipynb", "-p", "scale", "smoke", home=book[0], cwd=tmp_path)
+    executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    assert any(
+        "image/png" in o.get("data", {}) for c in executed.cells for o in c.get("outputs", [])
+    )
+
+
+def test_a_parameter_reaches_the_notebook(book):
+    home = book[0]
+    before = (home / "figures" / "smoke" / "fig02a_loss_against_epochs.json").read_text()
+    parameters = ("-p", "max_epochs", "4", "-p", "context", "talk")
+    run("ieee_lib", "reproduce", "--scale", "smoke", "--only", "1", *parameters, home=home)
+    talk = home / "figures" / "smoke" / "talk"
+    numbers = json.loads((talk / "fig02a_loss_against_epochs.json").read_text())
+    shutil.rmtree(talk)
+    assert [row["epochs"] for row in numbers["validation"]] == [1, 4]
+    assert (home / "figures" / "smoke" / "fig02a_loss_against_epochs.json").read_text() == before
+
+
+def test_a_recorded_book_is_drawn_without_text_or_training(book, tmp_path):
+    home = book[0]
+    run("ieee_lib", "archive", "pack", "--scale", "smoke", home=home)
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    (tmp_path / "data" / "archive").mkdir(parents=True)
+    packed = home / "data" / "archive" / "smoke.jsonl.gz"
+    (tmp_path / "data" / "archive" / "smoke.jsonl.gz").write_bytes(packed.read_bytes())
+    run("ieee_lib", "figures", "--scale", "smoke", "--source", "archive", home=tmp_path)
+    for name in ("fig03_regularized_against_size.svg", "tab03_claims.csv"):
+        recorded = tmp_path / "figures" / "recorded" / "smoke" / name
+        assert recorded.read_bytes() == (home / "figures" / "smoke" / name).read_bytes()
+    arguments = ("--scale", "smoke", "--source", "archive", "--only", "00,01")
+    run("ieee_lib", "reproduce", *arguments, home=tmp_path)
+    assert not (tmp_path / "data" / "runs").exists()
+    assert not (tmp_path / "data" / "corpora").exists()
+
+
+def test_a_failing_cell_is_printed_and_the_exit_code_says_so(book, tmp_path):
+    home = tmp_path
+    (home / "notebooks").mkdir()
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    notebook.cells[3].source += "\nraise RuntimeError('on purpose')"
+    nbformat.write(notebook, home / "notebooks" / NOTEBOOKS[0].name)
+    (home / "data").symlink_to(book[0] / "data")
+    done = run("ieee_lib", "reproduce", "--scale", "smoke", "--only", "00", home=home, check=False)
+    assert done.returncode == 1
+    assert "on purpose" in done.stderr and "raise RuntimeError" in done.stdout

@@ -1,0 +1,84 @@
+"""The frame: one lock, honest README, no path of anyone's machine."""
+
+import re
+import subprocess
+import tomllib
+
+import pytest
+
+from ieee_lib.cli import main
+from tests.conftest import ROOT
+
+
+def tracked():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("needs a git checkout")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def pins():
+    lines = (ROOT / "requirements.lock").read_text().split()
+    return {name.replace("_", "-").lower(): pin for name, pin in (x.split("==") for x in lines)}
+
+
+def test_conda_and_make_install_the_same_lock():
+    environment = (ROOT / "environment.yml").read_text()
+    assert re.findall(r"- -r (\S+)", environment) == ["requirements.lock"]
+    assert "==" not in environment
+    makefile = (ROOT / "Makefile").read_text()
+    assert set(re.findall(r"-r (\S+)", makefile)) == {"requirements.lock"}
+
+
+def test_the_lock_pins_every_declared_dependency_within_its_range():
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    for requirement in map(Requirement, declared):
+        assert requirement.specifier.contains(pins()[requirement.name]), requirement
+
+
+def test_installed_versions_are_the_locked_ones():
+    from importlib.metadata import version
+
+    names = ("torch", "lightning", "papermill", "matplotlib", "lmfit", "datasets", "tokenizers")
+    assert {n: version(n).split("+")[0] for n in names} == {n: pins()[n] for n in names}
+
+
+def test_every_make_target_is_explained():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.search(r"\.PHONY: (.*)", makefile)[1].split())
+    assert targets == set(re.findall(r"^([a-z]+):.*## \S", makefile, re.MULTILINE))
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert "make test" in (ROOT / "README.md").read_text()
+
+
+def test_readme_shows_the_files_as_they_are(capsys):
+    assert main(["readme", "--check"]) == 0, capsys.readouterr().out
+
+
+def test_links_of_the_readme_lead_somewhere():
+    text = (ROOT / "README.md").read_text()
+    links = re.findall(r"\]\((?!http)([^)#]+)\)|src=\"(?!http)([^\"]+)\"", text)
+    assert links and all((ROOT / (a or b)).exists() for a, b in links), links
+
+
+def test_no_file_names_a_path_of_this_machine_and_none_is_large():
+    home = re.compile(r"/(?:root|home/\w+|Users/\w+|work)/")
+    for path in tracked():
+        assert path.stat().st_size < 2_000_000, path
+        if path.suffix in {".py", ".md", ".toml", ".yml", ".ipynb", ".json", ".lock", ""}:
+            found = home.search(path.read_text(errors="ignore"))
+            assert not found or path == ROOT / "tests" / "test_project.py", (path, found)
+
+
+def test_every_published_number_has_a_source():
+    import pandas as pd
+
+    for path in (ROOT / "data" / "published").glob("*.csv"):
+        table = pd.read_csv(path)
+        assert table.source.notna().all() and len(table) > 0, path

@@ -1,0 +1,120 @@
+"""The stacked decoder against a plain one written out here, and members against each other."""
+
+import torch
+import torch.nn.functional as F
+
+from ieee_lib import Scale
+from ieee_lib.training.model import StackedDecoder, next_token_losses
+from tests.conftest import TINY
+
+
+def plain_llama(weights, config, ids):
+    """One Llama in textbook form: complex rotary numbers, explicit softmax, one head at a time."""
+    w = {name: tensor[0].double() for name, tensor in weights.items()}
+    T, d = ids.shape[1], config.head_dim
+
+    def norm(x, gain):
+        return x / (x.pow(2).mean(-1, keepdim=True) + config.norm_eps).sqrt() * gain
+
+    frequency = config.rope_theta ** (-torch.arange(0, d, 2).double() / d)
+    turn = torch.polar(torch.ones(T, d // 2).double(), torch.arange(T)[:, None] * frequency)
+
+    def rotate(x):
+        z = torch.complex(x[..., : d // 2].contiguous(), x[..., d // 2 :].contiguous()) * turn
+        return torch.cat((z.real, z.imag), -1)
+
+    x = w["embedding.weight"][ids]
+    for i in range(config.n_layer):
+        b = f"blocks.{i}."
+        h = norm(x, w[b + "attention_norm.weight"])
+        sizes = [config.n_head * d, config.n_kv_head * d, config.n_kv_head * d]
+        q, k, v = (h @ w[b + "attention.qkv.weight"]).split(sizes, -1)
+        heads = []
+        for head in range(config.n_head):
+            shared = head // (config.n_head // config.n_kv_head)
+            qh = rotate(q[..., head * d : (head + 1) * d])
+            kh = rotate(k[..., shared * d : (shared + 1) * d])
+            vh = v[..., shared * d : (shared + 1) * d]
+            score = qh @ kh.transpose(-1, -2) / d**0.5
+            score = score.masked_fill(torch.ones(T, T).triu(1).bool(), -torch.inf)
+            heads.append(score.softmax(-1) @ vh)
+        x = x + torch.cat(heads, -1) @ w[b + "attention.out.weight"]
+        h = norm(x, w[b + "mlp_norm.weight"])
+        gate, up = (h @ w[b + "mlp.gate_up.weight"]).chunk(2, -1)
+        x = x + (F.silu(gate) * up) @ w[b + "mlp.down.weight"]
+    return norm(x, w["norm.weight"]) @ w["lm_head.weight"]
+
+
+def ids_of(n_member, n_sequence=3, n_position=16):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(
+        0, TINY.vocab_size, (n_member, n_sequence, n_position), generator=generator
+    )
+
+
+def test_one_member_is_an_ordinary_llama():
+    model = StackedDecoder(TINY, seeds=[7])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(8)  # initial weights are too small to show a wrong rotation
+    ids = ids_of(1)
+    expected = plain_llama(model.state_dict(), TINY, ids[0])
+    torch.testing.assert_close(model(ids)[0].double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_members_equal_the_same_models_alone():
+    ids = ids_of(3)
+    stack = StackedDecoder(TINY, seeds=[5, 6, 7])
+    for k, seed in enumerate([5, 6, 7]):
+        alone = StackedDecoder(TINY, seeds=[seed])
+        for (name, a), b in zip(stack.named_parameters(), alone.parameters(), strict=True):
+            assert torch.equal(a[k], b[0]), name
+        torch.testing.assert_close(stack(ids)[k], alone(ids[k : k + 1])[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_member_with_nan_leaves_the_others_alone():
+    ids = ids_of(2)
+    stack = StackedDecoder(TINY, seeds=[0, 1])
+    before = stack.losses(ids)[1]
+    with torch.no_grad():
+        stack.blocks[0].mlp.down.weight[0] = torch.nan
+    losses = stack.losses(ids)
+    losses.sum().backward()
+    assert losses[0].isnan() and torch.equal(losses[1], before)
+    assert all(p.grad[1].isfinite().all() for p in stack.parameters())
+
+
+def test_nothing_sees_the_future():
+    model = StackedDecoder(TINY, seeds=[0])
+    ids = ids_of(1)
+    changed = ids.clone()
+    changed[..., 10:] = 0
+    assert torch.equal(model(ids)[:, :, :10], model(changed)[:, :, :10])
+    assert not torch.equal(model(ids)[:, :, 10:], model(changed)[:, :, 10:])
+
+
+def test_loss_is_the_mean_over_targets_within_the_sequence():
+    ids = ids_of(2)
+    logits = torch.randn(*ids.shape, TINY.vocab_size)
+    expected = torch.stack(
+        [
+            F.cross_entropy(
+                logits[k, :, :-1].reshape(-1, TINY.vocab_size), ids[k, :, 1:].reshape(-1)
+            )
+            for k in range(2)
+        ]
+    )
+    torch.testing.assert_close(next_token_losses(logits, ids), expected)
+
+
+def test_presets_of_every_scale_have_the_parameters_they_count():
+    for scale in map(Scale.load, Scale.names()):
+        for config in scale.models.values():
+            with torch.device("meta"):
+                model = StackedDecoder(config, seeds=[0, 1])
+            count = config.count()
+            groups = {"embedding": 0, "lm_head": 0, "norm": 0, "attention": 0, "mlp": 0}
+            for name, parameter in model.named_parameters():
+                group = next(g for g in ("norm", "attention", "mlp", *groups) if g in name)
+                groups[group] += parameter[0].numel()
+            assert groups == {g: getattr(count, g) for g in groups}

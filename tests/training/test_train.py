@@ -1,0 +1,139 @@
+"""Training: repeatable to the bit, members as if alone, divergence contained, loggers."""
+
+import math
+
+import lightning
+import numpy as np
+import pytest
+
+from ieee_lib import InputError
+from ieee_lib.training.data import StepBatches
+from ieee_lib.training.train import can_compile, open_logger, train
+
+# Largest difference in nats/token between a member of a stack and the same run alone: the order
+# of float32 sums differs, and 32 steps of training amplify it. Measured: below 2e-6.
+STACK_BOUND = 2e-5
+
+
+def losses(results):
+    return [point["val_loss"] for result in results for point in result.curve]
+
+
+def test_the_same_spec_gives_the_same_loss_to_the_bit(spec, corpus):
+    first, second = (train([spec], corpus, compile="never") for _ in range(2))
+    assert losses(first) == losses(second)
+    assert first[0].curve[-1]["step"] == spec.n_step and len(first[0].curve) == spec.evals
+
+
+def test_members_of_a_stack_equal_the_same_runs_alone(spec, corpus):
+    specs = [
+        spec.replace(lr=lr, wd=wd, init_seed=seed, data_seed=seed + 10)
+        for seed, (lr, wd) in enumerate([(1e-2, 0.1), (3e-2, 0.8), (1e-3, 6.4), (1e-2, 0.0)])
+    ]
+    together = train(specs, corpus, compile="never")
+    alone = [train([s], corpus, compile="never")[0] for s in specs]
+    differences = np.abs(np.subtract(losses(together), losses(alone)))
+    assert differences.max() < STACK_BOUND
+    finals = [result.curve[-1]["val_loss"] for result in together]
+    assert len(set(np.round(finals, 3))) == 4
+
+
+@pytest.mark.skipif(not can_compile(False), reason="needs a C++ compiler and Python's headers")
+def test_compiled_training_repeats_to_the_bit_and_agrees_with_eager(spec, corpus):
+    specs = [spec.replace(init_seed=seed) for seed in range(3)]
+    compiled = train(specs, corpus, accelerator="cpu")
+    assert all(result.compiled for result in compiled)
+    assert losses(train(specs, corpus, accelerator="cpu")) == losses(compiled)
+    eager = train(specs, corpus, compile="never")
+    assert np.abs(np.subtract(losses(compiled), losses(eager))).max() < STACK_BOUND
+    fewer = train(specs[:2], corpus, accelerator="cpu")
+    assert np.abs(np.subtract(losses(fewer), losses(eager[:2]))).max() < STACK_BOUND
+
+
+def test_no_compiler_means_eager_and_one_notice(spec, corpus, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    can_compile.cache_clear()
+    pair = [spec, spec.replace(init_seed=1)]
+    with pytest.warns(UserWarning, match=r"training eagerly.*no C\+\+ compiler") as heard:
+        first = train(pair, corpus, accelerator="cpu")
+        train(pair, corpus, accelerator="cpu")
+    can_compile.cache_clear()
+    assert not first[0].compiled
+    assert sum("training eagerly" in str(warning.message) for warning in heard) == 1
+
+
+def test_micro_batches_add_up_to_the_whole_batch(spec, corpus):
+    whole = train([spec], corpus, compile="never")
+    parts = train([spec], corpus, compile="never", micro_batch=1)
+    assert np.abs(np.subtract(losses(whole), losses(parts))).max() < STACK_BOUND
+    assert [p["step"] for p in whole[0].curve] == [p["step"] for p in parts[0].curve]
+    with pytest.raises(InputError, match="micro_batch = 3: must divide batch_size = 4"):
+        train([spec], corpus, micro_batch=3)
+
+
+def test_the_last_evaluation_is_at_the_end_even_where_evals_do_not_divide(spec, corpus):
+    curve = train([spec.replace(evals=3)], corpus, compile="never")[0].curve
+    assert curve[-1]["step"] == spec.n_step and len(curve) == 4
+
+
+def test_training_learns(spec, corpus):
+    result = train([spec.replace(epochs=8)], corpus, compile="never")[0]
+    assert result.curve[-1]["val_loss"] < result.curve[0]["val_loss"] < math.log(300)
+
+
+def test_a_diverging_member_is_marked_and_harms_no_other(spec, corpus):
+    wild = spec.replace(lr=1e20, init_seed=1)
+    mixed = train([spec, wild], corpus, compile="never")
+    alone = train([spec], corpus, compile="never")
+    assert mixed[1].diverged and not mixed[0].diverged
+    assert np.abs(np.subtract(losses(mixed[:1]), losses(alone))).max() < STACK_BOUND
+
+
+def test_every_epoch_reads_the_slice_once_in_the_same_order(spec, corpus):
+    specs = [spec.replace(data_seed=seed) for seed in (0, 1)]
+    batches = StepBatches(specs, corpus.slice(spec.seed_tokens, 16), spec.batch_size)
+    n = spec.steps_per_epoch
+    epochs = [np.concatenate([batches[s] for s in range(e * n, e * n + n)], 1) for e in (0, 1)]
+    assert np.array_equal(*epochs)
+    for member in range(2):
+        rows = np.sort(epochs[0][member], axis=0)
+        assert np.array_equal(rows, np.sort(corpus.slice(spec.seed_tokens, 16), axis=0))
+    assert not np.array_equal(epochs[0][0], epochs[0][1])
+
+
+def test_lightning_loggers_and_callbacks_work(spec, corpus, tmp_path):
+    heard = []
+
+    class Listener(lightning.Callback):
+        def on_validation_epoch_end(self, trainer, module):
+            heard.append(dict(trainer.callback_metrics))
+
+    logger = open_logger("csv", tmp_path, "a")
+    train([spec], corpus, compile="never", logger=logger, callbacks=[Listener()])
+    text = (tmp_path / "a" / "metrics.csv").read_text()
+    assert f"val_loss/{spec.run_id}" in text and len(heard) == spec.evals
+    with pytest.raises(InputError, match="allowed are csv, tensorboard, wandb, none"):
+        open_logger("cvs", tmp_path, "a")
+
+
+def test_unequal_shapes_and_foreign_corpora_are_refused(spec, corpus):
+    with pytest.raises(InputError, match="differs in shape"):
+        train([spec, spec.replace(epochs=4)], corpus)
+    with pytest.raises(InputError, match="corpus"):
+        train([spec.replace(corpus="0" * 16)], corpus)
+    with pytest.raises(InputError, match="val_sequences = 15: must be a multiple of batch_size"):
+        train([spec.replace(val_sequences=15)], corpus)
+
+
+def test_tokens_are_reported_up_to_the_end(spec, corpus):
+    heard = []
+    train([spec, spec.replace(init_seed=1)], corpus, compile="never", on_tokens=heard.append)
+    assert heard[-1] == 2 * spec.tokens and heard == sorted(heard)
+
+
+def test_bf16_trains_with_fp32_parameters(spec, corpus):
+    result = train([spec.replace(precision="bf16-mixed")], corpus, compile="never")[0]
+    exact = train([spec], corpus, compile="never")[0]
+    assert all(tensor.dtype.itemsize == 4 for tensor in result.weights.values())
+    difference = abs(result.curve[-1]["val_loss"] - exact.curve[-1]["val_loss"])
+    assert 0 < difference < 0.02
