@@ -85,8 +85,8 @@ def _plan(given: argparse.Namespace) -> int:
 
 def _figures(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.analysis.drawing import FORMATS, context, save
-    from ieee_lib.book import choose
+    from ieee_lib.analysis.drawing import FORMATS, save
+    from ieee_lib.book import Chapter, choose
     from ieee_lib.study import Study
 
     check_choice("source", given.source, ("records", "archive"))
@@ -96,11 +96,10 @@ def _figures(given: argparse.Namespace) -> int:
     sections = choose(given.only)
     study = Study.open(given.scale, source=given.source, corpus=given.corpus, context=given.context)
     folder = study.figures_folder()
-    with context(given.context):
-        for section in sections.values():
-            for name, item in section.draw(study):
-                save(item, folder, name, formats=formats)
-                print(f"{folder.relative_to(paths.root())}/{name}")
+    for number in sections:
+        for name, item in Chapter.open(number, study).items():
+            save(item, folder, name, formats=formats)
+            print(f"{folder.relative_to(paths.root())}/{name}")
     return 0
 
 

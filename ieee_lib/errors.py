@@ -13,6 +13,10 @@ class InputError(ValueError):
         self.field, self.value, self.allowed = field, value, allowed
 
 
+class MissingRuns(InputError):
+    """Runs are asked for that are not recorded, from a source that never trains."""
+
+
 class TrainingError(RuntimeError):
     """Some runs could not be trained; what was trained is kept."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.book import Section, choose
+from ieee_lib.book import Chapter, Section, choose
 from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.plan import duration, plan_frame
 from ieee_lib.study import Study
@@ -63,7 +63,18 @@ def reproduce(
     took = duration(time.monotonic() - start)
     print(f"Book of scale {name}: {len(sections)} notebooks in {took}")
     print(f"  executed notebooks: {out}\n  figures and tables: {study.figures_folder()}")
+    _print_claims(study)
     return 0
+
+
+def _print_claims(study: Study) -> None:
+    """Judge all claims from what is recorded now, write them, and print one line each."""
+    rows = Chapter.open("09", study).show("claims").frame
+    print("Claims of the paper at this scale:")
+    for row in rows.itertuples():
+        number = "" if row.measure != row.measure else f"  {row.measure:.3f}"
+        known = "" if row.low == row.high or not number else f" [{row.low:.3f}, {row.high:.3f}]"
+        print(f"  {row.notebook}  {row.verdict:27} {row.statement}{number}{known}")
 
 
 def notebook_parameters(section: Section, given: Mapping[str, Any]) -> dict[str, Any]:

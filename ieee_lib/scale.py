@@ -61,6 +61,9 @@ class Execution:
     """Most members of a stack."""
     micro_batch: int = 0
     """Sequences of one forward pass; gradients add up to the whole batch. 0: the whole batch."""
+    keep_weights: bool = False
+    """Keep the final weights of every run, not only of those asked for: ensembles of tuned runs
+    then need no second training."""
     compile: str = "auto"
     """auto (where a compiler exists) or never."""
     accelerator: str = "auto"
@@ -72,6 +75,7 @@ class Execution:
 
     def __post_init__(self) -> None:
         check_choice("execution.executor", self.executor, ("inline", "local"))
+        check_choice("execution.keep_weights", self.keep_weights, (True, False))
         check_choice("execution.compile", self.compile, ("auto", "never"))
         check_choice("execution.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         check_choice("execution.logger", self.logger, ("csv", "tensorboard", "wandb", "none"))
@@ -103,12 +107,30 @@ class Search:
     """Moves of the centre before the search gives up uncertified."""
     screen: float = 5.0
     """Standard errors above the centre at which one seed of a neighbour is enough."""
+    ladder: bool = True
+    """Search at every D; false: at the base only, other D take the scale's settings as given."""
 
     def __post_init__(self) -> None:
         check_integer("search.seeds", self.seeds, 1)
         check_integer("search.max_moves", self.max_moves, 0)
         check_number("search.tolerance", self.tolerance, least=0.0)
         check_number("search.screen", self.screen, least=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensembles:
+    """How many members, and which model the figures of one size show (Sec. 4)."""
+
+    model: str
+    """Model of the figures of one size."""
+    members: int
+    """K at the base D."""
+    ladder_members: int
+    """K at every other D, of the neighbours of the heuristic, and of the seed ablation."""
+
+    def __post_init__(self) -> None:
+        check_integer("ensembles.members", self.members, 2)
+        check_integer("ensembles.ladder_members", self.ladder_members, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +170,9 @@ class Scale:
     models: dict[str, ModelConfig]
     """The ladder in N, smallest first."""
     seed_tokens: tuple[int, ...]
-    """The ladder in D, the base first."""
+    """The ladder in D, rising."""
+    base_tokens: int
+    """The D that most figures are drawn at."""
     seeds: int
     """Seeds of every point that a figure shows."""
     overfitting: Sweep
@@ -156,7 +180,8 @@ class Scale:
     wd_sweep: Sweep
     """Loss against weight decay (v1 Fig 13, right)."""
     heatmap: Sweep
-    """Loss over epochs and weight decay."""
+    """Loss over epochs and weight decay, for one member and for infinitely many."""
+    ensembles: Ensembles
     standard: tuple[Settings, ...]
     """Where the search of the standard recipe (wd 0.1) starts."""
     regularized: tuple[Settings, ...]
@@ -199,6 +224,7 @@ class Scale:
             "models": ladder,
             "execution": build(Execution, table.pop("execution", {}), "execution"),
             "search": build(Search, table.pop("search", None), "search"),
+            "ensembles": build(Ensembles, table.pop("ensembles", None), "ensembles"),
             "seed_tokens": tuple(table.pop("seed_tokens", ())),
         }
         for sweep in ("overfitting", "wd_sweep", "heatmap"):
@@ -213,11 +239,14 @@ class Scale:
 
     def _check(self) -> None:
         check_choice("unit", self.unit, UNITS)
+        rising = sorted(set(self.seed_tokens)) == list(self.seed_tokens)
         check(bool(self.seed_tokens), "seed_tokens", self.seed_tokens, "must list at least one D")
+        check(rising, "seed_tokens", self.seed_tokens, "must rise")
+        check_choice("base_tokens", self.base_tokens, self.seed_tokens)
         check_integer("seeds", self.seeds, 1)
         check_number("assumed_noise", self.assumed_noise, above=0.0)
-        for sweep in (self.overfitting, self.wd_sweep, self.heatmap):
-            check_choice("model", sweep.model, self.models)
+        for part in (self.overfitting, self.wd_sweep, self.heatmap, self.ensembles):
+            check_choice("model", part.model, self.models)
         for row in (*self.standard, *self.regularized):
             check_choice("model", row.model, self.models)
             check_choice("seed_tokens", row.seed_tokens, self.seed_tokens)
@@ -226,11 +255,6 @@ class Scale:
                 self.spec(
                     model, corpus="0" * 16, seed_tokens=seed_tokens, wd=0.1, lr=1e-3, epochs=1
                 )
-
-    @property
-    def base_tokens(self) -> int:
-        """The D that most figures are drawn at."""
-        return self.seed_tokens[0]
 
     def spec(self, model: str, *, corpus: str, seed: int = 0, **fields: Any) -> RunSpec:
         """Return the run of a named model; `seed` sets both the weights' and the order's seed."""
@@ -250,6 +274,10 @@ class Scale:
                 **fields,
             },
         )
+
+    def ladder(self, recipe: str = "regularized") -> list[int]:
+        """Return the D at which a recipe has settings, rising."""
+        return sorted({row.seed_tokens for row in getattr(self, recipe)})
 
     def settings(self, recipe: str, seed_tokens: int) -> list[Settings]:
         """Return a recipe's starting points at one D, in the order of the ladder in N."""

@@ -242,6 +242,52 @@ class RunSpec:
         return content_id("stack", shared.to_dict())
 
 
+@dataclass(frozen=True)
+class EnsembleSpec:
+    """An ensemble: trained runs of one shape, averaged on the validation set (Sec. 4).
+
+    The order of members matters for prefixes only; K is their number.
+    """
+
+    members: tuple[RunSpec, ...]
+
+    def __post_init__(self) -> None:
+        check(len(self.members) > 0, "ensemble", self.members, "needs at least one member")
+        ids = [m.run_id for m in self.members]
+        check(len(set(ids)) == len(ids), "ensemble", ids, "must not hold a member twice")
+        first = self.members[0]
+        for name in ("model", "corpus", "val_sequences"):
+            for member in self.members:
+                check(
+                    getattr(member, name) == getattr(first, name),
+                    "ensemble",
+                    member.run_id,
+                    f"must have the {name} of the first member",
+                )
+
+    @cached_property
+    def run_id(self) -> str:
+        """16 hexadecimal digits: the hash of the members in their order."""
+        return content_id("ensemble", {"members": [m.run_id for m in self.members]})
+
+    @property
+    def tokens(self) -> int:
+        """Tokens scored, over all members."""
+        first = self.members[0]
+        return len(self.members) * first.val_sequences * first.model.block_size
+
+    @property
+    def flops(self) -> float:
+        """Forward FLOPs of the evaluation: a third of training's."""
+        return self.members[0].model.flops_per_token() * self.tokens / 3
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the members' ids and the fields that they share, ready for JSON."""
+        fields = [member.to_dict() for member in self.members]
+        shared = {k: v for k, v in fields[0].items() if all(f[k] == v for f in fields)}
+        return {**shared, "members": [member.run_id for member in self.members]}
+
+
 def content_id(kind: str, content: dict[str, Any]) -> str:
     """Return the 16-digit name of a piece of content of some kind."""
     text = json.dumps([kind, SEMANTICS, content], sort_keys=True, separators=(",", ":"))

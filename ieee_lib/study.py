@@ -11,7 +11,7 @@ import atexit
 import math
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,13 +20,14 @@ from typing import Any
 import pandas as pd
 
 from ieee_lib import paths
-from ieee_lib.errors import TrainingError, check, check_choice
+from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
 from ieee_lib.scale import Scale
-from ieee_lib.spec import RunSpec
+from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.text.corpus import open_corpus, prepare
-from ieee_lib.training.executors import visible_gpus
-from ieee_lib.training.frame import curves_frame, runs_frame
+from ieee_lib.training.executors import Executor, open_executor, visible_gpus
+from ieee_lib.training.frame import curves_frame, runs_frame, subsets_frame
 from ieee_lib.training.store import Archive, RunStore
+from ieee_lib.training.unit import ScoreUnit, TrainUnit, Unit
 
 CONTEXTS = ("paper", "talk")
 SOURCES = ("train", "records", "archive")
@@ -45,7 +46,9 @@ class Study:
     """Where the packed corpus lies; None where only records are read."""
     context: str = "paper"
     """Size of figures: paper or talk."""
-    _executor: Any = None
+    touched: set[str] | None = None
+    """Run ids of the records read so far, where asked for (`reading`)."""
+    _executor: Executor | None = None
 
     @classmethod
     def open(
@@ -116,17 +119,31 @@ class Study:
         and the source never trains, TrainingError where some could not be trained.
         """
         specs = list(specs)
-        missing = self.missing(specs, weights=weights)
-        if missing:
-            check(
-                self.source == "train",
-                "source",
-                self.source,
-                f"{len(missing)} of {len(specs)} runs for '{label}' are not recorded; "
-                "train them with --source train",
-            )
-            self._train(missing, weights, label)
+        # Who only reads needs no weights.
+        weights = self.source == "train" and (weights or self.scale.execution.keep_weights)
+        if missing := self.missing(specs, weights=weights):
+            self._check_may_train(len(missing), len(specs), label)
+            workers = self._open_executor().n_worker
+            stacks = into_stacks(missing, self.scale.execution.stack, workers)
+            at = (self.corpus_folder, self.scale.name)
+            self._run([TrainUnit(tuple(stack), *at, weights) for stack in stacks], label)
         return self.label(runs_frame(self._records(specs)))
+
+    def score(
+        self, ensembles: Iterable[EnsembleSpec], *, label: str = "scoring ensembles"
+    ) -> pd.DataFrame:
+        """Score ensembles, training missing members first; one row a member subset.
+
+        Columns as in `frame.subsets_frame`. Raises as `ensure` does.
+        """
+        ensembles = list({e.run_id: e for e in ensembles}.values())
+        missing = [e for e in ensembles if not self.store.has(e.run_id)]
+        if missing:
+            self._check_may_train(len(missing), len(ensembles), label)
+            self.ensure([m for e in missing for m in e.members], weights=True, label=label)
+            at = (self.corpus_folder, self.scale.name)
+            self._run([ScoreUnit(ensemble, *at) for ensemble in missing], f"{label}, scoring")
+        return self.label(subsets_frame(self._records(ensembles)))
 
     def curves(self, specs: Iterable[RunSpec]) -> pd.DataFrame:
         """Return the loss curves of recorded runs, one row an evaluation."""
@@ -142,12 +159,13 @@ class Study:
         names = {m.count().total: name for name, m in self.scale.models.items()}
         return frame.assign(model=[names.get(n, "") for n in frame.N])
 
-    def caption(self, n_point: int, *notes: str, seeds: int = 0, seed_tokens: int = 0) -> str:
-        """Return a figure's caption line: scale, corpus, D, seeds, number of points, notes."""
+    def caption(self, n_point: int, *notes: str, seeds: int = 0, ladder: Sequence[int] = ()) -> str:
+        """Return a figure's caption line: scale, corpus, D (base or ladder), seeds, points."""
+        data = ", ".join(f"{d:,}" for d in ladder or [self.scale.base_tokens])
         parts = [
             f"{self.scale.name} scale",
             self.scale.corpus.source,
-            f"D = {seed_tokens or self.scale.base_tokens:,} tokens",
+            f"D = {data} tokens",
             f"{seeds or self.scale.seeds} seeds a point",
             f"{n_point} points",
             *notes,
@@ -192,12 +210,10 @@ class Study:
         name = f"recorded/{self.scale.name}" if self.source == "archive" else self.scale.name
         return paths.figures(name if self.context == "paper" else f"{name}/{self.context}")
 
-    def save(self, item: Any, name: str) -> Any:
-        """Write a Drawing or Table below figures/ and return it, to be shown."""
-        from ieee_lib.analysis.drawing import save  # workers do without matplotlib
-
-        save(item, self.figures_folder(), name)
-        return item
+    def reading(self) -> "Study":
+        """Return the same study as one that never trains; it also notes which records it reads."""
+        source = "records" if self.source == "train" else self.source
+        return replace(self, source=source, _executor=None, touched=set())
 
     def close(self) -> None:
         """End the worker processes, if any were started."""
@@ -205,23 +221,29 @@ class Study:
             self._executor.close()
             self._executor = None
 
-    def _records(self, specs: Iterable[RunSpec]) -> list[dict[str, Any]]:
-        records = (self.store.get(spec.run_id) for spec in specs)
-        return [record for record in records if record is not None]
+    def _check_may_train(self, n_missing: int, n: int, label: str) -> None:
+        if self.source != "train":
+            allowed = f"{n_missing} of {n} runs for '{label}' are not recorded; "
+            raise MissingRuns("source", self.source, allowed + "train them with --source train")
 
-    def _train(self, specs: list[RunSpec], weights: bool, label: str) -> None:
-        from ieee_lib.training.executors import open_executor
-        from ieee_lib.training.progress import Progress
-        from ieee_lib.training.unit import Unit
+    def _records(self, specs: Iterable[RunSpec | EnsembleSpec]) -> list[dict[str, Any]]:
+        records = [r for r in (self.store.get(spec.run_id) for spec in specs) if r is not None]
+        if self.touched is not None:
+            self.touched |= {record["run_id"] for record in records}
+        return records
 
+    def _open_executor(self) -> Executor:
         if self._executor is None:
             self._executor = open_executor(self.scale.execution)
             atexit.register(self.close)
-        stacks = into_stacks(specs, self.scale.execution.stack, self._executor.n_worker)
-        units = [Unit(tuple(s), self.corpus_folder, self.scale.name, weights) for s in stacks]
+        return self._executor
+
+    def _run(self, units: Sequence[Unit], label: str) -> None:
+        from ieee_lib.training.progress import Progress
+
         progress = Progress(label, units)
         try:
-            failures = self._executor.run(units, progress)
+            failures = self._open_executor().run(units, progress)
         except BaseException:
             self.close()
             raise
@@ -229,7 +251,7 @@ class Study:
             progress.close()
         if failures:
             lines = "\n  ".join(failures)
-            raise TrainingError(f"{len(failures)} of {len(units)} stacks failed:\n  {lines}")
+            raise TrainingError(f"{len(failures)} of {len(units)} units failed:\n  {lines}")
 
 
 def into_stacks(specs: list[RunSpec], largest: int, n_worker: int) -> list[list[RunSpec]]:

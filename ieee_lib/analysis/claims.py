@@ -1,14 +1,14 @@
 """The paper's statements as rows: a measure with its interval, a criterion, a verdict.
 
-Criteria are fixed here, before any run. A difference counts only when its 95 % interval lies on
-one side of the bound; otherwise the row says that this scale cannot tell. A claim that does not
-hold is a finding.
+Criteria are fixed in `STATEMENTS`, before any run. A difference counts only when its 95 %
+interval lies on one side of the bound; otherwise the row says that this scale cannot tell. A
+claim that does not hold is a finding.
 
     claims_table([overfits(runs), decay_is_large(tuned)], caption=...)
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -16,12 +16,128 @@ import pandas as pd
 from scipy.stats import chi2 as chi2_distribution
 
 from ieee_lib.analysis.drawing import Table
+from ieee_lib.analysis.ensembles import EnsembleLaw
 from ieee_lib.analysis.laws import PowerLaw
+from ieee_lib.analysis.uncertainty import Estimate
 from ieee_lib.training.frame import seed_means
 
 HOLDS = "holds"
 DOES_NOT = "does not hold"
 UNTESTABLE = "not testable at this scale"
+NOT_RUN = "not run yet"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the paper says, where, and when it counts as holding here."""
+
+    statement: str
+    section: str
+    criterion: str
+    """About the measure; a limit is an asymptote, a difference is in nats/token."""
+    notebook: str
+    """Where it is shown."""
+
+
+STATEMENTS = {
+    "overfits": Statement(
+        "Too many epochs of the standard recipe overfit: validation loss rises again",
+        "2.1", "loss at the most epochs minus the lowest > 0", "01"),
+    "memorizes": Statement(
+        "Meanwhile the training loss keeps falling",
+        "2.1", "training loss at the most epochs minus that at the best validation loss < 0", "01"),
+    "standard_stalls": Statement(
+        "The tuned standard recipe hardly gains from parameters",
+        "2.1", "loss of the smallest model minus that of the largest < 0.1", "01"),
+    "decay_is_large": Statement(
+        "The best weight decay is several times the standard 0.1 at every N",
+        "3", "smallest tuned decay over the models >= 0.4, every search certified", "02"),
+    "decay_helps": Statement(
+        "Tuned weight decay beats the tuned standard recipe at every N",
+        "3", "smallest gain over the models > 0", "02"),
+    "falls_with_size": Statement(
+        "With tuned decay the loss falls at every step in N",
+        "3", "largest change between neighbouring sizes < 0", "02"),
+    "follows_power_law": Statement(
+        "The regularized loss follows a power law in N",
+        "3", "chi-square of the fit below its 95 % point", "02"),
+    "limit_below_standard": Statement(
+        "The regularized recipe's limit in N lies below the best standard loss",
+        "3", "limit minus best standard loss < 0", "02"),
+    "ensemble_below_regularized": Statement(
+        "Infinitely many small models beat one infinitely large one",
+        "4.1", "limit in K of one small model minus the regularized limit in N < 0", "03"),
+    "small_beat_big": Statement(
+        "K small members beat one tuned model of equal total size",
+        "4.1", "K members minus the largest model, at <= 1.1 times its parameters < 0", "03"),
+    "excess_is_one_over_k": Statement(
+        "An ensemble's excess over its limit falls as 1/K",
+        "4.1", "fitted exponent of K within 0.75 to 1.25 at every N (the farthest is shown)", "03"),
+    "heuristic_helps": Statement(
+        "Twice the epochs at half the decay: each member is worse, the limit is better",
+        "4.2", "limit minus that of the single-optimal settings < 0, member loss rises", "03"),
+    "heuristic_is_optimal": Statement(
+        "No neighbour of that heuristic in epochs or decay has a lower limit",
+        "4.2", "lowest neighbour's limit minus the heuristic's: interval not below 0", "03"),
+    "either_seed_suffices": Statement(
+        "Either new weights or a new order alone gives most of the gain",
+        "4, Fig 16", "smaller share of the gain of a second member > 0.5", "03"),
+    "limits_fall_with_size": Statement(
+        "The limit in K falls at every step in N",
+        "4.3", "largest change between neighbouring sizes < 0", "04"),
+    "joint_below_regularized": Statement(
+        "The joint limit lies below the regularized recipe's",
+        "4.3", "joint limit minus regularized limit < 0", "04"),
+    "best_ensemble_below_limit": Statement(
+        "A finite ensemble already passes the regularized limit",
+        "4.3", "best measured ensemble minus the regularized limit < 0", "04"),
+    "orders_agree": Statement(
+        "The order of the two limits does not matter",
+        "4.3", "K first minus N first: interval includes 0, measure within 0.05", "04"),
+    "regularized_saves_data": Statement(
+        "The regularized limit is worth more data",
+        "5", "data efficiency at the base D > 1", "05"),
+    "ensemble_saves_data": Statement(
+        "The ensemble limit of one small model is worth more data",
+        "5", "data efficiency at the base D > 1", "05"),
+    "joint_saves_data": Statement(
+        "The joint limit is worth more data",
+        "5", "data efficiency at the base D > 1", "05"),
+    "recipes_are_ordered": Statement(
+        "Joint beats regularized beats standard at every D",
+        "5", "largest difference of neighbours in that order, over all D < 0", "05"),
+    "efficiency_is_constant": Statement(
+        "Data efficiency is similar at every D",
+        "5.4", "largest over smallest joint data efficiency of the ladder < 1.5", "05"),
+    "exponents_agree": Statement(
+        "Regularized and standard laws in D have similar exponents",
+        "5.4", "difference of exponents: interval includes 0, measure within 0.1", "05"),
+    "student_keeps_gain": Statement(
+        "One small student keeps most of its ensemble's gain",
+        "6", "(single - student) / (single - ensemble) > 0.5", "06"),
+    "self_distillation_helps": Statement(
+        "A student of one model of its own size beats that model",
+        "6", "student minus tuned single model < 0", "06"),
+    "real_data_is_needed": Statement(
+        "Without real data self-distillation gets worse",
+        "6", "without real data minus with it > 0", "06"),
+    "loss_predicts_error": Statement(
+        "Lower loss goes with lower downstream error",
+        "7.1", "rank correlation over all recipes > 0", "07"),
+    "ensembles_help_downstream": Statement(
+        "Ensembles err less downstream than the best single model",
+        "7.1", "error of the best ensemble minus that of the best single model < 0", "07"),
+    "epochs_help_midtraining": Statement(
+        "Repeating a small target corpus helps continued pre-training",
+        "7.2", "loss with repeats minus without < 0", "08"),
+    "ensembles_help_midtraining": Statement(
+        "An ensemble of continued models helps further",
+        "7.2", "loss of K members minus that of one < 0", "08"),
+    "midtraining_saves_data": Statement(
+        "Together they are worth more target data",
+        "7.2", "data efficiency on the target > 1", "08"),
+}  # fmt: skip
+"""Every statement that a run can test, in the order of the paper."""
 
 
 @dataclass(frozen=True)
@@ -29,152 +145,113 @@ class Claim:
     """One row of the claims table."""
 
     statement: str
-    """What the paper says, in one line."""
     section: str
-    """Where it says so."""
     criterion: str
-    """When it counts as holding here."""
     measure: float
-    """Our number; its unit is in the criterion."""
+    """Our number."""
     low: float
-    """Lower end of its 95 % interval; the measure itself where it is not a mean over seeds."""
+    """Lower end of its 95 % interval; the measure itself where it has no noise model."""
     high: float
-    """Upper end."""
     verdict: str
+    detail: str
+    """What exactly was measured."""
     notebook: str
-    """Where it is shown."""
 
 
-def below(measure: float, low: float, high: float, bound: float) -> str:
+def claim(key: str, measure: Estimate | float, verdict: str, detail: str = "") -> Claim:
+    """Return a statement's row."""
+    known = STATEMENTS[key]
+    if not isinstance(measure, Estimate):
+        measure = Estimate(float(measure), np.array([float(measure)]))
+    numbers = (measure.value, measure.low, measure.high)
+    return Claim(
+        known.statement, known.section, known.criterion, *numbers, verdict, detail, known.notebook
+    )
+
+
+def not_run(notebook: str) -> list[Claim]:
+    """Return the rows of a notebook whose runs do not exist yet."""
+    keys = (key for key, known in STATEMENTS.items() if known.notebook == notebook)
+    return [claim(key, math.nan, NOT_RUN) for key in keys]
+
+
+def below(measure: Estimate, bound: float) -> str:
     """Return the verdict of "measure < bound" given the measure's 95 % interval."""
-    if math.isnan(measure) or math.isnan(low) or math.isnan(high):
+    if math.isnan(measure.value) or math.isnan(measure.low) or math.isnan(measure.high):
         return UNTESTABLE
-    return HOLDS if high < bound else DOES_NOT if low >= bound else UNTESTABLE
+    return HOLDS if measure.high < bound else DOES_NOT if measure.low >= bound else UNTESTABLE
 
 
-def above(measure: float, low: float, high: float, bound: float) -> str:
+def above(measure: Estimate, bound: float) -> str:
     """Return the verdict of "measure > bound" given the measure's 95 % interval."""
-    return below(-measure, -high, -low, -bound)
+    return below(Estimate(-measure.value, -measure.draws), -bound)
+
+
+def near_zero(measure: Estimate, reach: float) -> str:
+    """Return the verdict of "zero within noise": and close enough for that to say something."""
+    if not measure.low <= 0 <= measure.high:
+        return DOES_NOT if math.isfinite(measure.low + measure.high) else UNTESTABLE
+    return HOLDS if abs(measure.value) <= reach else UNTESTABLE
 
 
 def overfits(runs: pd.DataFrame) -> Claim:
     """At wd 0.1, more epochs over the same data end up worse (Sec. 2.1, Fig 2 left)."""
     means = seed_means(runs, ["epochs"]).dropna(subset="loss")
     last, best = means.iloc[-1], means.loc[means.loss.idxmin()]
-    rise, low, high = _difference(last, best) if last.epochs > best.epochs else (0.0, 0.0, 0.0)
-    return Claim(
-        "Too many epochs of the standard recipe overfit: validation loss rises again",
-        "2.1",
-        f"loss at {last.epochs:.0f} epochs minus the lowest (at {best.epochs:.0f}) > 0 nats",
-        rise,
-        low,
-        high,
-        above(rise, low, high, 0.0),
-        "01",
-    )
+    rise = _difference(last, best)
+    detail = f"{last.epochs:.0f} epochs against {best.epochs:.0f}"
+    verdict = above(rise, 0.0) if last.epochs > best.epochs else DOES_NOT
+    return claim("overfits", rise, verdict, detail)
 
 
 def memorizes(runs: pd.DataFrame) -> Claim:
     """Training loss keeps falling while validation loss rises (v1 Fig 15)."""
     val = seed_means(runs, ["epochs"]).dropna(subset="loss")
     train = seed_means(runs, ["epochs"], value="train_loss").dropna(subset="loss")
-    at_best = train.loc[val.loss.idxmin()]
-    fall, low, high = _difference(train.iloc[-1], at_best)
-    return Claim(
-        "Meanwhile the training loss keeps falling",
-        "2.1",
-        "training loss at most epochs minus that at the best validation loss < 0 nats",
-        fall,
-        low,
-        high,
-        below(fall, low, high, 0.0),
-        "01",
-    )
+    fall = _difference(train.iloc[-1], train.loc[val.loss.idxmin()])
+    return claim("memorizes", fall, below(fall, 0.0))
 
 
 def standard_stalls(standard: pd.DataFrame) -> Claim:
     """Ten times the parameters improve the tuned standard recipe by less than 0.1 (Fig 2 right)."""
     table = standard.sort_values("N")
-    gain, low, high = _difference(table.iloc[0], table.iloc[-1])
-    ratio = table.N.iloc[-1] / table.N.iloc[0]
-    return Claim(
-        "The tuned standard recipe hardly gains from parameters",
-        "2.1",
-        f"loss falls by < 0.1 nats over {ratio:.0f}x the parameters",
-        gain,
-        low,
-        high,
-        below(gain, low, high, 0.1),
-        "01",
-    )
+    gain = _difference(table.iloc[0], table.iloc[-1])
+    detail = f"{table.N.iloc[-1] / table.N.iloc[0]:.0f}x the parameters"
+    return claim("standard_stalls", gain, below(gain, 0.1), detail)
 
 
 def decay_is_large(regularized: pd.DataFrame) -> Claim:
     """The tuned weight decay is far above 0.1 at every N (Sec. 3; 30x at most in the paper)."""
     smallest = float(regularized.wd.min())
-    certified = (regularized.status != "uncertified").all()
-    return Claim(
-        "The best weight decay is several times the standard 0.1 at every N",
-        "3",
-        "smallest tuned weight decay over the models >= 0.4, every search certified",
-        smallest,
-        smallest,
-        smallest,
-        UNTESTABLE if not certified else HOLDS if smallest >= 0.4 else DOES_NOT,
-        "02",
-    )
+    certified = not regularized.status.isin(["uncertified", "not searched"]).any()
+    verdict = UNTESTABLE if not certified else HOLDS if smallest >= 0.4 else DOES_NOT
+    return claim("decay_is_large", smallest, verdict)
 
 
 def decay_helps(standard: pd.DataFrame, regularized: pd.DataFrame) -> Claim:
     """Tuned decay beats the tuned standard recipe at every N (Fig 3)."""
     pairs = regularized.merge(standard, on="N", suffixes=("", "_standard"))
-    gains = []
-    for _, pair in pairs.iterrows():
-        usual = pd.Series({"loss": pair["loss_standard"], "se": pair["se_standard"]})
-        gains.append(_difference(usual, pair))
-    gain, low, high = _first(gains, min)
-    return Claim(
-        "Tuned weight decay beats the tuned standard recipe at every N",
-        "3",
-        "smallest gain over the models > 0 nats",
-        gain,
-        low,
-        high,
-        above(gain, low, high, 0.0),
-        "02",
-    )
+    usual = pairs[["loss_standard", "se_standard"]].set_axis(["loss", "se"], axis=1)
+    gains = [_difference(usual.loc[i], pairs.loc[i]) for i in pairs.index]
+    gain = _extreme(gains, min)
+    return claim("decay_helps", gain, above(gain, 0.0))
 
 
 def falls_with_size(regularized: pd.DataFrame) -> Claim:
     """The regularized loss falls with every step in N (Fig 3)."""
     table = regularized.sort_values("N")
     steps = [_difference(table.iloc[i + 1], table.iloc[i]) for i in range(len(table) - 1)]
-    step, low, high = _first(steps, max)
-    return Claim(
-        "With tuned decay the loss falls at every step in N",
-        "3",
-        "largest change between neighbouring sizes < 0 nats",
-        step,
-        low,
-        high,
-        below(step, low, high, 0.0),
-        "02",
-    )
+    step = _extreme(steps, max)
+    return claim("falls_with_size", step, below(step, 0.0))
 
 
 def follows_power_law(law: PowerLaw) -> Claim:
     """A / N^alpha + E describes the tuned losses within their noise (Fig 3)."""
-    bound = float(chi2_distribution.ppf(0.95, law.freedom)) if law.freedom > 0 else math.nan
-    return Claim(
-        "The regularized loss follows a power law in N",
-        "3",
-        f"chi-square of the fit < {bound:.2f} (95 % at {law.freedom} degree(s) of freedom)",
-        law.chi2,
-        law.chi2,
-        law.chi2,
-        UNTESTABLE if law.freedom < 1 else HOLDS if law.chi2 < bound else DOES_NOT,
-        "02",
-    )
+    if law.freedom < 1:
+        return claim("follows_power_law", law.chi2, UNTESTABLE, "no degree of freedom")
+    bound = float(chi2_distribution.ppf(0.95, law.freedom))
+    detail = f"95 % point {bound:.2f} at {law.freedom} degree(s) of freedom"
+    return claim("follows_power_law", law.chi2, HOLDS if law.chi2 < bound else DOES_NOT, detail)
 
 
 def limit_below_standard(law: PowerLaw, standard: pd.DataFrame) -> Claim:
@@ -182,18 +259,114 @@ def limit_below_standard(law: PowerLaw, standard: pd.DataFrame) -> Claim:
     best = standard.loc[standard.loss.idxmin()]
     low, high = law.interval("E")
     spread = 1.96 * best.se
-    difference = law.E - best.loss
-    low, high = low - best.loss - spread, high - best.loss + spread
-    return Claim(
-        "The regularized recipe's limit in N lies below the best standard loss",
-        "3",
-        "limit minus best standard loss < 0 nats",
-        difference,
-        low,
-        high,
-        below(difference, low, high, 0.0),
-        "02",
-    )
+    difference = _interval(law.E - best.loss, low - best.loss - spread, high - best.loss + spread)
+    return claim("limit_below_standard", difference, below(difference, 0.0))
+
+
+def ensemble_below_regularized(law: EnsembleLaw, regularized: Estimate) -> Claim:
+    """The limit in K of one small model passes the limit in N (Fig 4)."""
+    difference = law.limit - regularized
+    detail = f"{law.about['model']}, {law.K} members"
+    return claim("ensemble_below_regularized", difference, below(difference, 0.0), detail)
+
+
+def small_beat_big(law: EnsembleLaw, big: Estimate, big_size: int) -> Claim:
+    """K members beat one tuned model of their total size (Sec. 4.1: two 300M beat one 600M)."""
+    k = min(law.K, int(1.1 * big_size / law.about["N"]))
+    if k < 2:
+        return claim("small_beat_big", math.nan, UNTESTABLE, "the models are too alike in size")
+    difference = law.at(k) - big
+    total = k * law.about["N"] / big_size
+    detail = f"{k} x {law.about['model']}, {total:.2f}x the parameters"
+    return claim("small_beat_big", difference, below(difference, 0.0), detail)
+
+
+def excess_is_one_over_k(laws: Sequence[EnsembleLaw]) -> Claim:
+    """Excess over the limit falls about as 1/K (Sec. 4.1)."""
+    laws = [law for law in laws if law.free]
+    if not laws:
+        return claim("excess_is_one_over_k", math.nan, UNTESTABLE, "needs four members")
+    far = max(laws, key=lambda law: abs(law.free.alpha - 1))
+    inside = all(law.beta[0] >= 0.75 and law.beta[1] <= 1.25 for law in laws)
+    outside = any(law.beta[1] < 0.75 or law.beta[0] > 1.25 for law in laws)
+    verdict = HOLDS if inside else DOES_NOT if outside else UNTESTABLE
+    measure = _interval(far.free.alpha, *far.beta)
+    return claim("excess_is_one_over_k", measure, verdict, far.about["model"])
+
+
+def heuristic_helps(single: EnsembleLaw, many: EnsembleLaw) -> Claim:
+    """Doubled epochs and halved decay: worse members, better limit (Sec. 4.2)."""
+    limit, member = many.limit - single.limit, many.at(1) - single.at(1)
+    verdicts = (below(limit, 0.0), above(member, 0.0))
+    verdict = next((v for v in (DOES_NOT, UNTESTABLE) if v in verdicts), HOLDS)
+    return claim("heuristic_helps", limit, verdict, f"one member changes by {member!r}")
+
+
+def heuristic_is_optimal(heuristic: EnsembleLaw, neighbours: Sequence[EnsembleLaw]) -> Claim:
+    """No one-step neighbour has a lower limit beyond noise (Sec. 4.2; v1 Fig 17)."""
+    differences = {law: law.limit - heuristic.limit for law in neighbours}
+    lowest = min(neighbours, key=lambda law: differences[law].value)
+    difference = differences[lowest]
+    beaten = any(d.high < 0 for d in differences.values())
+    where = f"wd {lowest.about['wd']:g}, {lowest.about['epochs']} epochs"
+    detail = f"{len(neighbours)} neighbours, lowest at {where}"
+    return claim("heuristic_is_optimal", difference, DOES_NOT if beaten else HOLDS, detail)
+
+
+def either_seed_suffices(laws: Mapping[str, EnsembleLaw]) -> Claim:
+    """New weights alone, or a new order alone, gives most of a second member's gain (Fig 16)."""
+    both, *alone = (law.pair_gain for law in laws.values())
+    shares = [gain / both for gain in alone]
+    smaller = min(shares, key=lambda share: share.value)
+    detail = ", ".join(f"{n}: {s.value:.2f}" for n, s in zip(list(laws)[1:], shares, strict=True))
+    return claim("either_seed_suffices", smaller, above(smaller, 0.5), detail)
+
+
+def limits_fall_with_size(laws: Sequence[EnsembleLaw]) -> Claim:
+    """The limit in K falls with every step in N (Sec. 4.3, Fig 6)."""
+    laws = sorted(laws, key=lambda law: law.about["N"])
+    steps = [laws[i + 1].limit - laws[i].limit for i in range(len(laws) - 1)]
+    step = _extreme(steps, max)
+    return claim("limits_fall_with_size", step, below(step, 0.0))
+
+
+def difference_below(key: str, a: Estimate, b: Estimate, detail: str = "") -> Claim:
+    """Return the row of a statement "a lies below b"."""
+    return claim(key, a - b, below(a - b, 0.0), detail)
+
+
+def orders_agree(K_first: Estimate, N_first: Estimate) -> Claim:
+    """The limits in K and N commute (Sec. 4.3)."""
+    difference = K_first - N_first
+    return claim("orders_agree", difference, near_zero(difference, 0.05))
+
+
+def saves_data(key: str, efficiency: Estimate) -> Claim:
+    """A recipe's loss is worth more than the data it used (Sec. 5)."""
+    return claim(key, efficiency, above(efficiency, 1.0))
+
+
+def recipes_are_ordered(ladder: Sequence[tuple[Estimate, Estimate, Estimate]]) -> Claim:
+    """Joint below regularized below standard at every D (Fig 7); one triple a D, in that order."""
+    differences = [
+        d for joint, single, standard in ladder for d in (joint - single, single - standard)
+    ]
+    largest = _extreme(differences, max)
+    return claim("recipes_are_ordered", largest, below(largest, 0.0), f"{len(ladder)} D")
+
+
+def efficiency_is_constant(efficiencies: Sequence[Estimate]) -> Claim:
+    """The joint recipe's multiplier is about the same at every D (Sec. 5.4)."""
+    draws = np.stack([e.draws for e in efficiencies])
+    values = [e.value for e in efficiencies]
+    with np.errstate(invalid="ignore"):
+        ratio = Estimate(max(values) / min(values), draws.max(0) / draws.min(0))
+    return claim("efficiency_is_constant", ratio, below(ratio, 1.5), f"{len(values)} D")
+
+
+def exponents_agree(a: Estimate, b: Estimate) -> Claim:
+    """Laws in D have similar exponents, so that the multiplier is constant (Sec. 5.4)."""
+    return claim("exponents_agree", a - b, near_zero(a - b, 0.1))
 
 
 def claims_table(claims: Sequence[Claim], *, caption: str) -> Table:
@@ -202,14 +375,19 @@ def claims_table(claims: Sequence[Claim], *, caption: str) -> Table:
     return Table(pd.DataFrame([asdict(claim) for claim in claims]), caption, digits)
 
 
-def _difference(a: pd.Series, b: pd.Series) -> tuple[float, float, float]:
-    """Return a.loss - b.loss and its 95 % interval from the two standard errors."""
+def _interval(value: float, low: float, high: float) -> Estimate:
+    """Return an estimate whose 95 % interval is given."""
+    return Estimate(value, np.array([low, value, high]))
+
+
+def _difference(a: pd.Series, b: pd.Series) -> Estimate:
+    """Return a.loss - b.loss with its 95 % interval from the two standard errors."""
     value = float(a.loss - b.loss)
     error = 1.96 * float(np.hypot(a.se, b.se))
-    return value, value - error, value + error
+    return _interval(value, value - error, value + error)
 
 
-def _first(intervals: list[tuple[float, float, float]], order) -> tuple[float, float, float]:
-    """Return the smallest or largest by measure; one that is not a number wins."""
-    broken = [i for i in intervals if math.isnan(i[0])]
-    return broken[0] if broken else order(intervals)
+def _extreme(estimates: Sequence[Estimate], order) -> Estimate:
+    """Return the smallest or largest by value; one that is not a number wins."""
+    broken = [e for e in estimates if math.isnan(e.value)]
+    return broken[0] if broken else order(estimates, key=lambda e: e.value)

@@ -23,6 +23,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ieee_lib.analysis.laws import PowerLaw
+from ieee_lib.analysis.uncertainty import Estimate
 from ieee_lib.errors import check_choice
 from ieee_lib.paths import PACKAGE
 from ieee_lib.study import CONTEXTS
@@ -118,13 +119,13 @@ def save(
             "csv": item.frame.to_csv(index=False, lineterminator="\n").encode(),
             "md": item.to_markdown().encode(),
             "tex": item.to_latex().encode(),
+            "json": _json({"caption": item.caption, "rows": item.frame}),
         }
     else:
         for kind in formats:
             check_choice("format", kind, FORMATS)
         written = {kind: _render(item.figure, kind) for kind in formats}
-        numbers = {"caption": item.caption, **{k: _plain(v) for k, v in item.data.items()}}
-        written["json"] = (json.dumps(numbers, indent=1, sort_keys=True) + "\n").encode()
+        written["json"] = _json({"caption": item.caption, **item.data})
     files = []
     for kind, data in written.items():
         files.append(folder / f"{name}.{kind}")
@@ -141,12 +142,18 @@ def _render(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def _json(numbers: dict[str, Any]) -> bytes:
+    return (json.dumps(_plain(numbers), indent=1, sort_keys=True) + "\n").encode()
+
+
 def _plain(value: Any) -> Any:
     """Turn frames, laws and numpy values into JSON; numbers that are not finite become null."""
     if isinstance(value, pd.DataFrame):
         return [_plain(row) for row in value.to_dict("records")]
     if isinstance(value, PowerLaw):
         return _plain(value.to_dict())
+    if isinstance(value, Estimate):
+        return _plain({"value": value.value, "low": value.low, "high": value.high})
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -1,7 +1,9 @@
-"""Marks on axes: each takes an ax, a tidy frame and a fit, and returns the ax.
+"""Marks on axes: each takes an ax, a tidy frame, a fit or estimates, and returns the ax.
 
 Nothing here fits, loads or saves. One colour and one marker a recipe, the same in every figure.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ieee_lib.analysis.laws import PowerLaw
+from ieee_lib.analysis.uncertainty import Estimate
 
 COLORS = {
     "standard": "#d55e00",
@@ -66,6 +69,42 @@ def law(
     return ax
 
 
+def estimates(
+    ax: Axes, x, values: Sequence[Estimate], recipe: str, *, label: str, filled: bool = True, **line
+) -> Axes:
+    """Draw estimates with their 95 % intervals; an end that is infinite leaves the axes."""
+    color = COLORS[recipe]
+    middle = np.array([v.value for v in values])
+    ends = np.array([[v.value - v.low, v.high - v.value] for v in values]).T
+    style = {"linestyle": "", "marker": MARKERS[recipe], "color": color, "ecolor": color}
+    ax.errorbar(
+        x,
+        middle,
+        yerr=np.clip(np.nan_to_num(ends, nan=0.0, posinf=1e3), 0, 1e3),
+        label=label,
+        **{**style, "markerfacecolor": color if filled else "white", **line},
+    )
+    return ax
+
+
+def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
+    """Draw an asymptote as a dotted line with its 95 % band."""
+    ax.axhline(value.value, linestyle=":", color=COLORS[recipe], label=limit_label(label, value))
+    ax.axhspan(value.low, value.high, color=COLORS[recipe], alpha=0.12, linewidth=0)
+    return ax
+
+
+def limit_label(label: str, value: Estimate) -> str:
+    """Return "label 4.151, 95 % [4.131, 4.170]"."""
+    text = f"{label} {value.value:.3f}, 95 % [{value.low:.3f}, {value.high:.3f}]"
+    return text.replace("-inf", "−∞").replace("inf", "∞")
+
+
+def shades(recipe: str, n: int) -> list:
+    """Return n tints of a recipe's colour, light to full: an ordered family of one recipe."""
+    return sns.light_palette(COLORS[recipe], n_colors=n + 2)[2:]
+
+
 def asymptote_label(fit: PowerLaw) -> str:
     low, high = fit.interval("E")
     return f"limit {fit.E:.3f}, 95 % [{low:.3f}, {high:.3f}]".replace("-inf", "−∞").replace(
@@ -85,8 +124,10 @@ def log_ticks(ax: Axes, values, *, axis: str = "x", labels=None) -> Axes:
     return ax
 
 
-def heat(ax: Axes, table: pd.DataFrame, *, rows: str, columns: str, value: str = "loss") -> Axes:
-    """Draw a heat map of means; the best cell is framed."""
+def heat(
+    ax: Axes, table: pd.DataFrame, *, rows: str, columns: str, value: str = "loss", bar: bool = True
+) -> Axes:
+    """Draw a heat map of means; the best cell is framed. `bar` asks for the colour scale."""
     grid = table.pivot(index=rows, columns=columns, values=value).sort_index(ascending=False)
     sns.heatmap(
         grid,
@@ -95,7 +136,8 @@ def heat(ax: Axes, table: pd.DataFrame, *, rows: str, columns: str, value: str =
         fmt=".3f",
         cmap="crest",
         linewidths=1.5,
-        cbar_kws={"label": "validation loss (nats/token)"},
+        cbar=bar,
+        cbar_kws={"label": "validation loss (nats/token)"} if bar else None,
     )
     row, column = np.unravel_index(np.nanargmin(grid.to_numpy()), grid.shape)
     ax.add_patch(_frame(column, row))

@@ -9,7 +9,8 @@ from dataclasses import asdict
 import pandas as pd
 
 from ieee_lib.analysis.drawing import Table
-from ieee_lib.analysis.laws import PowerLaw, fit_power_law
+from ieee_lib.analysis.laws import PowerLaw
+from ieee_lib.analysis.uncertainty import Estimate
 from ieee_lib.spec import ModelConfig
 
 
@@ -29,16 +30,6 @@ def count_frame(models: Mapping[str, ModelConfig]) -> pd.DataFrame:
 def size_frame(models: Mapping[str, ModelConfig], tuned: pd.DataFrame) -> pd.DataFrame:
     """Add the column N (total parameters) to a frame of tuned settings."""
     return tuned.assign(N=[models[name].count().total for name in tuned.model])
-
-
-def fit_sizes(
-    table: pd.DataFrame, *, unit: float, unit_name: str, assumed_noise: float
-) -> PowerLaw:
-    """Fit the law in N to tuned losses; the noise is each mean's standard error (Sec. 3)."""
-    table = table.dropna(subset="loss")
-    sigma = table.se.fillna(assumed_noise).clip(lower=1e-6)
-    name = f"N[{unit_name}]"
-    return fit_power_law(table.N / unit, table.loss, sigma=sigma.to_numpy(), unit=name)
 
 
 def tuned_table(table: pd.DataFrame, *, caption: str) -> Table:
@@ -70,3 +61,20 @@ def law_table(laws: Mapping[str, PowerLaw], *, caption: str) -> Table:
     digits = {"A": 3, "alpha": 2, "alpha low": 2, "alpha high": 2, "E": 3, "E low": 3, "E high": 3}
     digits |= {"E boot low": 3, "E boot high": 3, "chi2": 2}
     return Table(pd.DataFrame(rows), caption, digits)
+
+
+def ensemble_table(frame: pd.DataFrame, *, caption: str) -> Table:
+    """Return laws in K (`ensembles.laws_frame`), one row an ensemble."""
+    names = ["member", "ensemble", "limit", "low", "high", "limit, beta free"]
+    digits = dict.fromkeys(names, 3) | dict.fromkeys(["beta", "beta low", "beta high"], 2)
+    return Table(frame, caption, digits)
+
+
+def estimate_table(
+    rows: Mapping[str, Estimate], *, name: str, caption: str, digits: int = 3
+) -> Table:
+    """Return estimates with their 95 % intervals, one row each."""
+    frame = pd.DataFrame(
+        [{name: key, "value": e.value, "low": e.low, "high": e.high} for key, e in rows.items()]
+    )
+    return Table(frame, caption, dict.fromkeys(("value", "low", "high"), digits))

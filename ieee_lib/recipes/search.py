@@ -26,6 +26,7 @@ GRIDS = {"wd": WD_GRID, "lr": LR_GRID, "epochs": tuple(e for e in EPOCHS_GRID if
 CERTIFIED = "certified"
 WITHIN_NOISE = "certified within noise"
 UNCERTIFIED = "uncertified"
+NOT_SEARCHED = "not searched"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class SearchResult:
     centre: Settings
     status: str
     """certified: no neighbour is lower. certified within noise: some are, by less than the
-    tolerance. uncertified: a neighbour is lower, or has no loss."""
+    tolerance. uncertified: a neighbour is lower, or has no loss. not searched: no axis was."""
     loss: float
     """Mean validation loss of the centre over seeds, nats/token."""
     se: float
@@ -47,7 +48,7 @@ class SearchResult:
 
     @property
     def certified(self) -> bool:
-        return self.status != UNCERTIFIED
+        return self.status in (CERTIFIED, WITHIN_NOISE)
 
 
 def neighbours(centre: Settings, axes: Sequence[str]) -> list[tuple[str, Settings]]:
@@ -86,13 +87,14 @@ def search(
 
     Moves while some neighbour's mean is lower by more than `tolerance` standard errors (the
     paper, with one seed: by anything), at most `max_moves` times. A neighbour that is higher by
-    `screen` standard errors after its first seed gets no second one.
+    `screen` standard errors after its first seed gets no second one. Without axes the starts are
+    trained and taken as they are.
     """
     descents = [_Descent(study, start, axes) for start in starts]
     while moving := [descent for descent in descents if descent.asks]:
-        study.ensure([spec for d in moving for spec in d.specs()], label=label)
+        runs = study.ensure([spec for d in moving for spec in d.specs()], label=label)
         for descent in moving:
-            descent.step()
+            descent.step(runs)
     return [descent.result for descent in descents]
 
 
@@ -135,9 +137,10 @@ class _Descent:
     def specs(self) -> list[RunSpec]:
         return [spec for p, n in self.seeds.items() for spec in specs_of(self.study, p, n)]
 
-    def step(self) -> None:
+    def step(self, runs: pd.DataFrame) -> None:
         """Certify the centre, then ask for more seeds, or move, or stop asking."""
-        self.result = self._certify()
+        own = {spec.run_id for spec in self.specs()}
+        self.result = self._certify(runs[runs.run_id.isin(own)])
         self.asks = False
         ring = dict(neighbours(self.path[-1], self.axes))
         table = self.result.certificate.set_index("axis").drop("centre")
@@ -146,7 +149,8 @@ class _Descent:
             if self.seeds[ring[axis]] < self.limits.seeds:
                 self.seeds[ring[axis]] = self.limits.seeds
                 self.asks = True
-        if self.asks or self.result.certified or len(self.path) > self.limits.max_moves:
+        settled = self.result.status != UNCERTIFIED
+        if self.asks or settled or len(self.path) > self.limits.max_moves:
             return
         better = ring.get(self.result.certificate.axis[self.result.certificate.loss.idxmin()])
         if better is not None and better not in self.path:
@@ -159,8 +163,7 @@ class _Descent:
             self.seeds.setdefault(neighbour, 1)
         self.asks = True
 
-    def _certify(self) -> SearchResult:
-        runs = self.study.ensure(self.specs())
+    def _certify(self, runs: pd.DataFrame) -> SearchResult:
         by = ["wd", "lr", "epochs"]
         noise = pooled_noise(runs, by)
         means = seed_means(runs, by, noise=noise).set_index(by)
@@ -180,6 +183,8 @@ class _Descent:
         status = WITHIN_NOISE if lower.any() else CERTIFIED
         if beyond.any() or table.loss.isna().iloc[0]:
             status = UNCERTIFIED
+        if not self.axes:
+            status = NOT_SEARCHED
         return SearchResult(
             centre=centre,
             status=status,

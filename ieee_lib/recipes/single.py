@@ -4,7 +4,7 @@ Each function returns the runs of one question, training what is missing; its `_
 says which runs those are, for plans and for redrawing.
 
     runs = overfitting(study)            # Fig 2, left
-    standard = tune_standard(study)      # Fig 2, right: one SearchResult a model
+    standard = tune(study, "standard")   # Fig 2, right: one SearchResult a model
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from ieee_lib.study import Study
 
 STANDARD_WD = 0.1
 """The standard recipe's weight decay (Brown et al. 2020; Sec. 2.1)."""
-STANDARD_AXES = ("lr", "epochs")
-REGULARIZED_AXES = ("wd", "lr", "epochs")
+AXES = {"standard": ("lr", "epochs"), "regularized": ("wd", "lr", "epochs")}
+"""What each recipe tunes."""
 
 
 def sweep_specs(study: Study, sweep: Sweep, *, n_seed: int | None = None) -> list[RunSpec]:
@@ -65,23 +65,29 @@ def heatmap(study: Study) -> pd.DataFrame:
     return study.ensure(heatmap_specs(study), label="epochs x weight decay")
 
 
-def tune_standard(study: Study, seed_tokens: int | None = None) -> list[SearchResult]:
-    """Tune lr and epochs at wd 0.1 for every model at one D (Fig 2, right)."""
-    starts = study.scale.settings("standard", seed_tokens or study.scale.base_tokens)
-    return search(study, starts, axes=STANDARD_AXES, label="standard recipe")
+def tune(study: Study, recipe: str, seed_tokens: int | None = None) -> list[SearchResult]:
+    """Tune a recipe for every model it has at one D (the base): standard (lr and epochs at wd
+    0.1; Fig 2 right) or regularized (wd too; Fig 3).
+
+    Away from the base D a scale may take its settings as they are (`search.ladder`).
+    """
+    seed_tokens = seed_tokens or study.scale.base_tokens
+    starts = study.scale.settings(recipe, seed_tokens)
+    axes = _axes(study, recipe, seed_tokens)
+    return search(study, starts, axes=axes, label=f"{recipe} recipe, D = {seed_tokens:,}")
 
 
-def tune_regularized(study: Study, seed_tokens: int | None = None) -> list[SearchResult]:
-    """Tune weight decay, lr and epochs for every model at one D (Fig 3)."""
-    starts = study.scale.settings("regularized", seed_tokens or study.scale.base_tokens)
-    return search(study, starts, axes=REGULARIZED_AXES, label="regularized recipe")
-
-
-def search_specs(study: Study, recipe: str) -> list[RunSpec]:
+def search_specs(study: Study, recipe: str, seed_tokens: int | None = None) -> list[RunSpec]:
     """Return the runs a search needs if its starting points turn out to be optimal."""
-    axes = STANDARD_AXES if recipe == "standard" else REGULARIZED_AXES
-    starts = study.scale.settings(recipe, study.scale.base_tokens)
+    seed_tokens = seed_tokens or study.scale.base_tokens
+    axes = _axes(study, recipe, seed_tokens)
+    starts = study.scale.settings(recipe, seed_tokens)
     return [spec for start in starts for spec in ring_specs(study, start, axes)]
+
+
+def _axes(study: Study, recipe: str, seed_tokens: int) -> tuple[str, ...]:
+    searched = study.scale.search.ladder or seed_tokens == study.scale.base_tokens
+    return AXES[recipe] if searched else ()
 
 
 def low_and_high_decay(
@@ -89,10 +95,11 @@ def low_and_high_decay(
 ) -> dict[str, pd.DataFrame]:
     """Return the curves of one model's tuned runs under both recipes (v1 Fig 14).
 
-    One row an evaluation and seed; columns as in `frame.curves_frame`.
+    One row an evaluation and seed; columns as in `frame.curves_frame`. A recipe that does not
+    tune the model is left out.
     """
     found = {}
     for recipe, results in (("standard", standard), ("regularized", regularized)):
-        centre = next(r.centre for r in results if r.centre.model == model)
-        found[recipe] = study.curves(specs_of(study, centre, study.scale.seeds))
+        for centre in (r.centre for r in results if r.centre.model == model):
+            found[recipe] = study.curves(specs_of(study, centre, study.scale.seeds))
     return found

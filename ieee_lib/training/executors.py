@@ -22,7 +22,7 @@ from ieee_lib.errors import InputError
 from ieee_lib.scale import Execution
 from ieee_lib.spec import ModelConfig
 from ieee_lib.training.progress import Progress
-from ieee_lib.training.unit import Unit, run_unit
+from ieee_lib.training.unit import Unit
 
 
 class Executor(Protocol):
@@ -43,7 +43,7 @@ def open_executor(execution: Execution) -> Executor:
 
 
 class InlineExecutor:
-    """Trains in the calling process."""
+    """Works in the calling process."""
 
     n_worker = 1
 
@@ -52,7 +52,7 @@ class InlineExecutor:
 
     def run(self, units: Sequence[Unit], progress: Progress) -> list[str]:
         for unit in units:
-            run_unit(unit, self.execution, partial(progress.moved, unit))
+            unit.run(self.execution, partial(progress.moved, unit))
             progress.finished(unit)
         return []
 
@@ -105,8 +105,7 @@ class LocalExecutor:
         except (EOFError, OSError):
             worker.process.join(timeout=5)
             del self.workers[slot]
-            label = f"{unit.specs[0].run_id} and {len(unit.specs) - 1} more"
-            why = f"worker died (exit code {worker.process.exitcode}) in the unit of {label}"
+            why = f"worker died (exit code {worker.process.exitcode}) in the unit of {unit.label}"
             progress.note(f"{why}; {'trying it again' if tries else 'giving it up'}")
             progress.moved(unit, 0)
             if tries:
@@ -138,7 +137,7 @@ class LocalExecutor:
 
 
 class _Worker:
-    """A process that trains one unit after another, heard through a pipe."""
+    """A process that works on one unit after another, heard through a pipe."""
 
     def __init__(self, slot: int, execution: Execution) -> None:
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
@@ -166,12 +165,12 @@ def _work(pipe, slot: int, execution: Execution) -> None:
         except EOFError:
             return
         try:
-            run_unit(unit, execution, lambda tokens: pipe.send(("tokens", tokens)))
+            unit.run(execution, lambda tokens: pipe.send(("tokens", tokens)))
             pipe.send(("done", None))
         except InputError as error:
             pipe.send(("input", (error.field, error.value, error.allowed)))
         except Exception as error:
-            line = f"{unit.specs[0].run_id}: {type(error).__name__}: {error}"
+            line = f"{unit.label}: {type(error).__name__}: {error}"
             pipe.send(("failed", line.splitlines()[0]))
 
 

@@ -40,6 +40,25 @@ COLUMNS = [
 ]
 
 
+SUBSET_COLUMNS = [
+    "ensemble",
+    "D",
+    "N",
+    "epochs",
+    "lr",
+    "wd",
+    "decay_mask",
+    "init_seed",
+    "data_seed",
+    "K",
+    "k",
+    "members",
+    "loss",
+    "loss_probabilities",
+    "n_diverged",
+]
+
+
 def load_runs(scale: str = "laptop", *, source: str = "records") -> pd.DataFrame:
     """Return every training run recorded here (`records`) or shipped (`archive`) at a scale."""
     check_choice("source", source, ("records", "archive"))
@@ -64,6 +83,27 @@ def curves_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     ]
     columns = ["run_id", "step", "tokens", "train_loss", "val_loss"]
     return pd.DataFrame(points, columns=columns).astype({"train_loss": float, "val_loss": float})
+
+
+def subsets_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return one row a scored member subset of each ensemble.
+
+    Settings are those all members share (None where they differ). K: members of the ensemble,
+    k: of the subset, `members`: the subset's run ids, in order. `loss` averages logits,
+    `loss_probabilities` probabilities (nats/token).
+    """
+    rows = []
+    for record in records:
+        spec, losses = record["spec"], record["losses"]
+        shared = {name: spec.get(name) for name in SUBSET_COLUMNS if name not in ("members",)}
+        shared |= {"ensemble": record["run_id"], "D": spec.get("seed_tokens"), "N": record["N"]}
+        shared |= {"K": len(record["members"]), "n_diverged": len(record["diverged"])}
+        scored = zip(record["subsets"], losses["logits"], losses["probabilities"], strict=True)
+        for subset, logits, probabilities in scored:
+            members = tuple(record["members"][i] for i in subset)
+            row = {"k": len(subset), "members": members, "loss": logits}
+            rows.append({**shared, **row, "loss_probabilities": probabilities})
+    return pd.DataFrame(rows, columns=SUBSET_COLUMNS)
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

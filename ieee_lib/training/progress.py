@@ -5,6 +5,7 @@ On a terminal it redraws itself; elsewhere (papermill, a log) it prints a line n
 
 import sys
 import time
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
@@ -17,9 +18,9 @@ QUIET_SECONDS = 15.0
 class Progress:
     """A bar over FLOPs, so that time left is fair to small and large models alike."""
 
-    def __init__(self, label: str, units: list[Unit]) -> None:
+    def __init__(self, label: str, units: Sequence[Unit]) -> None:
         watched = sys.stderr.isatty()
-        self.label, self.n_run, self.n_done = label, sum(len(unit.specs) for unit in units), 0
+        self.label, self.n_run, self.n_done = label, sum(unit.n_run for unit in units), 0
         self.tokens: dict[int, int] = {}
         self.unseen = 0.0
         self.watched, self.trained, self.start = watched, 0, time.monotonic()
@@ -49,7 +50,7 @@ class Progress:
         self.unseen = 0.0
 
     def finished(self, unit: Unit) -> None:
-        self.n_done += len(unit.specs)
+        self.n_done += unit.n_run
         self._describe()
         self.moved(unit, unit.tokens)
 

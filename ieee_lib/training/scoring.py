@@ -4,29 +4,36 @@ Averaging logits, the paper's LogitAvg, is the softmax of the members' mean log-
 averaging probabilities is the other common choice. Tokens pass in chunks, so memory grows with
 neither the validation set nor the vocabulary times its tokens.
 
-    losses = score_subsets(stack, batches, subsets_of(5))
+    model = load_stack(spec.model, [store.weights_path(i) for i in run_ids])
+    losses = score_subsets(model, batches, subsets_of(5))
     losses["logits"], losses["probabilities"]        # one per subset, nats/token
 """
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from random import Random
 
 import torch
 from torch import Tensor
 
+from ieee_lib.spec import ModelConfig
 from ieee_lib.training.model import StackedDecoder
 
-CHUNK_TOKENS = 2048
-"""Tokens whose log-probabilities over the vocabulary are held at once, per member."""
-
+CHUNK_VALUES = 2**21
+"""Log-probabilities held at once, per member: about 8 MB of float32, which a CPU can cache."""
 
 ALL_SUBSETS_UP_TO = 6
 """Above this K: all prefixes, all members, and a fixed random sample of the other subsets."""
 
+AVERAGES = ("logits", "probabilities")
+"""logits is the paper's and the default everywhere."""
 
-def subsets_of(n_member: int, *, n_sampled: int = 63) -> list[tuple[int, ...]]:
+Subset = tuple[int, ...]
+
+
+def subsets_of(n_member: int, *, n_sampled: int = 63) -> list[Subset]:
     """Return the member subsets that are scored, prefixes included."""
     if n_member <= ALL_SUBSETS_UP_TO:
         sizes = range(1, n_member + 1)
@@ -39,15 +46,26 @@ def subsets_of(n_member: int, *, n_sampled: int = 63) -> list[tuple[int, ...]]:
     return prefixes + sorted(sample - set(prefixes), key=lambda s: (len(s), s))
 
 
+def load_stack(config: ModelConfig, files: Sequence[Path]) -> StackedDecoder:
+    """Return trained members as one stack, in the order of their safetensors files."""
+    from safetensors.torch import load_file
+
+    members = [load_file(file) for file in files]
+    model = StackedDecoder(config, seeds=[0] * len(members))
+    model.load_state_dict({name: torch.stack([m[name] for m in members]) for name in members[0]})
+    return model.eval()
+
+
 @torch.no_grad()
 def score_subsets(
-    model: StackedDecoder, batches: Iterable[Tensor], subsets: Sequence[tuple[int, ...]]
+    model: StackedDecoder, batches: Iterable[Tensor], subsets: Sequence[Subset]
 ) -> dict[str, list[float]]:
     """Return each subset's mean validation loss by both averages, nats/token.
 
     batches of ids (B, T), subsets of member indices. Sums are float64.
     """
-    sums = {kind: torch.zeros(len(subsets), dtype=torch.float64) for kind in AVERAGES}
+    place = {subset: i for i, subset in enumerate(subsets)}
+    sums = {kind: [0.0] * len(subsets) for kind in AVERAGES}
     n_target = 0
     for ids in batches:
         stacked = ids.expand(model.n_member, -1, -1).contiguous()
@@ -55,31 +73,33 @@ def score_subsets(
         targets = torch.nn.functional.pad(ids[:, 1:], (0, 1), value=-1).reshape(-1)
         positions = torch.nonzero(targets >= 0).squeeze(1)
         n_target += len(positions)
-        for chunk in positions.split(CHUNK_TOKENS):
+        for chunk in positions.split(max(1, CHUNK_VALUES // model.config.vocab_size)):
             log_p = model.lm_head(hidden[:, chunk]).float().log_softmax(-1)  # (K, n, V)
-            for kind, average in AVERAGES.items():
-                sums[kind] += average(log_p, targets[chunk], subsets)
-    return {kind: (total / n_target).tolist() for kind, total in sums.items()}
+            aim = targets[chunk]
+            at_target = log_p.gather(-1, aim.expand(len(log_p), -1)[..., None]).squeeze(-1)
+            for subset, total in _subset_sums(log_p, place):
+                # The mean of log-probabilities is at most 0, so exp needs no shift.
+                size = len(subset)
+                normalizer = (total / size).exp_().sum(-1).log()  # (n,)
+                mean = at_target[list(subset)].mean(0)
+                sums["logits"][place[subset]] += (normalizer - mean).double().sum().item()
+                mixed = at_target[list(subset)].logsumexp(0) - math.log(size)
+                sums["probabilities"][place[subset]] -= mixed.double().sum().item()
+    return {kind: [total / n_target for total in sums[kind]] for kind in AVERAGES}
 
 
-def average_logits(log_p: Tensor, targets: Tensor, subsets: Sequence[tuple[int, ...]]) -> Tensor:
-    """Return summed losses (subsets,) of softmax(mean log p); log_p (K, n, V), targets (n,)."""
-    losses = []
-    for subset in subsets:
-        mean = log_p[list(subset)].mean(0)  # (n, V)
-        at_target = mean.gather(-1, targets[:, None]).squeeze(-1)
-        losses.append((mean.logsumexp(-1) - at_target).double().sum())
-    return torch.stack(losses).cpu()
+def _subset_sums(log_p: Tensor, wanted: Iterable[Subset]) -> Iterator[tuple[Subset, Tensor]]:
+    """Yield the sum over members (n, V) of every wanted subset, each from its longest prefix.
 
-
-def average_probabilities(
-    log_p: Tensor, targets: Tensor, subsets: Sequence[tuple[int, ...]]
-) -> Tensor:
-    """Return summed losses (subsets,) of mean p; needs the targets' probabilities only."""
-    at_target = log_p.gather(-1, targets.expand(len(log_p), -1)[..., None]).squeeze(-1)  # (K, n)
-    losses = [-(at_target[list(s)].logsumexp(0) - math.log(len(s))).double().sum() for s in subsets]
-    return torch.stack(losses).cpu()
-
-
-AVERAGES = {"logits": average_logits, "probabilities": average_probabilities}
-"""logits is the paper's and the default everywhere."""
+    Subsets in sorted order share prefixes, so each costs one addition; a stack keeps at most K.
+    """
+    stack: list[tuple[Subset, Tensor]] = []
+    for subset in sorted(wanted):
+        while stack and subset[: len(stack[-1][0])] != stack[-1][0]:
+            stack.pop()
+        prefix, total = stack[-1] if stack else ((), None)
+        for i in range(len(prefix), len(subset)):
+            member = log_p[subset[i]]
+            total = member if total is None else total + member
+            stack.append((subset[: i + 1], total))
+        yield subset, total

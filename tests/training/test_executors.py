@@ -11,7 +11,7 @@ from ieee_lib.study import into_stacks
 from ieee_lib.training.executors import LocalExecutor
 from ieee_lib.training.progress import Progress
 from ieee_lib.training.store import RunStore
-from ieee_lib.training.unit import Unit
+from ieee_lib.training.unit import TrainUnit
 
 EXECUTION = Execution(
     executor="local", workers=2, threads=1, compile="never", accelerator="cpu", logger="none"
@@ -35,7 +35,7 @@ class DyingExecutor(LocalExecutor):
 @pytest.fixture
 def units(home, spec, corpus):
     specs = [spec.replace(init_seed=seed) for seed in range(4)]
-    return [Unit((s,), corpus.folder, "smoke", weights=False) for s in specs]
+    return [TrainUnit((s,), corpus.folder, "smoke", weights=False) for s in specs]
 
 
 @pytest.mark.parametrize(("deaths", "n_done"), [(0, 4), (1, 4), (2, 3)])

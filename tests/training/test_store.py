@@ -12,7 +12,7 @@ import pytest
 from ieee_lib import InputError, load_runs, paths
 from ieee_lib.scale import Execution
 from ieee_lib.training.store import SCHEMA, Archive, RunStore, pack_archive, seal
-from ieee_lib.training.unit import Unit, run_unit
+from ieee_lib.training.unit import TrainUnit
 
 EXECUTION = Execution(compile="never", accelerator="cpu", logger="none")
 
@@ -20,11 +20,11 @@ EXECUTION = Execution(compile="never", accelerator="cpu", logger="none")
 @pytest.fixture
 def unit(home, spec, corpus):
     specs = tuple(spec.replace(init_seed=seed) for seed in range(3))
-    return Unit(specs, corpus.folder, "smoke", weights=False)
+    return TrainUnit(specs, corpus.folder, "smoke", weights=False)
 
 
 def test_a_unit_leaves_complete_records(unit):
-    run_unit(unit, EXECUTION)
+    unit.run(EXECUTION)
     store = RunStore.of("smoke")
     record = store.get(unit.specs[0].run_id)
     assert record["schema"] == SCHEMA and record["status"] == "done"
@@ -42,9 +42,9 @@ def test_weights_come_back_as_safetensors(unit):
     from ieee_lib.training.model import StackedDecoder
 
     store, spec = RunStore.of("smoke"), unit.specs[0]
-    run_unit(unit, EXECUTION)
+    unit.run(EXECUTION)
     assert store.has(spec.run_id) and not store.has(spec.run_id, weights=True)
-    run_unit(Unit(unit.specs, unit.corpus_folder, "smoke", weights=True), EXECUTION)
+    TrainUnit(unit.specs, unit.corpus_folder, "smoke", weights=True).run(EXECUTION)
     assert store.has(spec.run_id, weights=True)
     tensors = safetensors.torch.load_file(store.weights_path(spec.run_id))
     model = StackedDecoder(spec.model, seeds=[0])
@@ -60,7 +60,7 @@ def test_weights_come_back_as_safetensors(unit):
 
 def test_a_diverged_run_is_recorded_without_numbers(home, spec, corpus):
     wild = spec.replace(lr=1e20)
-    run_unit(Unit((wild,), corpus.folder, "smoke", weights=True), EXECUTION)
+    TrainUnit((wild,), corpus.folder, "smoke", weights=True).run(EXECUTION)
     store = RunStore.of("smoke")
     record = store.get(wild.run_id)
     assert record["status"] == "diverged" and record["val_loss"] is None
@@ -71,7 +71,7 @@ def test_a_diverged_run_is_recorded_without_numbers(home, spec, corpus):
 
 
 def test_a_damaged_record_is_set_aside_and_made_again(unit):
-    run_unit(unit, EXECUTION)
+    unit.run(EXECUTION)
     store, run_id = RunStore.of("smoke"), unit.specs[0].run_id
     path = store.records_folder / f"{run_id}.json"
     loss = store.get(run_id)["val_loss"]
@@ -81,7 +81,7 @@ def test_a_damaged_record_is_set_aside_and_made_again(unit):
     ):
         path.write_text(damage)
         assert store.get(run_id) is None and path.with_suffix(".damaged").is_file()
-        run_unit(unit, EXECUTION)
+        unit.run(EXECUTION)
         assert store.get(run_id)["val_loss"] == pytest.approx(loss, abs=1e-4)
 
 
@@ -107,9 +107,11 @@ def test_a_killed_writer_leaves_no_half_record(home):
 def test_processes_that_want_the_same_runs_train_them_once(home, spec, corpus):
     """Two of three runs are shared: whoever comes second trains the one that is left, alone."""
     specs = [spec.replace(init_seed=seed, epochs=8) for seed in range(4)]
-    units = [Unit(tuple(part), corpus.folder, "smoke", False) for part in (specs[:3], specs[1:])]
+    units = [
+        TrainUnit(tuple(part), corpus.folder, "smoke", False) for part in (specs[:3], specs[1:])
+    ]
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=run_unit, args=(unit, EXECUTION)) for unit in units]
+    workers = [context.Process(target=unit.run, args=(EXECUTION,)) for unit in units]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -119,7 +121,7 @@ def test_processes_that_want_the_same_runs_train_them_once(home, spec, corpus):
 
 
 def test_an_archive_holds_the_records_and_is_stable(unit, home):
-    run_unit(unit, EXECUTION)
+    unit.run(EXECUTION)
     store, path = RunStore.of("smoke"), paths.archive("smoke")
     assert pack_archive(store.records(), path) == 3
     first = path.read_bytes()

@@ -1,0 +1,186 @@
+"""Figures of ensembles and of their limits (Sec. 4): estimates and laws in, a `Drawing` out.
+
+drawing = loss_against_members({"tuned for one": law, "tuned for many": other}, caption=...)
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from ieee_lib.analysis import plots
+from ieee_lib.analysis.drawing import Drawing, finish
+from ieee_lib.analysis.ensembles import EnsembleLaw
+from ieee_lib.analysis.figures import LOSS, SIZE, law_text, short_count
+from ieee_lib.analysis.laws import PowerLaw
+from ieee_lib.analysis.uncertainty import Estimate, Limit
+
+TOTAL = "total parameters, N x K"
+WIDE = (1.9, 1.0)
+"""A figure of two panels, in units of a figure of one."""
+
+
+def two_panels():
+    """Return a figure with two axes side by side, each of the usual size."""
+    width, height = plt.rcParams["figure.figsize"]
+    return plt.subplots(1, 2, figsize=(WIDE[0] * width, WIDE[1] * height))
+
+
+def loss_against_total(
+    single: pd.DataFrame,
+    single_law: PowerLaw,
+    single_limit: Estimate,
+    ensembles: Mapping[str, EnsembleLaw],
+    *,
+    unit: float,
+    caption: str,
+) -> Drawing:
+    """Draw one model's ensembles against total parameters, beside the single-model law (Fig 4)."""
+    figure, ax = plt.subplots()
+    plots.means(ax, single, "N", "regularized", label="one model, tuned", linestyle="")
+    reach = np.geomspace(single.N.min(), 30 * single.N.max(), 200)
+    ax.plot(reach, single_law(reach / unit), linestyle="--", color=plots.COLORS["regularized"])
+    plots.limit(ax, single_limit, "regularized", label="limit in N")
+    marks = zip(ensembles.items(), ((True, "D"), (False, "D")), strict=False)
+    for (name, law), (filled, marker) in marks:
+        N = law.about["N"]
+        members = [law.at(k) for k in law.points.k]
+        at = N * law.points.k
+        plots.estimates(
+            ax, at, members, "ensemble", label=f"K models, {name}", filled=filled, marker=marker
+        )
+        k = np.geomspace(1, reach[-1] / N, 100)
+        ax.plot(N * k, law.law(k), linestyle="--", color=plots.COLORS["ensemble"], linewidth=1)
+        plots.limit(ax, law.limit, "ensemble", label="limit in K")
+    ticks = sorted({*single.N, *(10.0 * single.N.max() for _ in range(1))})
+    plots.log_ticks(ax, ticks, labels=[short_count(n) for n in ticks])
+    ax.set(xlabel=TOTAL, ylabel=LOSS)
+    figure.legend(loc="outside upper left", ncols=2)
+    data = {name: law.points for name, law in ensembles.items()}
+    limits = {name: law.limit for name, law in ensembles.items()}
+    return finish(figure, caption, single=single, ensembles=data, limits=limits)
+
+
+def loss_against_members(laws: Mapping[str, EnsembleLaw], *, caption: str) -> Drawing:
+    """Draw loss against K for several settings of one model (v1 Fig 5, left).
+
+    The first two are drawn in full, the others, their neighbours, in grey.
+    """
+    figure, ax = plt.subplots()
+    looks = [("regularized", {}), ("ensemble", {})]
+    k = np.geomspace(1, 50, 100)
+    for i, (name, law) in enumerate(laws.items()):
+        table = law.points
+        if i >= len(looks):
+            label = "neighbours" if i == len(looks) else None
+            ax.plot(table.k, table.loss, color=plots.GREY, marker=".", linewidth=1, label=label)
+            end = (table.k.iloc[-1], table.loss.iloc[-1])
+            ax.annotate(
+                name, end, xytext=(4, 0), textcoords="offset points", va="center",
+                color=plots.GREY, fontsize=plt.rcParams["legend.fontsize"],
+            )  # fmt: skip
+            continue
+        recipe = looks[i][0]
+        plots.estimates(ax, table.k, [law.at(k) for k in table.k], recipe, label=name)
+        ax.plot(k, law.law(k), linestyle="--", color=plots.COLORS[recipe], linewidth=1)
+        plots.limit(ax, law.limit, recipe, label="limit in K")
+    counts = [1, 2, 3, 5, 10, 50]
+    plots.log_ticks(ax, counts)
+    ax.set(xlabel="members K", ylabel=LOSS)
+    figure.legend(loc="outside upper left", ncols=2)
+    points = {name: law.points for name, law in laws.items()}
+    return finish(figure, caption, points=points, limits={n: w.limit for n, w in laws.items()})
+
+
+def one_and_many(laws: Sequence[EnsembleLaw], *, caption: str) -> Drawing:
+    """Draw heat maps over epochs and decay: one member, and K → ∞ (v1 Fig 5, right)."""
+    figure, axes = two_panels()
+    table = pd.DataFrame(
+        [
+            {**law.about, "one": law.at(1).value, "many": law.limit.value, "low": law.limit.low}
+            | {"high": law.limit.high}
+            for law in laws
+        ]
+    )
+    half_width = ((table.high - table.low) / 2).median()
+    titles = {"one": "one member", "many": f"K → ∞ (each 95 % about ±{half_width:.3f})"}
+    for ax, (value, title) in zip(axes, titles.items(), strict=True):
+        plots.heat(ax, table, rows="wd", columns="epochs", value=value, bar=False)
+        ax.set(title=title, xlabel="epochs", ylabel="weight decay")
+    return finish(figure, caption, cells=table)
+
+
+def loss_by_seed(laws: Mapping[str, EnsembleLaw], *, caption: str) -> Drawing:
+    """Draw loss against K when members differ by init, by order, or by both (Fig 16)."""
+    figure, ax = plt.subplots()
+    lines = ({}, {"linestyle": "--", "filled": False}, {"linestyle": ":", "filled": False})
+    for (name, law), line in zip(laws.items(), lines, strict=False):
+        values = [law.at(k) for k in law.points.k]
+        shift = 0.02 * (list(laws).index(name) - 1)
+        look = {"linestyle": "-", **line}
+        plots.estimates(ax, law.points.k + shift, values, "ensemble", label=name, **look)
+    ax.set_xticks(next(iter(laws.values())).points.k)
+    ax.set(xlabel="members K", ylabel=LOSS)
+    ax.legend(title="members differ by")
+    return finish(figure, caption, points={name: law.points for name, law in laws.items()})
+
+
+def race(
+    single: pd.DataFrame, single_law: PowerLaw, laws: Sequence[EnsembleLaw], *, unit: float,
+    caption: str,
+) -> Drawing:  # fmt: skip
+    """Draw every model's ensembles against total parameters: where do K small ones win?"""
+    figure, ax = plt.subplots()
+    plots.means(ax, single, "N", "regularized", label="one model, tuned", linestyle="")
+    last = max(law.about["N"] * law.K for law in laws)
+    reach = np.geomspace(single.N.min(), last, 200)
+    ax.plot(reach, single_law(reach / unit), linestyle="--", color=plots.COLORS["regularized"])
+    for law, color in zip(laws, plots.shades("ensemble", len(laws)), strict=True):
+        at = law.about["N"] * law.points.k
+        ax.plot(
+            at,
+            law.points.loss,
+            marker="D",
+            color=color,
+            label=f"1 to {law.K} of {law.about['model']}",
+        )
+    ticks = sorted({*single.N, last})
+    plots.log_ticks(ax, ticks, labels=[short_count(n) for n in ticks])
+    ax.set(xlabel=TOTAL, ylabel=LOSS)
+    figure.legend(loc="outside upper left", ncols=3)
+    points = {law.about["model"]: law.points for law in laws}
+    return finish(figure, caption, single=single, ensembles=points)
+
+
+def joint(
+    laws: Sequence[EnsembleLaw],
+    limit_law: PowerLaw,
+    limit: Limit,
+    *,
+    unit: float,
+    caption: str,
+) -> Drawing:
+    """Draw loss against K for each N, and the limits in K against N (Fig 6)."""
+    figure, (left, right) = two_panels()
+    k = np.geomspace(1, 30, 100)
+    for law, color in zip(laws, plots.shades("ensemble", len(laws)), strict=True):
+        left.plot(law.points.k, law.points.loss, marker="D", linestyle="", color=color)
+        left.plot(k, law.law(k), linestyle="--", color=color, label=law.about["model"])
+        left.axhspan(law.limit.low, law.limit.high, xmin=0.93, color=color, alpha=0.5, linewidth=0)
+    plots.log_ticks(left, [1, 2, 3, 5, 10, 30])
+    left.set(xlabel="members K", ylabel=LOSS, title="to the limit in K, at each N")
+    left.legend(title="95 % of the limits at the right edge", ncols=2)
+    sizes = [law.about["N"] for law in laws]
+    label = "limits in K"
+    plots.estimates(right, sizes, [law.limit for law in laws], "ensemble", label=label)
+    reach = np.geomspace(0.8 * sizes[0], 6 * sizes[-1], 200)
+    text = law_text(limit_law)
+    right.plot(reach, limit_law(reach / unit), "--", color=plots.COLORS["joint"], label=text)
+    plots.limit(right, limit, "joint", label="joint limit")
+    plots.log_ticks(right, sizes, labels=[short_count(n) for n in sizes])
+    right.set(xlabel=SIZE, ylabel=LOSS, title="and on to the limit in N")
+    right.legend()
+    points = {law.about["model"]: law.points for law in laws}
+    limits = {law.about["model"]: law.limit for law in laws}
+    return finish(figure, caption, points=points, limits=limits, law=limit_law, joint=limit)

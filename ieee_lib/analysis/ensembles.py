@@ -1,0 +1,156 @@
+"""Laws in K: what an ensemble reaches with its K members, and with infinitely many (Sec. 4).
+
+    laws = ensemble_laws(scores, noise=0.02)
+    laws[0].limit                        # 4.151 [4.131, 4.170]: the loss as K grows
+    laws[0].points                       # k, loss: means over all subsets of k members
+
+A point is the mean over every subset of k members, which the luck of one order cannot bend.
+Such points share their members, so their noise is common: it lifts the whole law, limit included.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student_t
+
+from ieee_lib.analysis.laws import PowerLaw, fit_power_law
+from ieee_lib.analysis.uncertainty import N_DRAW, Estimate, noise_of
+
+
+@dataclass(frozen=True, eq=False)
+class EnsembleLaw:
+    """Loss against K for members of one setting."""
+
+    about: dict
+    """What the members share: model, N, D, wd, lr, epochs."""
+    members: tuple[str, ...]
+    points: pd.DataFrame
+    """k, loss (nats/token), se, n (subsets)."""
+    limit: Estimate
+    """Loss as K grows, by A / K + E."""
+    law: PowerLaw
+    """A / K + E through the points."""
+    free: PowerLaw | None
+    """A / K^beta + E; None with fewer than 4 members."""
+    beta: tuple[float, float]
+    """95 % interval of the free exponent by the jackknife over members; NaN without it."""
+    pair_gain: Estimate
+    """What a second member gains, L(1) - L(2): mean over pairs, error from their spread."""
+    sigma: float
+    """Standard deviation of one member."""
+
+    @property
+    def K(self) -> int:
+        return len(self.members)
+
+    def at(self, k: int) -> Estimate:
+        """Return the mean loss of k members."""
+        value = float(self.points.set_index("k").loss[k])
+        return Estimate(value, value + self.sigma * noise_of(self.members))
+
+    @property
+    def best(self) -> Estimate:
+        """Return the loss of all members: no extrapolation."""
+        return self.at(self.K)
+
+
+def ensemble_laws(scores: pd.DataFrame, *, noise: float) -> list[EnsembleLaw]:
+    """Return the law of every ensemble of a frame of scored subsets, in its order.
+
+    `noise`: standard deviation between single members (nats/token). Ensembles with fewer than
+    two members left are skipped.
+    """
+    groups = scores[scores.K >= 2].groupby("ensemble", sort=False)
+    return [_law(group, noise) for _, group in groups]
+
+
+def _law(scores: pd.DataFrame, noise: float) -> EnsembleLaw:
+    members = max(scores.members, key=len)
+    sigma = noise / np.sqrt(len(members))
+    table = scores.groupby("k").loss.agg(loss="mean", n="count").reset_index()
+    table["se"] = sigma
+    law = _fit(table, sigma, beta=1.0)
+    free = _fit(table, sigma, beta=None) if len(members) >= 4 else None
+    about = {name: scores[name].iloc[0] for name in ("model", "N", "D", "wd", "lr", "epochs")}
+    return EnsembleLaw(
+        about=about,
+        members=members,
+        points=table,
+        limit=Estimate(law.E, _limit_draws(scores, members, noise)),
+        law=law,
+        free=free,
+        beta=_jackknife(scores, members, free.alpha) if free else (np.nan, np.nan),
+        pair_gain=_pair_gain(scores),
+        sigma=noise,
+    )
+
+
+def _fit(table: pd.DataFrame, sigma: float, *, beta: float | None) -> PowerLaw:
+    return fit_power_law(table.k, table.loss, sigma=sigma, alpha=beta, unit="K")
+
+
+def _limit_draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> np.ndarray:
+    """Draw the limit: leave a random member out, refit, and move the rest by their noise.
+
+    With two members nobody can be left out; the draws are then their noise alone.
+    """
+    chosen = np.random.default_rng(int(scores.ensemble.iloc[0], 16)).integers(
+        len(members), size=N_DRAW
+    )
+    draws = np.empty(N_DRAW)
+    for i, member in enumerate(members):
+        kept = [m for m in members if m != member] if len(members) > 2 else list(members)
+        limit = _fit(_means(scores, kept), 1.0, beta=1.0).E
+        here = chosen == i
+        draws[here] = limit + noise * noise_of(kept)[here]
+    return draws
+
+
+def _jackknife(scores: pd.DataFrame, members: Sequence[str], beta: float) -> tuple[float, float]:
+    """Return the 95 % interval of the free exponent from fits without each member.
+
+    Noise that all points share cannot bend the law, so the points' own error bars say nothing
+    about its exponent; how much it moves from member to member does.
+    """
+    K = len(members)
+    without = [_means(scores, [m for m in members if m != left]) for left in members]
+    betas = np.array([_fit(table, 1.0, beta=None).alpha for table in without])
+    error = np.sqrt((K - 1) / K * np.sum((betas - betas.mean()) ** 2))
+    reach = float(student_t.ppf(0.975, K - 1) * error)
+    return beta - reach, beta + reach
+
+
+def _pair_gain(scores: pd.DataFrame) -> Estimate:
+    single = {subset[0]: loss for subset, loss in zip(*_of_size(scores, 1), strict=True)}
+    pairs = zip(*_of_size(scores, 2), strict=True)
+    gains = np.array([np.mean([single[m] for m in pair]) - loss for pair, loss in pairs])
+    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else 0.0
+    draws = np.random.default_rng(int(scores.ensemble.iloc[0], 16)).standard_normal(N_DRAW)
+    return Estimate(float(gains.mean()), gains.mean() + error * draws)
+
+
+def _of_size(scores: pd.DataFrame, k: int) -> tuple[pd.Series, pd.Series]:
+    part = scores[scores.k == k]
+    return part.members, part.loss
+
+
+def _means(scores: pd.DataFrame, members: Sequence[str]) -> pd.DataFrame:
+    """Return the mean loss over all subsets of the given members, by size."""
+    among = scores[[set(subset) <= set(members) for subset in scores.members]]
+    return among.groupby("k").loss.mean().reset_index()
+
+
+def laws_frame(laws: Sequence[EnsembleLaw]) -> pd.DataFrame:
+    """Return one row an ensemble: settings, K, member and ensemble loss, limit, free exponent."""
+    rows = []
+    for law in laws:
+        rows.append(
+            {**law.about, "K": law.K, "member": law.at(1).value, "ensemble": law.best.value}
+            | {"limit": law.limit.value, "low": law.limit.low, "high": law.limit.high}
+            | {"beta": law.free.alpha if law.free else np.nan, "beta low": law.beta[0]}
+            | {"beta high": law.beta[1]}
+            | {"limit, beta free": law.free.E if law.free else np.nan}
+        )
+    return pd.DataFrame(rows)

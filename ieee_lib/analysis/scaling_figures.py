@@ -1,0 +1,172 @@
+"""Figures across D and of all recipes at once (Sec. 5): estimates and laws in, a `Drawing` out.
+
+drawing = limits_against_data(ladder, laws, unit=1e6, caption=...)
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from ieee_lib.analysis import plots
+from ieee_lib.analysis.drawing import Drawing, finish
+from ieee_lib.analysis.ensemble_figures import TOTAL, two_panels
+from ieee_lib.analysis.ensembles import EnsembleLaw
+from ieee_lib.analysis.figures import LOSS, SIZE, law_text, short_count
+from ieee_lib.analysis.uncertainty import Estimate, Limit
+
+DATA = "seed tokens D"
+
+Points = Mapping[float, Estimate]
+"""x -> estimate."""
+
+
+def laws_at_every_data(
+    single: Mapping[int, tuple[Points, Limit]],
+    ensembles: Mapping[int, tuple[Points, Limit]],
+    *,
+    unit: float,
+    caption: str,
+) -> Drawing:
+    """Draw the laws in N at every D: tuned single models, and limits in K (Fig 6 and 7)."""
+    figure, axes = two_panels()
+    panels = (
+        (axes[0], "regularized", single, "one model, tuned"),
+        (axes[1], "joint", ensembles, "limit in K"),
+    )
+    for ax, recipe, ladder, title in panels:
+        for (D, (points, limit)), color in zip(
+            ladder.items(), plots.shades(recipe, len(ladder)), strict=True
+        ):
+            x = np.array(list(points))
+            look = {"color": color, "ecolor": color, "markerfacecolor": color}
+            label = f"D = {short_count(D)}: limit {limit!r}"
+            plots.estimates(ax, x, list(points.values()), recipe, label=label, **look)
+            reach = np.geomspace(0.8 * x.min(), 3 * x.max(), 100)
+            ax.plot(reach, limit.law(reach / unit), linestyle="--", color=color)
+            ax.axhline(limit.law.E, linestyle=":", color=color, linewidth=1)
+            floor = ax.get_ylim()[0]
+            low = max(limit.low, floor - 1)
+            ax.axhspan(low, limit.high, xmin=0.96, color=color, alpha=0.4, linewidth=0)
+        sizes = sorted({n for points, _ in ladder.values() for n in points})
+        plots.log_ticks(ax, sizes, labels=[short_count(n) for n in sizes])
+        ax.set(xlabel=SIZE, ylabel=LOSS, title=title)
+        ax.legend(fontsize=0.8 * plt.rcParams["legend.fontsize"])
+        _focus(ax, [p for points, _ in ladder.values() for p in points.values()])
+    data = {
+        name: {str(D): {"points": dict(points), "limit": limit, "law": limit.law}
+               for D, (points, limit) in ladder.items()}
+        for name, ladder in (("regularized", single), ("joint", ensembles))
+    }  # fmt: skip
+    return finish(figure, caption, **data)
+
+
+def limits_against_data(
+    recipes: Mapping[str, tuple[Points, Limit]], *, unit: float, caption: str
+) -> Drawing:
+    """Draw each recipe's best loss against D, with its law in D (Fig 7, right)."""
+    figure, ax = plt.subplots()
+    names = {"standard": "standard, best model", "regularized": "regularized limit"}
+    names |= {"ensemble": "ensemble limit, one model", "joint": "joint limit"}
+    for recipe, (points, limit) in recipes.items():
+        x = np.array(list(points))
+        plots.estimates(ax, x, list(points.values()), recipe, label=names[recipe])
+        reach = np.geomspace(x.min(), 2 * x.max(), 100)
+        color = plots.COLORS[recipe]
+        free = f"{limit.law.freedom} free"
+        ax.plot(
+            reach,
+            limit.law(reach / unit),
+            "--",
+            color=color,
+            label=f"{law_text(limit.law)}, {free}",
+        )
+    ticks = sorted({d for points, _ in recipes.values() for d in points})
+    plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
+    _focus(ax, [p for points, _ in recipes.values() for p in points.values()])
+    ax.set(xlabel=DATA, ylabel=LOSS)
+    figure.legend(loc="outside upper left", ncols=2)
+    data = {
+        r: {"points": dict(points), "law": limit.law, "limit": limit}
+        for r, (points, limit) in recipes.items()
+    }
+    return finish(figure, caption, **data)
+
+
+def efficiency_against_data(table: pd.DataFrame, *, caption: str) -> Drawing:
+    """Draw data efficiency against D, one line a recipe (Fig 8). Columns: recipe, D, efficiency."""
+    figure, ax = plt.subplots()
+    groups = list(table.groupby("recipe", sort=False))
+    for i, (recipe, part) in enumerate(groups):
+        x = part.D * 1.03 ** (i - (len(groups) - 1) / 2)
+        plots.estimates(ax, x, list(part.efficiency), recipe, label=recipe, linestyle="-")
+    ax.axhline(1, color=plots.COLORS["standard"], label="standard")
+    ticks = sorted(set(table.D))
+    plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
+    top = max(e.value for e in table.efficiency if np.isfinite(e.value))
+    ax.set_yscale("log")
+    ax.set_ylim(0.8, 4 * top)
+    ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < 4 * top]
+    plots.log_ticks(ax, ticks, axis="y", labels=[f"{t}x" for t in ticks])
+    ax.set(xlabel=DATA, ylabel="data efficiency")
+    ax.legend(title="bars: 95 %, cut by the frame where unbounded", ncols=2)
+    return finish(figure, caption, efficiency=table)
+
+
+def overview(
+    standard: pd.DataFrame,
+    single: pd.DataFrame,
+    single_limit: Limit,
+    ensemble: EnsembleLaw,
+    joint: Estimate,
+    efficiency: Mapping[str, tuple[Estimate, Estimate]],
+    *,
+    unit: float,
+    caption: str,
+) -> Drawing:
+    """Draw all recipes against total parameters, with a second axis in "x data" (Fig 1).
+
+    `efficiency`: recipe -> (loss, data efficiency) of the lines marked on the second axis.
+    """
+    figure, ax = plt.subplots()
+    plots.means(ax, standard, "N", "standard", label="standard")
+    plots.means(ax, single, "N", "regularized", label="regularized", linestyle="")
+    reach = np.geomspace(single.N.min(), 30 * single.N.max(), 200)
+    ax.plot(reach, single_limit.law(reach / unit), "--", color=plots.COLORS["regularized"])
+    plots.limit(ax, single_limit, "regularized", label="regularized limit")
+    N, points = ensemble.about["N"], ensemble.points
+    members = [ensemble.at(k) for k in points.k]
+    name = f"1 to {ensemble.K} of {ensemble.about['model']}"
+    plots.estimates(ax, N * points.k, members, "ensemble", label=name)
+    k = np.geomspace(1, reach[-1] / N, 100)
+    ax.plot(N * k, ensemble.law(k), "--", color=plots.COLORS["ensemble"])
+    plots.limit(ax, ensemble.limit, "ensemble", label="ensemble limit")
+    plots.limit(ax, joint, "joint", label="joint limit")
+    ticks = [*single.N, 10 * single.N.max()]
+    plots.log_ticks(ax, ticks, labels=[short_count(n) for n in ticks])
+    ax.set(xlabel=TOTAL, ylabel=LOSS)
+    _focus(ax, [joint, *members])
+    right = ax.twinx()
+    right.set_ylim(ax.get_ylim())
+    right.grid(False)
+    right.spines["right"].set_visible(False)
+    marks = {loss.value: gain.value for loss, gain in efficiency.values()}
+    right.set_yticks(list(marks), [_times(gain) for gain in marks.values()])
+    right.tick_params(length=0)
+    right.set_ylabel("data efficiency")
+    figure.legend(loc="outside upper left", ncols=2)
+    data = {"standard": standard, "regularized": single, "ensemble": points, "joint": joint}
+    return finish(figure, caption, **data, limit=single_limit, efficiency=dict(efficiency))
+
+
+def _times(gain: float) -> str:
+    return f"{gain:.2f}x" if np.isfinite(gain) else "∞"
+
+
+def _focus(ax, points: Sequence[Estimate]) -> None:
+    """Keep the axes on the points: an unbounded interval must not swallow them."""
+    values = [p.value for p in points if np.isfinite(p.value)]
+    span = max(values) - min(values)
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, min(values) - 0.5 * span), min(high, max(values) + 0.3 * span))

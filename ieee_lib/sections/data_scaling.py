@@ -1,0 +1,209 @@
+"""05: what each recipe's limit is worth in data (Sec. 5, Fig 1, 7, 8)."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ieee_lib.analysis import claims as verdicts
+from ieee_lib.analysis import scaling_figures as figures
+from ieee_lib.analysis import tables
+from ieee_lib.analysis.claims import Claim, claims_table
+from ieee_lib.analysis.drawing import Drawing, Table
+from ieee_lib.analysis.ensembles import EnsembleLaw
+from ieee_lib.analysis.laws import data_efficiency
+from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of
+from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.recipes import single
+from ieee_lib.scale import UNITS
+from ieee_lib.sections.joint import Joint, joint_limit
+from ieee_lib.sections.tuned import Tuned, tuned
+from ieee_lib.spec import RunSpec
+from ieee_lib.study import Study
+
+SHIFTS = (-0.02, -0.01, 0.01, 0.02)
+"""What an error of the joint limit does to its multiplier (the paper's seeds: up to 0.02)."""
+
+
+@dataclass(frozen=True)
+class Found:
+    study: Study
+    standard: dict[int, Tuned]
+    """D -> standard recipe; one D more than the others where the scale has it."""
+    joints: dict[int, Joint]
+    """D -> regularized recipe and ensembles."""
+
+    @property
+    def unit(self) -> float:
+        return UNITS[self.study.scale.unit]
+
+    @property
+    def base(self) -> int:
+        return self.study.scale.base_tokens
+
+    def caption(self, n_point: int, *notes: str) -> str:
+        scale = self.study.scale
+        members = f"{scale.ensembles.members} members at the base D"
+        members += f", {scale.ensembles.ladder_members} elsewhere"
+        return self.study.caption(n_point, members, *notes, ladder=tuple(self.joints))
+
+    def small(self, seed_tokens: int) -> EnsembleLaw:
+        """Return the ensembles of the scale's one small model."""
+        name = self.study.scale.ensembles.model
+        return next(w for w in self.joints[seed_tokens].laws if w.about["model"] == name)
+
+    def losses(self) -> dict[str, dict[int, Estimate]]:
+        """Return recipe -> D -> the loss it is judged by."""
+        joints = self.joints
+        return {
+            "standard": {d: found.best for d, found in self.standard.items()},
+            "regularized": {d: j.regularized.limit for d, j in joints.items()},
+            "ensemble": {d: self.small(d).limit for d in joints},
+            "joint": {d: j.limit for d, j in joints.items()},
+        }
+
+    def laws(self) -> dict[str, Limit]:
+        """Return each recipe's law in D."""
+        name = f"D[{self.study.scale.unit}]"
+        return {
+            recipe: limit_of([d / self.unit for d in points], list(points.values()), unit=name)[1]
+            for recipe, points in self.losses().items()
+        }
+
+    def efficiency(self, loss: Estimate, seed_tokens: int) -> Estimate:
+        """Return what a loss reached with D tokens is worth in data."""
+        return data_efficiency(self.laws()["standard"], loss, self.standard[seed_tokens].best)
+
+
+def specs(study: Study) -> list[RunSpec]:
+    scale = study.scale
+    found = [s for d in scale.ladder("standard") for s in single.search_specs(study, "standard", d)]
+    for d in scale.ladder():
+        found += single.search_specs(study, "regularized", d)
+        asked = recipe.for_limit(study, scale.settings("regularized", d))
+        found += [member for e in asked for member in e.members]
+    return found
+
+
+def gather(study: Study) -> Found:
+    joints = {d: joint_limit(study, d) for d in study.scale.ladder()}
+    standard = {d: tuned(study, "standard", d) for d in study.scale.ladder("standard")}
+    return Found(study, standard, joints)
+
+
+def laws_in_size(found: Found) -> Drawing:
+    single = {d: (j.regularized.points, j.regularized.limit) for d, j in found.joints.items()}
+    many = {d: ({w.about["N"]: w.limit for w in j.laws}, j.limit) for d, j in found.joints.items()}
+    n_point = sum(len(j.laws) for j in found.joints.values())
+    caption = found.caption(n_point, "bars: 95 %")
+    return figures.laws_at_every_data(single, many, unit=found.unit, caption=caption)
+
+
+def laws_in_data(found: Found) -> Drawing:
+    laws = found.laws()
+    recipes = {name: (points, laws[name]) for name, points in found.losses().items()}
+    caption = found.caption(len(found.joints), "bars: 95 %")
+    return figures.limits_against_data(recipes, unit=found.unit, caption=caption)
+
+
+def efficiency_frame(found: Found) -> pd.DataFrame:
+    """Return data efficiency by recipe and D, an Estimate a row."""
+    rows = []
+    for name, points in found.losses().items():
+        for d in found.joints if name != "standard" else ():
+            loss = points[d]
+            rows.append({"recipe": name, "D": d, "loss": loss})
+    frame = pd.DataFrame(rows)
+    frame["efficiency"] = [found.efficiency(r.loss, r.D) for r in frame.itertuples()]
+    return frame
+
+
+def efficiency(found: Found) -> Drawing:
+    caption = found.caption(len(found.joints))
+    return figures.efficiency_against_data(efficiency_frame(found), caption=caption)
+
+
+def efficiency_table(found: Found) -> Table:
+    """Return every multiplier, measured losses beside limits (Sec. 5)."""
+    rows = []
+    for d, j in found.joints.items():
+        for name, loss in (
+            ("best single model, measured", j.regularized.best),
+            ("regularized limit", j.regularized.limit),
+            (f"{found.study.scale.ensembles.model} ensemble limit", found.small(d).limit),
+            ("best ensemble, measured", j.best.best),
+            ("joint limit", j.limit),
+        ):
+            gain = found.efficiency(loss, d)
+            numbers = {"loss": loss.value, "loss low": loss.low, "loss high": loss.high}
+            numbers |= {"efficiency": gain.value, "low": gain.low, "high": gain.high}
+            rows.append({"D": d, "recipe": name, **numbers})
+    digits = dict.fromkeys(("loss", "loss low", "loss high"), 3)
+    digits |= dict.fromkeys(("efficiency", "low", "high"), 2)
+    return Table(pd.DataFrame(rows), found.caption(len(found.joints)), digits)
+
+
+def laws_table(found: Found) -> Table:
+    laws = {f"{name}, D → ∞": limit.law for name, limit in found.laws().items()}
+    return tables.law_table(laws, caption=found.caption(len(found.joints)))
+
+
+def sensitivity(found: Found) -> Table:
+    """Return the joint multiplier at the base D when its limit is off by a little."""
+    limit = found.joints[found.base].limit
+    rows = {"as fitted": found.efficiency(limit, found.base)}
+    for shift in SHIFTS:
+        rows[f"limit {shift:+.2f}"] = found.efficiency(limit - (-shift), found.base)
+    return tables.estimate_table(rows, name="joint limit", caption=found.caption(1))
+
+
+def overview(found: Found) -> Drawing:
+    j = found.joints[found.base]
+    small = found.small(found.base)
+    marked = {
+        "standard": found.standard[found.base].best,
+        "regularized": j.regularized.limit,
+        "ensemble": small.limit,
+        "joint": j.limit,
+    }
+    gains = {name: (loss, found.efficiency(loss, found.base)) for name, loss in marked.items()}
+    return figures.overview(
+        found.standard[found.base].table,
+        j.regularized.table,
+        j.regularized.limit,
+        small,
+        j.limit,
+        gains,
+        unit=found.unit,
+        caption=found.study.caption(len(j.laws), f"{small.K} members", "bands and bars: 95 %"),
+    )
+
+
+def claims(found: Found) -> list[Claim]:
+    base, laws, losses = found.base, found.laws(), found.losses()
+    gain = {
+        r: found.efficiency(losses[r][base], base) for r in ("regularized", "ensemble", "joint")
+    }
+    ladder = [
+        tuple(losses[r][d] for r in ("joint", "regularized", "standard")) for d in found.joints
+    ]
+    constant = [found.efficiency(losses["joint"][d], d) for d in found.joints]
+    return [
+        *(verdicts.saves_data(f"{name}_saves_data", value) for name, value in gain.items()),
+        verdicts.recipes_are_ordered(ladder),
+        verdicts.efficiency_is_constant(constant),
+        verdicts.exponents_agree(laws["regularized"].alpha, laws["standard"].alpha),
+    ]
+
+
+ITEMS = {
+    "fig01_overview": overview,
+    "fig07a_laws_in_size_at_every_data": laws_in_size,
+    "fig07b_limits_against_data": laws_in_data,
+    "fig08_data_efficiency": efficiency,
+    "tab08_laws_in_data": laws_table,
+    "tab08_data_efficiency": efficiency_table,
+    "tab08_sensitivity": sensitivity,
+    "tab08_claims": lambda found: claims_table(
+        claims(found), caption=found.caption(len(found.joints))
+    ),
+}

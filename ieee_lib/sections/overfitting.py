@@ -1,0 +1,72 @@
+"""01: the standard recipe overfits in epochs and stalls in N (Sec. 2.1, Fig 2)."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ieee_lib.analysis import figures, tables
+from ieee_lib.analysis.claims import Claim, claims_table, memorizes, overfits, standard_stalls
+from ieee_lib.analysis.drawing import Drawing, Table
+from ieee_lib.recipes import single
+from ieee_lib.recipes.search import certificates_frame
+from ieee_lib.scale import EPOCHS_GRID
+from ieee_lib.sections.tuned import Tuned, tuned
+from ieee_lib.spec import RunSpec
+from ieee_lib.study import Study
+
+
+@dataclass(frozen=True)
+class Found:
+    study: Study
+    runs: pd.DataFrame
+    """One model over epochs."""
+    wd: float
+    standard: Tuned
+
+    @property
+    def caption(self) -> str:
+        return self.study.caption(len(self.standard.table))
+
+
+def specs(study: Study) -> list[RunSpec]:
+    sweep = single.sweep_specs(study, study.scale.overfitting)
+    return sweep + single.search_specs(study, "standard")
+
+
+def gather(
+    study: Study, *, wd: float = single.STANDARD_WD, max_epochs: int = EPOCHS_GRID[-1]
+) -> Found:
+    runs = single.overfitting(study, wd=wd, max_epochs=max_epochs)
+    return Found(study, runs, wd, tuned(study, "standard"))
+
+
+def against_epochs(found: Found) -> Drawing:
+    note = f"{found.study.scale.overfitting.model} model, wd {found.wd:g}"
+    caption = found.study.caption(found.runs.epochs.nunique(), note)
+    return figures.loss_against_epochs(found.runs, caption=caption)
+
+
+def against_size(found: Found) -> Drawing:
+    return figures.loss_against_size({"standard": found.standard.table}, caption=found.caption)
+
+
+def tuned_table(found: Found) -> Table:
+    return tables.tuned_table(found.standard.table, caption=found.caption)
+
+
+def certificate(found: Found) -> Table:
+    certificates = certificates_frame(found.standard.results)
+    return tables.certificate_table(certificates, caption=found.caption)
+
+
+def claims(found: Found) -> list[Claim]:
+    return [overfits(found.runs), memorizes(found.runs), standard_stalls(found.standard.table)]
+
+
+ITEMS = {
+    "fig02a_loss_against_epochs": against_epochs,
+    "fig02b_standard_against_size": against_size,
+    "tab02_standard": tuned_table,
+    "tab02_standard_certificate": certificate,
+    "tab02_claims": lambda found: claims_table(claims(found), caption=found.caption),
+}

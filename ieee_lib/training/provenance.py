@@ -1,0 +1,49 @@
+"""Where a record comes from: versions, commit, time, corpus."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+
+from ieee_lib import paths
+from ieee_lib.text.corpus import Corpus
+from ieee_lib.training.store import Record
+
+PACKAGES = ("ieee_lib", "torch", "lightning", "tokenizers", "numpy")
+
+
+def provenance(corpus: Corpus) -> Record:
+    """Return what every record says of the corpus, the software and the time."""
+    config, manifest = corpus.manifest["config"], corpus.manifest
+    return {
+        "corpus": {
+            "source": config["source"],
+            "vocab_size": config["vocab_size"],
+            **{k: manifest[k] for k in ("fingerprint", "files", "documents", "tokens")},
+        },
+        "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
+        "commit": git_commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def git_commit() -> str | None:
+    """Return the checkout's commit, or None outside one; `+` marks uncommitted changes."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words],
+            cwd=paths.PACKAGE,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
