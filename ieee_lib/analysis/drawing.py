@@ -101,13 +101,29 @@ def context(name: str = "paper") -> Iterator[None]:
 def finish(figure: Figure, caption: str, **data: Any) -> Drawing:
     """Put the caption line below a figure and return it with its numbers."""
     size = 0.72 * mpl.rcParams["font.size"]
-    figure.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
-    figure.text(0.01, 0.012, caption, fontsize=size, color="#7a7a7a", ha="left", va="bottom")
+    width, height = figure.get_size_inches()
+    lines = _wrap(caption, int(72 * width / (0.54 * size)))
+    below = (1.3 * len(lines) + 0.6) * size / 72 / height  # share of the figure's height
+    figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
+    look = {"fontsize": size, "color": "#7a7a7a", "ha": "left", "va": "bottom"}
+    figure.text(0.01, 0.01, "\n".join(lines), linespacing=1.3, **look)
     for _ in range(2):  # layout and ticks settle here, inside the style, and stay as they are
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
     plt.close(figure)
     return Drawing(figure, data, caption)
+
+
+def _wrap(caption: str, width: int) -> list[str]:
+    """Break a caption between its parts into lines of at most `width` characters."""
+    lines = [""]
+    for part in caption.split(" · "):
+        longer = f"{lines[-1]} · {part}" if lines[-1] else part
+        if len(longer) > width and lines[-1]:
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def save(

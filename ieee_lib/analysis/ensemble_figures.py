@@ -42,21 +42,17 @@ def loss_against_total(
     reach = np.geomspace(single.N.min(), 30 * single.N.max(), 200)
     ax.plot(reach, single_law(reach / unit), linestyle="--", color=plots.COLORS["regularized"])
     plots.limit(ax, single_limit, "regularized", label="limit in N")
-    marks = zip(ensembles.items(), ((True, "D"), (False, "D")), strict=False)
-    for (name, law), (filled, marker) in marks:
-        N = law.about["N"]
-        members = [law.at(k) for k in law.points.k]
-        at = N * law.points.k
-        plots.estimates(
-            ax, at, members, "ensemble", label=f"K models, {name}", filled=filled, marker=marker
-        )
+    for (name, law), filled in zip(ensembles.items(), (True, False), strict=True):
+        N, members = law.about["N"], [law.at(k) for k in law.points.k]
+        label = f"K models, tuned for {name}"
+        plots.estimates(ax, N * law.points.k, members, "ensemble", label=label, filled=filled)
         k = np.geomspace(1, reach[-1] / N, 100)
         ax.plot(N * k, law.law(k), linestyle="--", color=plots.COLORS["ensemble"], linewidth=1)
-        plots.limit(ax, law.limit, "ensemble", label="limit in K")
-    ticks = sorted({*single.N, *(10.0 * single.N.max() for _ in range(1))})
+        plots.limit(ax, law.limit, "ensemble", label=f"limit in K, {name}")
+    ticks = [*single.N, 10 * single.N.max()]
     plots.log_ticks(ax, ticks, labels=[short_count(n) for n in ticks])
     ax.set(xlabel=TOTAL, ylabel=LOSS)
-    figure.legend(loc="outside upper left", ncols=2)
+    plots.legend_above(figure, ax)
     data = {name: law.points for name, law in ensembles.items()}
     limits = {name: law.limit for name, law in ensembles.items()}
     return finish(figure, caption, single=single, ensembles=data, limits=limits)
@@ -68,27 +64,22 @@ def loss_against_members(laws: Mapping[str, EnsembleLaw], *, caption: str) -> Dr
     The first two are drawn in full, the others, their neighbours, in grey.
     """
     figure, ax = plt.subplots()
-    looks = [("regularized", {}), ("ensemble", {})]
+    looks = ("regularized", "ensemble")
+    grey = iter(("-", "--", "-.", ":") * len(laws))
     k = np.geomspace(1, 50, 100)
     for i, (name, law) in enumerate(laws.items()):
         table = law.points
         if i >= len(looks):
-            label = "neighbours" if i == len(looks) else None
-            ax.plot(table.k, table.loss, color=plots.GREY, marker=".", linewidth=1, label=label)
-            end = (table.k.iloc[-1], table.loss.iloc[-1])
-            ax.annotate(
-                name, end, xytext=(4, 0), textcoords="offset points", va="center",
-                color=plots.GREY, fontsize=plt.rcParams["legend.fontsize"],
-            )  # fmt: skip
+            look = {"color": plots.GREY, "linestyle": next(grey), "linewidth": 1}
+            ax.plot(table.k, table.loss, marker=".", label=name, **look)
             continue
-        recipe = looks[i][0]
-        plots.estimates(ax, table.k, [law.at(k) for k in table.k], recipe, label=name)
-        ax.plot(k, law.law(k), linestyle="--", color=plots.COLORS[recipe], linewidth=1)
-        plots.limit(ax, law.limit, recipe, label="limit in K")
+        plots.estimates(ax, table.k, [law.at(k) for k in table.k], looks[i], label=name)
+        ax.plot(k, law.law(k), linestyle="--", color=plots.COLORS[looks[i]], linewidth=1)
+        plots.limit(ax, law.limit, looks[i], label="limit in K")
     counts = [1, 2, 3, 5, 10, 50]
     plots.log_ticks(ax, counts)
     ax.set(xlabel="members K", ylabel=LOSS)
-    figure.legend(loc="outside upper left", ncols=2)
+    plots.legend_above(figure, ax)
     points = {name: law.points for name, law in laws.items()}
     return finish(figure, caption, points=points, limits={n: w.limit for n, w in laws.items()})
 
@@ -167,10 +158,12 @@ def joint(
     for law, color in zip(laws, plots.shades("ensemble", len(laws)), strict=True):
         left.plot(law.points.k, law.points.loss, marker="D", linestyle="", color=color)
         left.plot(k, law.law(k), linestyle="--", color=color, label=law.about["model"])
-        left.axhspan(law.limit.low, law.limit.high, xmin=0.93, color=color, alpha=0.5, linewidth=0)
-    plots.log_ticks(left, [1, 2, 3, 5, 10, 30])
+        look = {"color": color, "ecolor": color, "markerfacecolor": color}
+        plots.estimates(left, [60], [law.limit], "ensemble", label=None, **look)
+    counts = (1, 2, 3, 5, 10, 30)
+    plots.log_ticks(left, [*counts, 60], labels=[*map(str, counts), "∞"])
     left.set(xlabel="members K", ylabel=LOSS, title="to the limit in K, at each N")
-    left.legend(title="95 % of the limits at the right edge", ncols=2)
+    left.legend(ncols=2)
     sizes = [law.about["N"] for law in laws]
     label = "limits in K"
     plots.estimates(right, sizes, [law.limit for law in laws], "ensemble", label=label)
@@ -179,6 +172,7 @@ def joint(
     right.plot(reach, limit_law(reach / unit), "--", color=plots.COLORS["joint"], label=text)
     plots.limit(right, limit, "joint", label="joint limit")
     plots.log_ticks(right, sizes, labels=[short_count(n) for n in sizes])
+    plots.focus(right, [law.limit for law in laws])
     right.set(xlabel=SIZE, ylabel=LOSS, title="and on to the limit in N")
     right.legend()
     points = {law.about["model"]: law.points for law in laws}

@@ -126,7 +126,7 @@ def _pair_gain(scores: pd.DataFrame) -> Estimate:
     single = {subset[0]: loss for subset, loss in zip(*_of_size(scores, 1), strict=True)}
     pairs = zip(*_of_size(scores, 2), strict=True)
     gains = np.array([np.mean([single[m] for m in pair]) - loss for pair, loss in pairs])
-    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else 0.0
+    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
     draws = np.random.default_rng(int(scores.ensemble.iloc[0], 16)).standard_normal(N_DRAW)
     return Estimate(float(gains.mean()), gains.mean() + error * draws)
 

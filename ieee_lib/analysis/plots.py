@@ -100,6 +100,27 @@ def limit_label(label: str, value: Estimate) -> str:
     return text.replace("-inf", "−∞").replace("inf", "∞")
 
 
+def focus(ax: Axes, points: Sequence[Estimate]) -> Axes:
+    """Keep the axes on the points: an unbounded interval must not swallow them."""
+    values = [p.value for p in points if np.isfinite(p.value)]
+    span = max(values) - min(values)
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, min(values) - 0.5 * span), min(high, max(values) + 0.3 * span))
+    return ax
+
+
+def legend_above(figure, ax: Axes, *, columns: int = 2) -> None:
+    """Put the legend above the axes, its entries in the order in which they were drawn."""
+    handles, labels = ax.get_legend_handles_labels()
+    drawn = {id(artist): i for i, artist in enumerate(ax.get_children())}
+    first = [drawn.get(id(h[0] if isinstance(h, tuple) else h), 0) for h in handles]
+    order = np.argsort(first, kind="stable")
+    figure.legend(
+        [handles[i] for i in order], [labels[i] for i in order],
+        loc="outside upper left", ncols=columns,
+    )  # fmt: skip
+
+
 def shades(recipe: str, n: int) -> list:
     """Return n tints of a recipe's colour, light to full: an ordered family of one recipe."""
     return sns.light_palette(COLORS[recipe], n_colors=n + 2)[2:]

@@ -83,5 +83,6 @@ def _refit(ax, x: pd.Series, loss: pd.Series, recipe: str, name: str, color):
     reach = np.geomspace(0.9 * x.min(), 2.5 * x.max(), 100)
     ax.plot(reach, law(reach), "--", color=color)
     ax.axhline(law.E, linestyle=":", color=color, linewidth=1)
-    ax.axhspan(max(low, law.E - 0.5), high, xmin=0.96, color=color, alpha=0.4, linewidth=0)
+    if high - low < np.ptp(loss):  # a wider band would swallow the axes; the legend has it
+        ax.axhspan(low, high, xmin=0.96, color=color, alpha=0.4, linewidth=0)
     return law

@@ -3,7 +3,7 @@
 drawing = limits_against_data(ladder, laws, unit=1e6, caption=...)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,7 +53,7 @@ def laws_at_every_data(
         plots.log_ticks(ax, sizes, labels=[short_count(n) for n in sizes])
         ax.set(xlabel=SIZE, ylabel=LOSS, title=title)
         ax.legend(fontsize=0.8 * plt.rcParams["legend.fontsize"])
-        _focus(ax, [p for points, _ in ladder.values() for p in points.values()])
+        plots.focus(ax, [p for points, _ in ladder.values() for p in points.values()])
     data = {
         name: {str(D): {"points": dict(points), "limit": limit, "law": limit.law}
                for D, (points, limit) in ladder.items()}
@@ -84,7 +84,7 @@ def limits_against_data(
         )
     ticks = sorted({d for points, _ in recipes.values() for d in points})
     plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
-    _focus(ax, [p for points, _ in recipes.values() for p in points.values()])
+    plots.focus(ax, [p for points, _ in recipes.values() for p in points.values()])
     ax.set(xlabel=DATA, ylabel=LOSS)
     figure.legend(loc="outside upper left", ncols=2)
     data = {
@@ -146,7 +146,7 @@ def overview(
     ticks = [*single.N, 10 * single.N.max()]
     plots.log_ticks(ax, ticks, labels=[short_count(n) for n in ticks])
     ax.set(xlabel=TOTAL, ylabel=LOSS)
-    _focus(ax, [joint, *members])
+    plots.focus(ax, [joint, *members])
     right = ax.twinx()
     right.set_ylim(ax.get_ylim())
     right.grid(False)
@@ -155,18 +155,10 @@ def overview(
     right.set_yticks(list(marks), [_times(gain) for gain in marks.values()])
     right.tick_params(length=0)
     right.set_ylabel("data efficiency")
-    figure.legend(loc="outside upper left", ncols=2)
+    plots.legend_above(figure, ax)
     data = {"standard": standard, "regularized": single, "ensemble": points, "joint": joint}
     return finish(figure, caption, **data, limit=single_limit, efficiency=dict(efficiency))
 
 
 def _times(gain: float) -> str:
     return f"{gain:.2f}x" if np.isfinite(gain) else "∞"
-
-
-def _focus(ax, points: Sequence[Estimate]) -> None:
-    """Keep the axes on the points: an unbounded interval must not swallow them."""
-    values = [p.value for p in points if np.isfinite(p.value)]
-    span = max(values) - min(values)
-    low, high = ax.get_ylim()
-    ax.set_ylim(max(low, min(values) - 0.5 * span), min(high, max(values) + 0.3 * span))

@@ -41,7 +41,7 @@ class Found:
 
     def caption(self, n_point: int, *notes: str, members: int | None = None) -> str:
         members = members or self.study.scale.ensembles.members
-        note = "a point: all subsets of its size"
+        note = f"{members} members, all subsets of a size"
         return self.study.caption(n_point, *notes, note, seeds=members)
 
 
@@ -100,7 +100,7 @@ def against_total(found: Found) -> Drawing:
         table.table,
         table.law,
         table.limit,
-        {"tuned for one": one, "tuned for many": many},
+        {"one": one, "many": many},
         unit=UNITS[found.study.scale.unit],
         caption=found.caption(one.K, f"{found.model} members", "bars and bands: 95 %"),
     )

@@ -64,7 +64,6 @@ def score_subsets(
 
     batches of ids (B, T), subsets of member indices. Sums are float64.
     """
-    place = {subset: i for i, subset in enumerate(subsets)}
     sums = {kind: [0.0] * len(subsets) for kind in AVERAGES}
     n_target = 0
     for ids in batches:
@@ -77,29 +76,37 @@ def score_subsets(
             log_p = model.lm_head(hidden[:, chunk]).float().log_softmax(-1)  # (K, n, V)
             aim = targets[chunk]
             at_target = log_p.gather(-1, aim.expand(len(log_p), -1)[..., None]).squeeze(-1)
-            for subset, total in _subset_sums(log_p, place):
-                # The mean of log-probabilities is at most 0, so exp needs no shift.
-                size = len(subset)
-                normalizer = (total / size).exp_().sum(-1).log()  # (n,)
-                mean = at_target[list(subset)].mean(0)
-                sums["logits"][place[subset]] += (normalizer - mean).double().sum().item()
-                mixed = at_target[list(subset)].logsumexp(0) - math.log(size)
-                sums["probabilities"][place[subset]] -= mixed.double().sum().item()
+            for i, total in _subset_sums(log_p, subsets):
+                own = at_target[list(subsets[i])]  # (k, n)
+                normalizer = _log_sum_exp(total / len(own))
+                sums["logits"][i] += (normalizer - own.mean(0)).double().sum().item()
+                mixed = own.logsumexp(0) - math.log(len(own))
+                sums["probabilities"][i] -= mixed.double().sum().item()
     return {kind: [total / n_target for total in sums[kind]] for kind in AVERAGES}
 
 
-def _subset_sums(log_p: Tensor, wanted: Iterable[Subset]) -> Iterator[tuple[Subset, Tensor]]:
-    """Yield the sum over members (n, V) of every wanted subset, each from its longest prefix.
+def _log_sum_exp(mean_log_p: Tensor) -> Tensor:
+    """Return log sum exp over the vocabulary (n,) of mean log-probabilities (n, V).
 
-    Subsets in sorted order share prefixes, so each costs one addition; a stack keeps at most K.
+    They are at most 0, so the usual shift is needed only where members agree on nothing at all.
     """
-    stack: list[tuple[Subset, Tensor]] = []
-    for subset in sorted(wanted):
-        while stack and subset[: len(stack[-1][0])] != stack[-1][0]:
-            stack.pop()
-        prefix, total = stack[-1] if stack else ((), None)
-        for i in range(len(prefix), len(subset)):
-            member = log_p[subset[i]]
+    normalizer = mean_log_p.exp().sum(-1).log()
+    return normalizer if normalizer.isfinite().all() else mean_log_p.logsumexp(-1)
+
+
+def _subset_sums(log_p: Tensor, subsets: Sequence[Subset]) -> Iterator[tuple[int, Tensor]]:
+    """Yield index and sum over members (n, V) of every subset, each from its longest prefix.
+
+    Sorted subsets share prefixes, so each costs one addition; at most K sums are held.
+    """
+    held: list[tuple[Subset, Tensor]] = []
+    for i in sorted(range(len(subsets)), key=lambda i: subsets[i]):
+        subset = subsets[i]
+        while held and subset[: len(held[-1][0])] != held[-1][0]:
+            held.pop()
+        prefix, total = held[-1] if held else ((), None)
+        for size in range(len(prefix), len(subset)):
+            member = log_p[subset[size]]
             total = member if total is None else total + member
-            stack.append((subset[: i + 1], total))
-        yield subset, total
+            held.append((subset[: size + 1], total))
+        yield i, total

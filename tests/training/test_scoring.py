@@ -86,13 +86,22 @@ def test_memory_is_bounded_by_a_chunk(monkeypatch):
 
     sizes = []
     whole = score_subsets(trained_like([0, 1]), batches(), subsets_of(2))
-    monkeypatch.setattr(scoring, "CHUNK_TOKENS", 5)
-    monkeypatch.setitem(
-        AVERAGES,
-        "logits",
-        lambda log_p, *rest: sizes.append(log_p.shape[1]) or scoring.average_logits(log_p, *rest),
+    inner = scoring._subset_sums
+    monkeypatch.setattr(scoring, "CHUNK_VALUES", 5 * TINY.vocab_size)
+    monkeypatch.setattr(
+        scoring,
+        "_subset_sums",
+        lambda log_p, *rest: sizes.append(log_p.shape[1]) or inner(log_p, *rest),
     )
     parts = score_subsets(trained_like([0, 1]), batches(), subsets_of(2))
     assert max(sizes) == 5 and sum(sizes) == 3 * 2 * 15
     for kind in AVERAGES:
         assert parts[kind] == pytest.approx(whole[kind], abs=1e-7)
+
+
+def test_members_that_agree_on_nothing_give_a_finite_loss():
+    log_p = torch.full((2, 1, 4), -400.0)
+    log_p[0, 0, 0] = log_p[1, 0, 1] = 0.0
+    from ieee_lib.training.scoring import _log_sum_exp
+
+    assert _log_sum_exp(log_p.mean(0)).item() == pytest.approx(-200 + np.log(2), abs=1e-3)

@@ -1,0 +1,103 @@
+"""Claims hold, fail or cannot be told; rows of notebooks that were not run say so."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ieee_lib.analysis import claims
+from ieee_lib.analysis.ensembles import ensemble_laws
+from ieee_lib.analysis.laws import fit_power_law
+from ieee_lib.analysis.uncertainty import Estimate
+from ieee_lib.training.frame import seed_means
+from tests.analysis.test_ensembles import laws, scores
+from tests.analysis.test_figures import runs, sizes
+
+
+def near(value, error=0.01):
+    draws = value + error * np.random.default_rng(0).standard_normal(1000)
+    return Estimate(value, draws)
+
+
+def test_claims_about_single_models():
+    assert claims.overfits(runs()).verdict == claims.HOLDS
+    flat = runs().assign(
+        val_loss=lambda f: 4 - 0.1 * f.epochs.map({1: 0, 4: 1, 16: 2}) + f.seed / 50
+    )
+    assert claims.overfits(flat).verdict == claims.DOES_NOT
+    assert claims.memorizes(runs()).verdict == claims.HOLDS
+    assert claims.falls_with_size(sizes()).verdict == claims.HOLDS
+    assert claims.falls_with_size(sizes((4.6, 4.4, 4.5, 4.2))).verdict == claims.DOES_NOT
+    assert claims.falls_with_size(sizes((4.6, 4.4, 4.39, 4.2))).verdict == claims.UNTESTABLE
+    assert claims.decay_is_large(sizes()).verdict == claims.HOLDS
+    assert claims.decay_is_large(sizes().assign(wd=0.1)).verdict == claims.DOES_NOT
+    for status in ("uncertified", "not searched"):
+        assert claims.decay_is_large(sizes(status=status)).verdict == claims.UNTESTABLE
+    gain = claims.decay_helps(sizes((4.9, 4.8, 4.7, 4.6)), sizes())
+    assert gain.verdict == claims.HOLDS and gain.measure == pytest.approx(0.3)
+    assert claims.standard_stalls(sizes((4.9, 4.88, 4.87, 4.86))).verdict == claims.HOLDS
+    assert claims.standard_stalls(sizes()).verdict == claims.DOES_NOT
+    law = fit_power_law([1, 2, 4, 8], [4.5, 4.3, 4.2, 4.15], sigma=0.01)
+    assert claims.follows_power_law(law).verdict == claims.HOLDS
+    bent = fit_power_law([1, 2, 4, 8], [4.5, 4.2, 4.3, 4.1], sigma=0.01)
+    assert claims.follows_power_law(bent).verdict == claims.DOES_NOT
+    assert claims.limit_below_standard(law, sizes()).verdict == claims.HOLDS
+
+
+def test_claims_about_ensembles():
+    (small,) = ensemble_laws(scores(model="small"), noise=0.01)
+    assert claims.ensemble_below_regularized(small, near(4.2)).verdict == claims.HOLDS
+    assert claims.ensemble_below_regularized(small, near(3.8)).verdict == claims.DOES_NOT
+    assert claims.ensemble_below_regularized(small, near(4.0)).verdict == claims.UNTESTABLE
+    beaten = claims.small_beat_big(small, near(4.3), int(3.2e5))
+    assert beaten.verdict == claims.HOLDS and beaten.detail.startswith("5 x small, 1.09x")
+    assert claims.small_beat_big(small, near(4.0), int(3.2e5)).verdict == claims.DOES_NOT
+    assert claims.small_beat_big(small, near(4.3), int(8e4)).verdict == claims.UNTESTABLE
+    assert claims.excess_is_one_over_k([small]).verdict == claims.HOLDS
+    slow = ensemble_laws(scores(beta=0.5), noise=0.01)
+    assert claims.excess_is_one_over_k(slow).verdict == claims.DOES_NOT
+    (few,) = ensemble_laws(scores(K=3), noise=0.01)
+    assert claims.excess_is_one_over_k([few]).verdict == claims.UNTESTABLE
+    (many,) = ensemble_laws(scores(N=9e4, limit=3.8, gain=0.9), noise=0.01)
+    assert claims.heuristic_helps(small, many).verdict == claims.HOLDS
+    assert claims.heuristic_helps(many, small).verdict == claims.DOES_NOT
+    assert claims.heuristic_is_optimal(many, [small]).verdict == claims.HOLDS
+    assert claims.heuristic_is_optimal(small, [many]).verdict == claims.DOES_NOT
+    half = ensemble_laws(scores(N=1.1e5, gain=0.1), noise=0.01)[0]
+    row = claims.either_seed_suffices({"both": small, "init only": half, "order only": small})
+    assert row.verdict == claims.DOES_NOT and row.measure == pytest.approx(0.25)
+
+
+def test_claims_about_limits_and_data():
+    assert claims.limits_fall_with_size(laws()).verdict == claims.HOLDS
+    assert claims.orders_agree(near(4.0), near(4.0)).verdict == claims.HOLDS
+    assert claims.orders_agree(near(4.5), near(4.0)).verdict == claims.DOES_NOT
+    assert claims.orders_agree(near(4.1, 0.2), near(4.0)).verdict == claims.UNTESTABLE
+    assert claims.saves_data("joint_saves_data", near(3.0, 0.1)).verdict == claims.HOLDS
+    assert claims.saves_data("joint_saves_data", near(1.0, 0.1)).verdict == claims.UNTESTABLE
+    endless = Estimate(np.inf, np.full(1000, np.inf))
+    assert claims.saves_data("joint_saves_data", endless).verdict == claims.HOLDS
+    right, wrong = (near(4.0), near(4.1), near(4.2)), (near(4.1), near(4.0), near(4.2))
+    assert claims.recipes_are_ordered([right]).verdict == claims.HOLDS
+    assert claims.recipes_are_ordered([right, wrong]).verdict == claims.DOES_NOT
+    assert claims.efficiency_is_constant([near(3.0), near(3.1)]).verdict == claims.HOLDS
+    assert claims.efficiency_is_constant([near(3.0), near(6.0)]).verdict == claims.DOES_NOT
+    assert claims.efficiency_is_constant([near(3.0), endless]).verdict == claims.DOES_NOT
+    assert claims.exponents_agree(near(0.23), near(0.24, 0.03)).verdict == claims.HOLDS
+
+
+def test_every_statement_has_a_row_before_its_notebook_ran():
+    notebooks = {known.notebook for known in claims.STATEMENTS.values()}
+    assert notebooks == {f"0{i}" for i in range(1, 9)}
+    rows = [row for notebook in sorted(notebooks) for row in claims.not_run(notebook)]
+    assert len(rows) == len(claims.STATEMENTS) >= 14
+    assert {row.verdict for row in rows} == {claims.NOT_RUN}
+    assert all(known.criterion for known in claims.STATEMENTS.values())
+    table = claims.claims_table(rows, caption="c")
+    assert isinstance(table.frame, pd.DataFrame) and table.formatted().measure.eq("–").all()
+
+
+def test_seed_means_back_the_differences():
+    means = seed_means(runs(), ["epochs"])
+    row = claims.overfits(runs())
+    assert row.measure == pytest.approx(means.loss.iloc[-1] - means.loss.min())
+    assert row.low < row.measure < row.high
