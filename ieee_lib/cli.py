@@ -1,4 +1,4 @@
-"""The command line: reproduce, plan, figures, archive, readme. Exit code 2 is bad input.
+"""The command line: reproduce, plan, figures, archive, bench, readme. Exit code 2 is bad input.
 
 python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
 """
@@ -54,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("archive", _archive, "pack this machine's records into data/archive/")
     sub.add_argument("action", choices=["pack"])
+
+    sub = commands.add_parser("bench", help="measure this code; tables go to figures/bench/")
+    sub.add_argument("what", choices=["coverage"], help="coverage of the intervals of limits")
+    sub.add_argument("--data-sets", type=int, default=500, help="synthetic data sets a case")
+    sub.set_defaults(command=_bench)
 
     sub = commands.add_parser("readme", help="put recorded figures and tables into README.md")
     sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
@@ -113,6 +118,21 @@ def _archive(given: argparse.Namespace) -> int:
     path = paths.archive(study.scale.name)
     n = pack_archive(records, path)
     print(f"{n} records, {path.stat().st_size / 1e3:.0f} kB: {path.relative_to(paths.root())}")
+    return 0
+
+
+def _bench(given: argparse.Namespace) -> int:
+    from ieee_lib import paths
+    from ieee_lib.analysis.coverage import TRUTH, coverage_frame
+    from ieee_lib.analysis.drawing import Table, save
+    from ieee_lib.spec import check_integer
+
+    check_integer("--data-sets", given.data_sets, 1)
+    caption = f"95 % intervals of a limit on synthetic data sets with known noise; truth {TRUTH}"
+    digits = {"coverage": 3, "median width": 3, "unbounded": 3}
+    table = Table(coverage_frame(n=given.data_sets), caption, digits)
+    save(table, paths.figures("bench"), "tab_coverage")
+    print(table.formatted().to_string(index=False))
     return 0
 
 

@@ -74,14 +74,8 @@ def limits_against_data(
         plots.estimates(ax, x, list(points.values()), recipe, label=names[recipe])
         reach = np.geomspace(x.min(), 2 * x.max(), 100)
         color = plots.COLORS[recipe]
-        free = f"{limit.law.freedom} free"
-        ax.plot(
-            reach,
-            limit.law(reach / unit),
-            "--",
-            color=color,
-            label=f"{law_text(limit.law)}, {free}",
-        )
+        label = f"{law_text(limit.law)} [{limit.low:.2f}, {limit.high:.2f}]"
+        ax.plot(reach, limit.law(reach / unit), "--", color=color, label=label)
     ticks = sorted({d for points, _ in recipes.values() for d in points})
     plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
     plots.focus(ax, [p for points, _ in recipes.values() for p in points.values()])

@@ -1,6 +1,7 @@
 """05: what each recipe's limit is worth in data (Sec. 5, Fig 1, 7, 8)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -51,6 +52,7 @@ class Found:
         name = self.study.scale.ensembles.model
         return next(w for w in self.joints[seed_tokens].laws if w.about["model"] == name)
 
+    @cached_property
     def losses(self) -> dict[str, dict[int, Estimate]]:
         """Return recipe -> D -> the loss it is judged by."""
         joints = self.joints
@@ -61,17 +63,18 @@ class Found:
             "joint": {d: j.limit for d, j in joints.items()},
         }
 
+    @cached_property
     def laws(self) -> dict[str, Limit]:
         """Return each recipe's law in D."""
         name = f"D[{self.study.scale.unit}]"
         return {
             recipe: limit_of([d / self.unit for d in points], list(points.values()), unit=name)[1]
-            for recipe, points in self.losses().items()
+            for recipe, points in self.losses.items()
         }
 
     def efficiency(self, loss: Estimate, seed_tokens: int) -> Estimate:
         """Return what a loss reached with D tokens is worth in data."""
-        return data_efficiency(self.laws()["standard"], loss, self.standard[seed_tokens].best)
+        return data_efficiency(self.laws["standard"], loss, self.standard[seed_tokens].best)
 
 
 def specs(study: Study) -> list[RunSpec]:
@@ -99,8 +102,8 @@ def laws_in_size(found: Found) -> Drawing:
 
 
 def laws_in_data(found: Found) -> Drawing:
-    laws = found.laws()
-    recipes = {name: (points, laws[name]) for name, points in found.losses().items()}
+    laws = found.laws
+    recipes = {name: (points, laws[name]) for name, points in found.losses.items()}
     caption = found.caption(len(found.joints), "bars: 95 %")
     return figures.limits_against_data(recipes, unit=found.unit, caption=caption)
 
@@ -108,7 +111,7 @@ def laws_in_data(found: Found) -> Drawing:
 def efficiency_frame(found: Found) -> pd.DataFrame:
     """Return data efficiency by recipe and D, an Estimate a row."""
     rows = []
-    for name, points in found.losses().items():
+    for name, points in found.losses.items():
         for d in found.joints if name != "standard" else ():
             loss = points[d]
             rows.append({"recipe": name, "D": d, "loss": loss})
@@ -143,7 +146,7 @@ def efficiency_table(found: Found) -> Table:
 
 
 def laws_table(found: Found) -> Table:
-    laws = {f"{name}, D → ∞": limit.law for name, limit in found.laws().items()}
+    laws = {f"{name}, D → ∞": limit.law for name, limit in found.laws.items()}
     return tables.law_table(laws, caption=found.caption(len(found.joints)))
 
 
@@ -179,7 +182,7 @@ def overview(found: Found) -> Drawing:
 
 
 def claims(found: Found) -> list[Claim]:
-    base, laws, losses = found.base, found.laws(), found.losses()
+    base, laws, losses = found.base, found.laws, found.losses
     gain = {
         r: found.efficiency(losses[r][base], base) for r in ("regularized", "ensemble", "joint")
     }

@@ -48,12 +48,13 @@ def gather(study: Study) -> Found:
     counted: set[str] = set()
     for notebook in sorted({known.notebook for known in STATEMENTS.values()}):
         reader = study.reading()
+        section = JUDGED.get(notebook)
         try:
-            rows += JUDGED[notebook].claims(JUDGED[notebook].gather(reader))
-        except (MissingRuns, KeyError) as error:
-            if isinstance(error, KeyError) and notebook in JUDGED:
-                raise
+            rows += section.claims(section.gather(reader)) if section else not_run(notebook)
+        except MissingRuns:
             rows += not_run(notebook)
+            continue
+        if not section:
             continue
         records = [study.store.get(i) for i in sorted(reader.touched)]
         trained = [r for r in records if r["kind"] == "train"]
