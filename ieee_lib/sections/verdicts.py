@@ -114,11 +114,11 @@ def pair_table(found: Found) -> Table:
 
 ITEMS = {
     "claims": verdict_table,
-    "tab09_costs": cost_table,
-    "fig09a_published_overfitting": published_overfitting,
-    "fig09b_published_limits": published_limits,
-    "fig09c_published_downstream": published_downstream,
-    "tab09_refits": refit_table,
-    "tab09_multipliers": multiplier_table,
-    "tab09_limit_pairs": pair_table,
+    "tab_costs": cost_table,
+    "fig02_published": published_overfitting,
+    "fig07_published": published_limits,
+    "fig10_published": published_downstream,
+    "tab_refits": refit_table,
+    "tab_multipliers": multiplier_table,
+    "tab_limit_pairs": pair_table,
 }

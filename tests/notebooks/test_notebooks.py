@@ -125,7 +125,7 @@ def test_no_limit_is_shown_without_its_interval(book):
     }
     assert all(len(interval) == 2 for ends in found.values() for interval in ends)
     shown = {name.split("_")[0] for name, ends in found.items() if ends}
-    assert shown >= {"fig01", "fig03", "fig04a", "fig05", "fig06", "fig07a", "fig07b", "fig09b"}
+    assert shown >= {"fig01", "fig03", "fig04a", "fig05", "fig06", "fig07a", "fig07b", "fig07"}
 
 
 def test_an_ensemble_in_a_table_is_what_its_record_says(book):
