@@ -174,7 +174,9 @@ class Scale:
     base_tokens: int
     """The D that most figures are drawn at."""
     seeds: int
-    """Seeds of every point that a figure shows."""
+    """Seeds of every point that a figure shows at the base D."""
+    ladder_seeds: int
+    """Seeds of a tuned single model at every other D."""
     overfitting: Sweep
     """Loss against epochs at the standard weight decay (Fig 2, left)."""
     wd_sweep: Sweep
@@ -244,6 +246,7 @@ class Scale:
         check(rising, "seed_tokens", self.seed_tokens, "must rise")
         check_choice("base_tokens", self.base_tokens, self.seed_tokens)
         check_integer("seeds", self.seeds, 1)
+        check_integer("ladder_seeds", self.ladder_seeds, 1)
         check_number("assumed_noise", self.assumed_noise, above=0.0)
         for part in (self.overfitting, self.wd_sweep, self.heatmap, self.ensembles):
             check_choice("model", part.model, self.models)
@@ -274,6 +277,10 @@ class Scale:
                 **fields,
             },
         )
+
+    def seeds_at(self, seed_tokens: int) -> int:
+        """Return how many seeds a tuned single model has at one D."""
+        return self.seeds if seed_tokens == self.base_tokens else self.ladder_seeds
 
     def ladder(self, recipe: str = "regularized") -> list[int]:
         """Return the D at which a recipe has settings, rising."""

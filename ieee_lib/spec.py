@@ -21,6 +21,9 @@ from ieee_lib.errors import InputError, check, check_choice
 SEMANTICS = 1
 """Bumped whenever training code changes what a field of RunSpec means."""
 
+LOGIT_COST = 256
+"""What a logit costs beyond its products, in FLOPs: measured on small models on a CPU (LOG.md)."""
+
 T = TypeVar("T")
 DECAY_MASKS = ("paper", "all", "no_head")
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -215,6 +218,11 @@ class RunSpec:
     def flops(self) -> float:
         """Training FLOPs (convention: `ModelConfig.flops_per_token`), evaluation not counted."""
         return float(self.model.flops_per_token()) * self.tokens
+
+    @property
+    def cost(self) -> float:
+        """Relative time of the run: FLOPs, plus what every logit costs beside its products."""
+        return self.flops + LOGIT_COST * self.model.vocab_size * self.tokens
 
     def replace(self, **changes: Any) -> "RunSpec":
         """Return a copy with some fields changed."""

@@ -162,11 +162,12 @@ class Study:
     def caption(self, n_point: int, *notes: str, seeds: int = 0, ladder: Sequence[int] = ()) -> str:
         """Return a figure's caption line: scale, corpus, D (base or ladder), seeds, points."""
         data = ", ".join(f"{d:,}" for d in ladder or [self.scale.base_tokens])
+        elsewhere = f" ({self.scale.ladder_seeds} off the base D)" if ladder else ""
         parts = [
             f"{self.scale.name} scale",
             self.scale.corpus.source,
             f"D = {data} tokens",
-            f"{seeds or self.scale.seeds} seeds a point",
+            f"{seeds or self.scale.seeds} seeds a point{elsewhere}",
             f"{n_point} points",
             *notes,
         ]
@@ -259,14 +260,14 @@ def into_stacks(specs: list[RunSpec], largest: int, n_worker: int) -> list[list[
     groups: dict[str, list[RunSpec]] = {}
     for spec in specs:
         groups.setdefault(spec.stack_key, []).append(spec)
-    fair_share = sum(spec.flops for spec in specs) / n_worker
+    fair_share = sum(spec.cost for spec in specs) / n_worker
     stacks = []
     for group in groups.values():
-        cost = sum(spec.flops for spec in group)
+        cost = sum(spec.cost for spec in group)
         by_cost = math.ceil(cost / fair_share - 1e-9)
         n_stack = min(len(group), max(math.ceil(len(group) / largest), by_cost))
         stacks += [group[i::n_stack] for i in range(n_stack)]
-    return sorted(stacks, key=lambda stack: -sum(spec.flops for spec in stack))
+    return sorted(stacks, key=lambda stack: -sum(spec.cost for spec in stack))
 
 
 def _say(line: str) -> None:

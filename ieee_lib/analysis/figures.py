@@ -162,5 +162,7 @@ def short_count(n: float) -> str:
 
 
 def law_text(fit: PowerLaw) -> str:
-    """Return a law as a line of a legend."""
+    """Return a law as a line of a legend; one whose limit the points do not bound says so."""
+    if not fit.resolved:
+        return f"{fit.n_point} points do not bound a limit"
     return f"{fit.A:.3g} / {fit.unit}$^{{{fit.alpha:.2f}}}$ + {fit.E:.3f}, {fit.n_point} points"

@@ -57,6 +57,11 @@ class PowerLaw:
         return float(x) if x.ndim == 0 else x
 
     @property
+    def resolved(self) -> bool:
+        """Whether the points bound the limit; where not, a logarithm fits them as well."""
+        return math.isfinite(self.interval("E")[0])
+
+    @property
     def n_point(self) -> int:
         return len(self.x)
 

@@ -95,8 +95,8 @@ def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
 
 
 def limit_label(label: str, value: Estimate) -> str:
-    """Return "label 4.151, 95 % [4.131, 4.170]"."""
-    text = f"{label} {value.value:.3f}, 95 % [{value.low:.3f}, {value.high:.3f}]"
+    """Return "label 4.151 [4.131, 4.170]"; the caption says that it is the 95 % interval."""
+    text = f"{label} {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
     return text.replace("-inf", "−∞").replace("inf", "∞")
 
 

@@ -74,13 +74,14 @@ def limits_against_data(
         plots.estimates(ax, x, list(points.values()), recipe, label=names[recipe])
         reach = np.geomspace(x.min(), 2 * x.max(), 100)
         color = plots.COLORS[recipe]
-        label = f"{law_text(limit.law)} [{limit.low:.2f}, {limit.high:.2f}]"
+        ends = f" [{limit.low:.2f}, {limit.high:.2f}]" if limit.law.resolved else ""
+        label = law_text(limit.law) + ends
         ax.plot(reach, limit.law(reach / unit), "--", color=color, label=label)
     ticks = sorted({d for points, _ in recipes.values() for d in points})
     plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
     plots.focus(ax, [p for points, _ in recipes.values() for p in points.values()])
     ax.set(xlabel=DATA, ylabel=LOSS)
-    figure.legend(loc="outside upper left", ncols=2)
+    plots.legend_above(figure, ax)
     data = {
         r: {"points": dict(points), "law": limit.law, "limit": limit}
         for r, (points, limit) in recipes.items()

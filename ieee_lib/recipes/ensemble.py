@@ -78,7 +78,12 @@ def plane(study: Study) -> list[EnsembleSpec]:
     sweep = study.scale.heatmap
     shared = {"model": sweep.model, "seed_tokens": study.scale.base_tokens, "lr": sweep.lr}
     cells = [Settings(**shared, epochs=e, wd=wd) for e in sweep.epochs for wd in sweep.wd]
-    return [ensemble(study, cell, study.scale.ensembles.ladder_members) for cell in cells]
+    return [ensemble(study, cell, plane_members(study)) for cell in cells]
+
+
+def plane_members(study: Study) -> int:
+    """Return the members of a cell of the heat map: the seeds that notebook 02 has anyway."""
+    return max(2, study.scale.search.seeds)
 
 
 def seed_ablation(study: Study, settings: Settings) -> dict[str, EnsembleSpec]:

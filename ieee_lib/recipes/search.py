@@ -73,7 +73,7 @@ def specs_of(study: Study, settings: Settings, n_seed: int) -> list[RunSpec]:
 def ring_specs(study: Study, centre: Settings, axes: Sequence[str]) -> list[RunSpec]:
     """Return the least a search needs: the centre's seeds, and one seed of each neighbour."""
     ring = [spec for _, p in neighbours(centre, axes) for spec in specs_of(study, p, 1)]
-    return specs_of(study, centre, study.scale.seeds) + ring
+    return specs_of(study, centre, study.scale.seeds_at(centre.seed_tokens)) + ring
 
 
 def search(
@@ -158,7 +158,7 @@ class _Descent:
 
     def _centre_on(self, point: Settings) -> None:
         self.path.append(point)
-        self.seeds[point] = self.study.scale.seeds
+        self.seeds[point] = self.study.scale.seeds_at(point.seed_tokens)
         for _, neighbour in neighbours(point, self.axes):
             self.seeds.setdefault(neighbour, 1)
         self.asks = True

@@ -104,7 +104,7 @@ def laws_in_size(found: Found) -> Drawing:
 def laws_in_data(found: Found) -> Drawing:
     laws = found.laws
     recipes = {name: (points, laws[name]) for name, points in found.losses.items()}
-    caption = found.caption(len(found.joints), "bars: 95 %")
+    caption = found.caption(len(found.joints), "bars and [ ]: 95 %")
     return figures.limits_against_data(recipes, unit=found.unit, caption=caption)
 
 

@@ -41,7 +41,7 @@ class Found:
 
     def caption(self, n_point: int, *notes: str, members: int | None = None) -> str:
         members = members or self.study.scale.ensembles.members
-        note = f"{members} members, all subsets of a size"
+        note = "all subsets of a size"
         return self.study.caption(n_point, *notes, note, seeds=members)
 
 
@@ -123,12 +123,13 @@ def against_members(found: Found) -> Drawing:
         f"for many: {_setting(found.many[found.model])}": found.many[found.model],
         **found.around,
     }
-    caption = found.caption(found.single[found.model].K, f"{found.model} members")
+    note = f"{found.model} members"
+    caption = found.caption(found.single[found.model].K, note, "bars and bands: 95 %")
     return figures.loss_against_members(laws, caption=caption)
 
 
 def one_and_many(found: Found) -> Drawing:
-    members = found.study.scale.ensembles.ladder_members
+    members = recipe.plane_members(found.study)
     caption = found.caption(len(found.plane), f"{found.model} members", members=members)
     return figures.one_and_many(found.plane, caption=caption)
 

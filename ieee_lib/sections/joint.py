@@ -48,7 +48,8 @@ class Found:
     @property
     def caption(self) -> str:
         n_point = len(self.joint.laws)
-        return self.study.caption(n_point, seeds=self.study.scale.ensembles.members)
+        members = self.study.scale.ensembles.members
+        return self.study.caption(n_point, "bars and bands: 95 %", seeds=members)
 
 
 def joint_limit(study: Study, seed_tokens: int) -> Joint:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ieee_lib.analysis import tables
 from ieee_lib.analysis.laws import PowerLaw
-from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of, mean_of, replicate_noise
+from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of, mean_of
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import NOT_SEARCHED, SearchResult, specs_of, tuned_frame
 from ieee_lib.scale import UNITS, Settings
@@ -60,20 +60,28 @@ class Tuned:
 def tuned(study: Study, recipe: str, seed_tokens: int | None = None) -> Tuned:
     """Tune a recipe at one D (the base), training what is missing.
 
-    The noise of a point is that of its own search; of points that were not searched, and have
-    their seeds only, it is pooled over the models.
+    The noise of a point is that of its own search. Points that were not searched have too few
+    runs to tell, and take the noise of the base D.
     """
     scale = study.scale
     results = single.tune(study, recipe, seed_tokens)
     table = tables.size_frame(scale.models, tuned_frame(results))
-    specs = [spec for r in results for spec in specs_of(study, r.centre, scale.seeds)]
+    seeds = scale.seeds_at(seed_tokens or scale.base_tokens)
+    specs = [spec for r in results for spec in specs_of(study, r.centre, seeds)]
     runs = study.ensure(specs, label=f"{recipe} recipe")
-    pooled = replicate_noise(runs, scale.assumed_noise)
+    searched = all(result.status != NOT_SEARCHED for result in results)
+    shared = None if searched else base_noise(study, recipe)
     points = {}
     for row, result in zip(table.itertuples(), results, strict=True):
         own = runs[runs.N == row.N]
-        n = (own.status == "done").sum()
-        known = result.status != NOT_SEARCHED and result.se > 0
-        points[row.N] = mean_of(own, sigma=result.se * np.sqrt(n) if known else pooled)
+        sigma = shared or result.se * np.sqrt((own.status == "done").sum())
+        points[row.N] = mean_of(own, sigma=sigma if sigma > 0 else scale.assumed_noise)
     table = table.assign(se=[p.se for p in points.values()])
     return Tuned(results, table, points, scale.unit)
+
+
+def base_noise(study: Study, recipe: str) -> float:
+    """Return the standard deviation between seeds at the base D, pooled over its models."""
+    base = tuned(study, recipe)
+    variances = [study.scale.seeds * point.se**2 for point in base.points.values()]
+    return float(np.sqrt(np.nanmean(variances)))

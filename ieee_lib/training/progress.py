@@ -16,7 +16,7 @@ QUIET_SECONDS = 15.0
 
 
 class Progress:
-    """A bar over FLOPs, so that time left is fair to small and large models alike."""
+    """A bar over units' cost, so that time left is fair to small and large models alike."""
 
     def __init__(self, label: str, units: Sequence[Unit]) -> None:
         watched = sys.stderr.isatty()
@@ -25,7 +25,7 @@ class Progress:
         self.unseen = 0.0
         self.watched, self.trained, self.start = watched, 0, time.monotonic()
         self.bar = tqdm(
-            total=sum(unit.flops for unit in units),
+            total=sum(unit.cost for unit in units),
             mininterval=0.5 if watched else QUIET_SECONDS,
             miniters=1,
             leave=watched,
@@ -41,7 +41,7 @@ class Progress:
         gain = tokens - self.tokens.get(id(unit), 0)
         self.tokens[id(unit)] = tokens
         self.trained += gain
-        self.unseen += gain * unit.flops / unit.tokens
+        self.unseen += gain * unit.cost / unit.tokens
         if abs(self.unseen) < 0.01 * self.bar.total and tokens:
             return  # too little to guess a time from
         rate = self.trained / max(1e-9, time.monotonic() - self.start)

@@ -42,7 +42,8 @@ class Unit(Protocol):
     def tokens(self) -> int: ...
 
     @property
-    def flops(self) -> float: ...
+    def cost(self) -> float:
+        """Relative time, for order and progress."""
 
     def run(self, execution: Execution, on_tokens: Listener = ...) -> None: ...
 
@@ -75,8 +76,8 @@ class TrainUnit:
         return sum(spec.tokens for spec in self.specs)
 
     @property
-    def flops(self) -> float:
-        return sum(spec.flops for spec in self.specs)
+    def cost(self) -> float:
+        return sum(spec.cost for spec in self.specs)
 
     def run(self, execution: Execution, on_tokens: Listener = lambda tokens: None) -> None:
         """Train what is still missing, and write its records."""
@@ -166,7 +167,7 @@ class ScoreUnit:
         return self.ensemble.tokens
 
     @property
-    def flops(self) -> float:
+    def cost(self) -> float:
         return self.ensemble.flops
 
     def run(self, execution: Execution, on_tokens: Listener = lambda tokens: None) -> None:
@@ -195,7 +196,7 @@ class ScoreUnit:
                     "members": healthy,
                     "diverged": [i for i in members if i not in healthy],
                     "tokens": self.tokens,
-                    "flops": self.flops,
+                    "flops": self.ensemble.flops,
                     **scored,
                 }
             )
