@@ -130,7 +130,8 @@ class LocalExecutor:
 
     def close(self) -> None:
         for worker in self.workers.values():
-            worker.process.terminate()
+            # An idle worker holds nothing, and a notebook's kernel has a second to end in.
+            worker.process.terminate() if worker.unit else worker.process.kill()
         for worker in self.workers.values():
             worker.process.join(timeout=10)
         self.workers.clear()
