@@ -6,6 +6,7 @@ import pytest
 from scipy.optimize import curve_fit
 
 from ieee_lib import InputError
+from ieee_lib.analysis.figures import law_text
 from ieee_lib.analysis.laws import (
     data_efficiency,
     fit_many,
@@ -116,6 +117,9 @@ def test_interval_grows_with_the_noise_and_may_be_unbounded():
     assert widths[1] > 2 * widths[0]
     line = fit_power_law(SIZES, 3.5 - 0.1 * np.log(SIZES), sigma=0.02)
     assert line.interval("E")[0] == -np.inf
+    assert not line.resolved and "do not bound a limit" in law_text(line)
+    known = fit_power_law(SIZES, y, sigma=0.001)
+    assert known.resolved and f"{known.E:.3f}" in law_text(known)
 
 
 def test_a_fixed_exponent_is_held():
