@@ -126,7 +126,7 @@ class Ensembles:
     members: int
     """K at the base D."""
     ladder_members: int
-    """K at every other D, of the neighbours of the heuristic, and of the seed ablation."""
+    """K at every other D, and of the seed ablation."""
 
     def __post_init__(self) -> None:
         check_integer("ensembles.members", self.members, 2)

@@ -70,7 +70,7 @@ def single_optimal(study: Study, centres: Sequence[Settings]) -> list[EnsembleSp
 def around(study: Study, settings: Settings) -> list[EnsembleSpec]:
     """Return ensembles one step from the settings in epochs or decay (paper's search box)."""
     found = neighbours(settings, ("wd", "epochs"))
-    return [ensemble(study, point, study.scale.ensembles.ladder_members) for _, point in found]
+    return [ensemble(study, point, plane_members(study)) for _, point in found]
 
 
 def plane(study: Study) -> list[EnsembleSpec]:
@@ -82,7 +82,10 @@ def plane(study: Study) -> list[EnsembleSpec]:
 
 
 def plane_members(study: Study) -> int:
-    """Return the members of a cell of the heat map: the seeds that notebook 02 has anyway."""
+    """Return the members of a cell of the heat map, and of the heuristic's neighbours.
+
+    As many as the seeds that notebook 02 has of most of them anyway.
+    """
     return max(2, study.scale.search.seeds)
 
 

@@ -78,16 +78,23 @@ class Found:
 
 
 def specs(study: Study) -> list[RunSpec]:
-    scale = study.scale
-    found = [s for d in scale.ladder("standard") for s in single.search_specs(study, "standard", d)]
-    for d in scale.ladder():
-        found += single.search_specs(study, "regularized", d)
-        asked = recipe.for_limit(study, scale.settings("regularized", d))
-        found += [member for e in asked for member in e.members]
-    return found
+    return [spec for d in study.scale.seed_tokens for spec in specs_at(study, d)]
+
+
+def specs_at(study: Study, seed_tokens: int) -> list[RunSpec]:
+    """Return the runs of one D: both single recipes, and the members of every model."""
+    found = single.search_specs(study, "standard", seed_tokens)
+    found += single.search_specs(study, "regularized", seed_tokens)
+    asked = recipe.for_limit(study, study.scale.settings("regularized", seed_tokens))
+    return found + [member for e in asked for member in e.members]
 
 
 def gather(study: Study) -> Found:
+    scale = study.scale
+    if not scale.search.ladder:  # nothing to wait for: all at once keeps every worker busy
+        others = [d for d in scale.seed_tokens if d != scale.base_tokens]
+        known = [spec for d in others for spec in specs_at(study, d)]
+        study.ensure(known, weights=True, label="all D but the base")
     joints = {d: joint_limit(study, d) for d in study.scale.ladder()}
     standard = {d: tuned(study, "standard", d) for d in study.scale.ladder("standard")}
     return Found(study, standard, joints)
