@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
     sub.add_argument("--corpus", default="", help="the corpus the runs were trained on")
 
-    sub = command("archive", _archive, "pack this machine's records into data/archive/")
+    sub = command("archive", _archive, "pack the records behind the book into data/archive/")
     sub.add_argument("action", choices=["pack"])
 
     sub = commands.add_parser("bench", help="measure this code; tables go to figures/bench/")
@@ -110,13 +110,15 @@ def _figures(given: argparse.Namespace) -> int:
 
 def _archive(given: argparse.Namespace) -> int:
     from ieee_lib import paths
+    from ieee_lib.book import Chapter, choose
     from ieee_lib.study import Study
     from ieee_lib.training.store import pack_archive
 
-    study = Study.open(given.scale, source="records")
-    records = (r for r in study.store.records() if r["spec"]["corpus"] == study.fingerprint)
+    study = Study.open(given.scale, source="records").reading()
+    for number in choose(""):
+        Chapter.open(number, study)  # what the book reads is what is packed
     path = paths.archive(study.scale.name)
-    n = pack_archive(records, path)
+    n = pack_archive((study.store.get(run_id) for run_id in sorted(study.touched)), path)
     print(f"{n} records, {path.stat().st_size / 1e3:.0f} kB: {path.relative_to(paths.root())}")
     return 0
 

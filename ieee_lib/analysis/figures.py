@@ -161,8 +161,10 @@ def short_count(n: float) -> str:
     return f"{n:.0f}"
 
 
-def law_text(fit: PowerLaw) -> str:
+def law_text(fit: PowerLaw, interval: tuple[float, float] | None = None) -> str:
     """Return a law as a line of a legend; one whose limit the points do not bound says so."""
     if not fit.resolved:
         return f"{fit.n_point} points do not bound a limit"
-    return f"{fit.A:.3g} / {fit.unit}$^{{{fit.alpha:.2f}}}$ + {fit.E:.3f}, {fit.n_point} points"
+    ends = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+    law = f"{fit.A:.3g} / {fit.unit}$^{{{fit.alpha:.2f}}}$ + {fit.E:.3f}{ends}"
+    return f"{law}, {fit.n_point} points"

@@ -74,8 +74,7 @@ def limits_against_data(
         plots.estimates(ax, x, list(points.values()), recipe, label=names[recipe])
         reach = np.geomspace(x.min(), 2 * x.max(), 100)
         color = plots.COLORS[recipe]
-        ends = f" [{limit.low:.2f}, {limit.high:.2f}]" if limit.law.resolved else ""
-        label = law_text(limit.law) + ends
+        label = law_text(limit.law, (limit.low, limit.high))
         ax.plot(reach, limit.law(reach / unit), "--", color=color, label=label)
     ticks = sorted({d for points, _ in recipes.values() for d in points})
     plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
@@ -105,7 +104,7 @@ def efficiency_against_data(table: pd.DataFrame, *, caption: str) -> Drawing:
     ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < 4 * top]
     plots.log_ticks(ax, ticks, axis="y", labels=[f"{t}x" for t in ticks])
     ax.set(xlabel=DATA, ylabel="data efficiency")
-    ax.legend(title="bars: 95 %, cut by the frame where unbounded", ncols=2)
+    ax.legend(loc="upper left", title="bars: 95 %, cut by the frame", ncols=2)
     return finish(figure, caption, efficiency=table)
 
 
