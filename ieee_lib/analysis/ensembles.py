@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
-from ieee_lib.analysis.laws import PowerLaw, fit_power_law
+from ieee_lib.analysis.laws import PowerLaw, fit_many, fit_power_law
 from ieee_lib.analysis.uncertainty import N_DRAW, Estimate, noise_of
 
 
@@ -91,6 +91,13 @@ def _fit(table: pd.DataFrame, sigma: float, *, beta: float | None) -> PowerLaw:
     return fit_power_law(table.k, table.loss, sigma=sigma, alpha=beta, unit="K")
 
 
+def _coefficients(table: pd.DataFrame, *, beta: float | None) -> tuple[float, float, float]:
+    """Return A, beta, E of a refit; the scan alone, which is enough for a resample."""
+    x, y = table.k.to_numpy(float), table.loss.to_numpy()
+    A, found, E = fit_many(x, y[None], np.ones(len(x)), alpha=beta)
+    return float(A[0]), float(found[0]), float(E[0])
+
+
 def _limit_draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> np.ndarray:
     """Draw the limit: leave a random member out, refit, and move the rest by their noise.
 
@@ -102,7 +109,7 @@ def _limit_draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> 
     draws = np.empty(N_DRAW)
     for i, member in enumerate(members):
         kept = [m for m in members if m != member] if len(members) > 2 else list(members)
-        limit = _fit(_means(scores, kept), 1.0, beta=1.0).E
+        _, _, limit = _coefficients(_means(scores, kept), beta=1.0)
         here = chosen == i
         draws[here] = limit + noise * noise_of(kept)[here]
     return draws
@@ -116,7 +123,7 @@ def _jackknife(scores: pd.DataFrame, members: Sequence[str], beta: float) -> tup
     """
     K = len(members)
     without = [_means(scores, [m for m in members if m != left]) for left in members]
-    betas = np.array([_fit(table, 1.0, beta=None).alpha for table in without])
+    betas = np.array([_coefficients(table, beta=None)[1] for table in without])
     error = np.sqrt((K - 1) / K * np.sum((betas - betas.mean()) ** 2))
     reach = float(student_t.ppf(0.975, K - 1) * error)
     return beta - reach, beta + reach
