@@ -99,19 +99,20 @@ def _coefficients(table: pd.DataFrame, *, beta: float | None) -> tuple[float, fl
 
 
 def _limit_draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> np.ndarray:
-    """Draw the limit: leave a random member out, refit, and move the rest by their noise.
+    """Draw the limit: leave a random member out, refit, and move it by the members' noise.
 
     With two members nobody can be left out; the draws are then their noise alone.
     """
     chosen = np.random.default_rng(int(scores.ensemble.iloc[0], 16)).integers(
         len(members), size=N_DRAW
     )
+    moved = noise * noise_of(members)
     draws = np.empty(N_DRAW)
     for i, member in enumerate(members):
         kept = [m for m in members if m != member] if len(members) > 2 else list(members)
         _, _, limit = _coefficients(_means(scores, kept), beta=1.0)
         here = chosen == i
-        draws[here] = limit + noise * noise_of(kept)[here]
+        draws[here] = limit + moved[here]
     return draws
 
 
