@@ -72,7 +72,10 @@ def test_bad_arguments(project, capsys, arguments, message):
         ("seeds = 2", "seeds = 0", "seeds = 0: must be a whole number of at least 1"),
         ("seeds = 2", "sedes = 2", "field = 'sedes': allowed are"),
         ("[training]", "[trainign]", "training = None: must be a table"),
-        ("16_384]", "16_385]", "seed_tokens = 16385: must be a multiple of"),
+        ("8_192]", "8_192, 8_193]", "seed_tokens = 8193: must be a multiple of"),
+        ("\nmembers = 3", "\nmembers = 1", "ensembles.members = 1: must be a whole number of"),
+        ("base_tokens = 4_096", "base_tokens = 5_000", "base_tokens = 5000: allowed are 2048"),
+        ("[2_048, 4_096, 8_192]", "[4_096, 2_048, 8_192]", "8192): must rise"),
         ("n_embd = 8", "n_embd = 9", "model.n_embd = 9: must be a multiple of"),
         ("n_embd = 8", "width = 8", "field = 'width': allowed are n_layer"),
         ("vocab_size = 512", "vocab_size = 100", "corpus.vocab_size = 100: must be a whole number"),
@@ -111,7 +114,7 @@ def test_bad_text(project, capsys):
             out.write(json.dumps({"text": f"number {i} is a short document of few words"}) + "\n")
     message = refused(capsys, *arguments, f"files:{project}/short.jsonl.gz")
     assert re.search(
-        r"seed_tokens = 16384: the train split of files:.* holds \d+ sequences", message
+        r"seed_tokens = 8192: the train split of files:.* holds \d+ sequences", message
     )
 
 

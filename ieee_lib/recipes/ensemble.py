@@ -11,8 +11,6 @@ infinitely many: the paper doubles the epochs and halves the decay.
 import dataclasses
 from collections.abc import Sequence
 
-import pandas as pd
-
 from ieee_lib.recipes.search import neighbours
 from ieee_lib.scale import EPOCHS_GRID, Settings
 from ieee_lib.spec import EnsembleSpec
@@ -93,13 +91,6 @@ def seed_ablation(study: Study, settings: Settings) -> dict[str, EnsembleSpec]:
     """Return ensembles whose members differ by init, by order, or by both (Fig 16)."""
     n_member = study.scale.ensembles.ladder_members
     return {vary: ensemble(study, settings, n_member, vary=vary) for vary in VARIED}
-
-
-def named_scores(study: Study, ensembles: dict[str, EnsembleSpec], *, label: str) -> pd.DataFrame:
-    """Score ensembles and add the column `name`."""
-    scores = study.score(ensembles.values(), label=label)
-    names = {e.run_id: name for name, e in ensembles.items()}
-    return scores.assign(name=scores.ensemble.map(names))
 
 
 def tuned_centre(centres: Sequence[Settings], model: str) -> Settings:

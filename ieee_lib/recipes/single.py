@@ -11,7 +11,7 @@ import dataclasses
 
 import pandas as pd
 
-from ieee_lib.errors import check
+from ieee_lib.errors import MissingRuns, check
 from ieee_lib.recipes.search import SearchResult, ring_specs, search, specs_of
 from ieee_lib.scale import EPOCHS_GRID, Settings, Sweep
 from ieee_lib.spec import RunSpec
@@ -83,6 +83,14 @@ def search_specs(study: Study, recipe: str, seed_tokens: int | None = None) -> l
     axes = _axes(study, recipe, seed_tokens)
     starts = study.scale.settings(recipe, seed_tokens)
     return [spec for start in starts for spec in ring_specs(study, start, axes)]
+
+
+def known_centres(study: Study, recipe: str, seed_tokens: int | None = None) -> list[Settings]:
+    """Return tuned settings where the search is recorded, and its starts where it is not yet."""
+    try:
+        return [result.centre for result in tune(study.reading(), recipe, seed_tokens)]
+    except MissingRuns:
+        return study.scale.settings(recipe, seed_tokens or study.scale.base_tokens)
 
 
 def _axes(study: Study, recipe: str, seed_tokens: int) -> tuple[str, ...]:

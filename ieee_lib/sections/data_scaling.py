@@ -85,7 +85,7 @@ def specs_at(study: Study, seed_tokens: int) -> list[RunSpec]:
     """Return the runs of one D: both single recipes, and the members of every model."""
     found = single.search_specs(study, "standard", seed_tokens)
     found += single.search_specs(study, "regularized", seed_tokens)
-    asked = recipe.for_limit(study, study.scale.settings("regularized", seed_tokens))
+    asked = recipe.for_limit(study, single.known_centres(study, "regularized", seed_tokens))
     return found + [member for e in asked for member in e.members]
 
 

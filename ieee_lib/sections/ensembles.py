@@ -12,6 +12,7 @@ from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws, laws_frame
 from ieee_lib.analysis.uncertainty import replicate_noise
 from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.recipes import single
 from ieee_lib.scale import UNITS, Settings
 from ieee_lib.sections.tuned import Tuned, tuned
 from ieee_lib.spec import EnsembleSpec, RunSpec
@@ -58,7 +59,7 @@ def ensembles(study: Study, centres: list[Settings]) -> dict[str, list[EnsembleS
 
 
 def specs(study: Study) -> list[RunSpec]:
-    centres = study.scale.settings("regularized", study.scale.base_tokens)
+    centres = single.known_centres(study, "regularized")
     found = ensembles(study, centres)
     return [member for group in found.values() for e in group for member in e.members]
 

@@ -14,6 +14,7 @@ from ieee_lib.analysis.joint import K_then_N, N_then_K, surface
 from ieee_lib.analysis.laws import PowerLaw
 from ieee_lib.analysis.uncertainty import Estimate, Limit
 from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.recipes import single
 from ieee_lib.scale import UNITS
 from ieee_lib.sections.ensembles import member_noise
 from ieee_lib.sections.tuned import Tuned, tuned
@@ -64,7 +65,7 @@ def joint_limit(study: Study, seed_tokens: int) -> Joint:
 
 
 def specs(study: Study) -> list[RunSpec]:
-    centres = study.scale.settings("regularized", study.scale.base_tokens)
+    centres = single.known_centres(study, "regularized")
     return [member for e in recipe.for_limit(study, centres) for member in e.members]
 
 
