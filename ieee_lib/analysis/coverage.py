@@ -38,6 +38,7 @@ def synthetic_scores(
     frame = pd.DataFrame(rows)
     frame["loss"] += limit + gain / frame.k
     about = {"ensemble": members[0], "K": K, "N": N, "D": 0, "model": f"{N:g}"}
+    about["n_diverged"] = 0
     return frame.assign(**about, wd=0.0, lr=0.0, epochs=0)
 
 

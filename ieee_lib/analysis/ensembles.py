@@ -17,6 +17,7 @@ from scipy.stats import t as student_t
 
 from ieee_lib.analysis.laws import PowerLaw, fit_many, fit_power_law
 from ieee_lib.analysis.uncertainty import N_DRAW, Estimate, noise_of
+from ieee_lib.errors import check
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +60,15 @@ class EnsembleLaw:
 def ensemble_laws(scores: pd.DataFrame, *, noise: float) -> list[EnsembleLaw]:
     """Return the law of every ensemble of a frame of scored subsets, in its order.
 
-    `noise`: standard deviation between single members (nats/token). Ensembles with fewer than
-    two members left are skipped.
+    `noise`: standard deviation between single members (nats/token). Raises InputError where
+    divergence left fewer than two members.
     """
-    groups = scores[scores.K >= 2].groupby("ensemble", sort=False)
-    return [_law(group, noise) for _, group in groups]
+    laws = []
+    for name, group in scores.groupby("ensemble", sort=False):
+        lost = group.n_diverged.iloc[0]
+        check(group.K.iloc[0] >= 2, "ensemble", name, f"has lost {lost} members to divergence")
+        laws.append(_law(group, noise))
+    return laws
 
 
 def _law(scores: pd.DataFrame, noise: float) -> EnsembleLaw:

@@ -50,10 +50,10 @@ class PowerLaw:
         return power_law(x, self.A, self.alpha, self.E)
 
     def inverse(self, loss):
-        """Return x at which the law gives `loss`; inf at or below E."""
+        """Return x at which the law gives `loss`; inf at or below E, NaN for NaN."""
         excess = np.asarray(loss, dtype=float) - self.E
         with np.errstate(divide="ignore", invalid="ignore"):
-            x = np.where(excess > 0, (self.A / excess) ** (1 / self.alpha), np.inf)
+            x = np.where(excess <= 0, np.inf, (self.A / excess) ** (1 / self.alpha))
         return float(x) if x.ndim == 0 else x
 
     @property
@@ -173,7 +173,8 @@ def fit_power_law(
     A, exponent, E = (float(v[0]) for v in fit_many(x, y[None], sigma, alpha=alpha))
     parameters = lmfit.Parameters()
     parameters.add("A", A, min=0 if A >= 0 else -np.inf)
-    parameters.add("alpha", exponent, min=ALPHAS[0] / 2, max=2 * ALPHAS[-1], vary=alpha is None)
+    exponent = min(max(exponent, ALPHAS[0]), ALPHAS[-1]) if alpha is None else alpha
+    parameters.add("alpha", exponent, min=ALPHAS[0], max=ALPHAS[-1], vary=alpha is None)
     parameters.add("E", E)
     # Only polishes what the scan found; scale_covar off because the noise is known.
     result = lmfit.Model(power_law).fit(

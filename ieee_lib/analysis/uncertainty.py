@@ -121,6 +121,16 @@ class Limit(Estimate):
     alpha_draws: np.ndarray
 
     @property
+    def low(self) -> float:
+        """Lower end of the 95 %: none where a law without limit fits the points as well."""
+        return super().low if self.law.resolved else -np.inf
+
+    @property
+    def reached(self) -> bool:
+        """Whether the law falls to a limit that the points bound."""
+        return self.law.A > 0 and self.law.resolved
+
+    @property
     def alpha(self) -> Estimate:
         """The law's exponent."""
         return Estimate(self.law.alpha, self.alpha_draws)
@@ -134,5 +144,5 @@ class Limit(Estimate):
         """Return x at which the law gives a loss; inf at or below its limit."""
         excess = loss.draws - self.draws
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            x = np.where(excess > 0, (self.A_draws / excess) ** (1 / self.alpha_draws), np.inf)
+            x = np.where(excess <= 0, np.inf, (self.A_draws / excess) ** (1 / self.alpha_draws))
         return Estimate(self.law.inverse(loss.value), x)

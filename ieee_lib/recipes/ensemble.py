@@ -11,7 +11,7 @@ infinitely many: the paper doubles the epochs and halves the decay.
 import dataclasses
 from collections.abc import Sequence
 
-from ieee_lib.recipes.search import neighbours
+from ieee_lib.recipes.search import GRIDS, neighbours
 from ieee_lib.scale import EPOCHS_GRID, Settings
 from ieee_lib.spec import EnsembleSpec
 from ieee_lib.study import Study
@@ -67,7 +67,7 @@ def single_optimal(study: Study, centres: Sequence[Settings]) -> list[EnsembleSp
 
 def around(study: Study, settings: Settings) -> list[EnsembleSpec]:
     """Return ensembles one step from the settings in epochs or decay (paper's search box)."""
-    found = neighbours(settings, ("wd", "epochs"))
+    found = neighbours(settings, ("wd", "epochs"), {**GRIDS, "epochs": EPOCHS_GRID})
     return [ensemble(study, point, plane_members(study)) for _, point in found]
 
 

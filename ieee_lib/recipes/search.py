@@ -10,7 +10,7 @@ losses over seeds, and whether each difference exceeds the noise between seeds.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +51,13 @@ class SearchResult:
         return self.status in (CERTIFIED, WITHIN_NOISE)
 
 
-def neighbours(centre: Settings, axes: Sequence[str]) -> list[tuple[str, Settings]]:
+def neighbours(
+    centre: Settings, axes: Sequence[str], grids: Mapping[str, tuple] = GRIDS
+) -> list[tuple[str, Settings]]:
     """Return (axis and direction, settings) one grid step away; fewer at an edge of the grid."""
     found = []
     for axis in axes:
-        grid = GRIDS[axis]
+        grid = grids[axis]
         index = grid.index(getattr(centre, axis))
         for step, sign in ((-1, "-"), (1, "+")):
             if 0 <= index + step < len(grid):

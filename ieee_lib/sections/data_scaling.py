@@ -45,7 +45,7 @@ class Found:
         scale = self.study.scale
         members = f"{scale.ensembles.members} members at the base D"
         members += f", {scale.ensembles.ladder_members} elsewhere"
-        return self.study.caption(n_point, members, *notes, ladder=tuple(self.joints))
+        return self.study.caption(n_point, members, *notes, ladder=tuple(self.standard))
 
     def small(self, seed_tokens: int) -> EnsembleLaw:
         """Return the ensembles of the scale's one small model."""
@@ -103,7 +103,7 @@ def gather(study: Study) -> Found:
 def laws_in_size(found: Found) -> Drawing:
     single = {d: (j.regularized.points, j.regularized.limit) for d, j in found.joints.items()}
     many = {d: ({w.about["N"]: w.limit for w in j.laws}, j.limit) for d, j in found.joints.items()}
-    n_point = sum(len(j.laws) for j in found.joints.values())
+    n_point = 2 * sum(len(j.laws) for j in found.joints.values())
     caption = found.caption(n_point, "bars: 95 %")
     return figures.laws_at_every_data(single, many, unit=found.unit, caption=caption)
 
@@ -111,7 +111,8 @@ def laws_in_size(found: Found) -> Drawing:
 def laws_in_data(found: Found) -> Drawing:
     laws = found.laws
     recipes = {name: (points, laws[name]) for name, points in found.losses.items()}
-    caption = found.caption(len(found.joints), "bars and [ ]: 95 %")
+    n_point = sum(len(points) for points in found.losses.values())
+    caption = found.caption(n_point, "bars and [ ]: 95 %")
     return figures.limits_against_data(recipes, unit=found.unit, caption=caption)
 
 
@@ -163,7 +164,7 @@ def sensitivity(found: Found) -> Table:
     rows = {"as fitted": found.efficiency(limit, found.base)}
     for shift in SHIFTS:
         rows[f"limit {shift:+.2f}"] = found.efficiency(limit - (-shift), found.base)
-    return tables.estimate_table(rows, name="joint limit", caption=found.caption(1))
+    return tables.estimate_table(rows, name="joint limit", caption=found.caption(len(rows)))
 
 
 def overview(found: Found) -> Drawing:
@@ -196,11 +197,12 @@ def claims(found: Found) -> list[Claim]:
     ladder = [
         tuple(losses[r][d] for r in ("joint", "regularized", "standard")) for d in found.joints
     ]
+    unresolved = [d for d, j in found.joints.items() if not j.limit.reached]
     constant = [found.efficiency(losses["joint"][d], d) for d in found.joints]
     return [
         *(verdicts.saves_data(f"{name}_saves_data", value) for name, value in gain.items()),
         verdicts.recipes_are_ordered(ladder),
-        verdicts.efficiency_is_constant(constant),
+        verdicts.efficiency_is_constant(constant, unresolved),
         verdicts.exponents_agree(laws["regularized"].alpha, laws["standard"].alpha),
     ]
 

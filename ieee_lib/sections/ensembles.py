@@ -125,7 +125,8 @@ def against_members(found: Found) -> Drawing:
         **found.around,
     }
     note = f"{found.model} members"
-    caption = found.caption(found.single[found.model].K, note, "bars and bands: 95 %")
+    few = f"{recipe.plane_members(found.study)} for the grey ones"
+    caption = found.caption(found.single[found.model].K, note, few, "bars and bands: 95 %")
     return figures.loss_against_members(laws, caption=caption)
 
 
@@ -146,7 +147,7 @@ def laws_table(found: Found) -> Table:
     groups = (("one", found.single), ("many", found.many))
     frames = [laws_frame(list(laws.values())).assign(tuned=name) for name, laws in groups]
     frame = pd.concat(frames, ignore_index=True).drop(columns="D")
-    return tables.ensemble_table(frame, caption=found.caption(len(frame)))
+    return tables.ensemble_table(frame, caption=found.caption(len(frame), "fewer where K says so"))
 
 
 def averages_table(found: Found) -> Table:
@@ -156,7 +157,8 @@ def averages_table(found: Found) -> Table:
     frame["difference"] = frame.loss_probabilities - frame.loss
     frame = frame.rename(columns={"loss": "logits", "loss_probabilities": "probabilities"})
     digits = {"logits": 3, "probabilities": 3, "difference": 4}
-    return Table(frame.reset_index(drop=True), found.caption(len(frame)), digits)
+    caption = found.caption(len(frame), "fewer where K says so")
+    return Table(frame.reset_index(drop=True), caption, digits)
 
 
 def claims(found: Found) -> list[Claim]:

@@ -5,9 +5,16 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ieee_lib.analysis import published, published_figures
-from ieee_lib.analysis.claims import NOT_RUN, STATEMENTS, Claim, claims_table, not_run
+from ieee_lib.analysis.claims import (
+    NOT_RUN,
+    STATEMENTS,
+    UNTESTABLE,
+    Claim,
+    claims_table,
+    without_measure,
+)
 from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.errors import MissingRuns
+from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.sections import data_scaling, ensembles, joint, overfitting, regularized
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
@@ -49,12 +56,16 @@ def gather(study: Study) -> Found:
     for notebook in sorted({known.notebook for known in STATEMENTS.values()}):
         reader = study.reading()
         section = JUDGED.get(notebook)
-        try:
-            rows += section.claims(section.gather(reader)) if section else not_run(notebook)
-        except MissingRuns:
-            rows += not_run(notebook)
+        if section is None:
+            rows += without_measure(notebook, NOT_RUN)
             continue
-        if not section:
+        try:
+            rows += section.claims(section.gather(reader))
+        except MissingRuns:
+            rows += without_measure(notebook, NOT_RUN)
+            continue
+        except InputError as error:  # members or sizes lost to divergence
+            rows += without_measure(notebook, UNTESTABLE, str(error))
             continue
         records = [study.store.get(i) for i in sorted(reader.touched)]
         trained = [r for r in records if r["kind"] == "train"]

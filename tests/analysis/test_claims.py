@@ -25,6 +25,9 @@ def test_claims_about_single_models():
     )
     assert claims.overfits(flat).verdict == claims.DOES_NOT
     assert claims.memorizes(runs()).verdict == claims.HOLDS
+    assert claims.overfits(runs(seeds=1)).verdict == claims.UNTESTABLE  # no noise, no verdict
+    wide = sizes().assign(se=[0.01, 0.01, 0.5, 0.01])
+    assert claims.falls_with_size(wide).verdict == claims.UNTESTABLE  # each step must hold
     assert claims.falls_with_size(sizes()).verdict == claims.HOLDS
     assert claims.falls_with_size(sizes((4.6, 4.4, 4.5, 4.2))).verdict == claims.DOES_NOT
     assert claims.falls_with_size(sizes((4.6, 4.4, 4.39, 4.2))).verdict == claims.UNTESTABLE
@@ -70,6 +73,7 @@ def test_claims_about_ensembles():
 def test_claims_about_limits_and_data():
     assert claims.limits_fall_with_size(laws()).verdict == claims.HOLDS
     assert claims.orders_agree(near(4.0), near(4.0)).verdict == claims.HOLDS
+    assert claims.orders_agree(near(4.0, 5.0), near(4.0)).verdict == claims.UNTESTABLE
     assert claims.orders_agree(near(4.5), near(4.0)).verdict == claims.DOES_NOT
     assert claims.orders_agree(near(4.1, 0.2), near(4.0)).verdict == claims.UNTESTABLE
     assert claims.saves_data("joint_saves_data", near(3.0, 0.1)).verdict == claims.HOLDS
@@ -79,16 +83,18 @@ def test_claims_about_limits_and_data():
     right, wrong = (near(4.0), near(4.1), near(4.2)), (near(4.1), near(4.0), near(4.2))
     assert claims.recipes_are_ordered([right]).verdict == claims.HOLDS
     assert claims.recipes_are_ordered([right, wrong]).verdict == claims.DOES_NOT
-    assert claims.efficiency_is_constant([near(3.0), near(3.1)]).verdict == claims.HOLDS
-    assert claims.efficiency_is_constant([near(3.0), near(6.0)]).verdict == claims.DOES_NOT
-    assert claims.efficiency_is_constant([near(3.0), endless]).verdict == claims.DOES_NOT
+    assert claims.efficiency_is_constant([near(3.0), near(3.1)], []).verdict == claims.HOLDS
+    assert claims.efficiency_is_constant([near(3.0), near(6.0)], []).verdict == claims.DOES_NOT
+    assert claims.efficiency_is_constant([near(3.0), endless], []).verdict == claims.DOES_NOT
+    lost = claims.efficiency_is_constant([near(3.0), near(6.0)], [16384])
+    assert lost.verdict == claims.UNTESTABLE and "no joint limit at D = 16,384" in lost.detail
     assert claims.exponents_agree(near(0.23), near(0.24, 0.03)).verdict == claims.HOLDS
 
 
 def test_every_statement_has_a_row_before_its_notebook_ran():
     notebooks = {known.notebook for known in claims.STATEMENTS.values()}
     assert notebooks == {f"0{i}" for i in range(1, 9)}
-    rows = [row for notebook in sorted(notebooks) for row in claims.not_run(notebook)]
+    rows = [r for n in sorted(notebooks) for r in claims.without_measure(n, claims.NOT_RUN)]
     assert len(rows) == len(claims.STATEMENTS) >= 14
     assert {row.verdict for row in rows} == {claims.NOT_RUN}
     assert all(known.criterion for known in claims.STATEMENTS.values())

@@ -29,6 +29,7 @@ def scores(N=7e4, *, limit=4.0, gain=0.4, beta=1.0, K=5, noise=0.0, seed=0, mode
             loss = limit + gain / k**beta + luck[list(subset)].mean()
             rows.append({"k": k, "members": tuple(members[i] for i in subset), "loss": loss})
     shared = {"ensemble": f"{int(N):016x}", "K": K, "N": N, "D": 32768, "model": model}
+    shared["n_diverged"] = 0
     settings = {"wd": 0.8, "lr": 1e-2, "epochs": 32, "loss_probabilities": np.nan}
     return pd.DataFrame(rows).assign(**shared, **settings)
 
