@@ -29,6 +29,10 @@ def checkpoints(scale: str) -> Path:
     return root() / "data" / "checkpoints" / scale
 
 
+def samples(scale: str) -> Path:
+    return root() / "data" / "samples" / scale
+
+
 def corpora() -> Path:
     return root() / "data" / "corpora"
 

@@ -166,6 +166,12 @@ class RunSpec:
     """Held-out sequences of every evaluation."""
     evals: int = 8
     """Points of the loss curve, the last one at the end (the paper: 20)."""
+    synthetic: str = ""
+    """Run id of the sample (`SampleSpec`) that is mixed in; empty: real data only."""
+    synthetic_weight: float = 0.0
+    """w: share of sequences that are synthetic; the run is 1 / (1 - w) times as long (Sec. 6)."""
+    synthetic_only: bool = False
+    """Replace the real sequences by synthetic ones too, at the same length (Table 4's ablation)."""
 
     def __post_init__(self) -> None:
         check(
@@ -189,6 +195,19 @@ class RunSpec:
         _as_floats(self)
         check_choice("decay_mask", self.decay_mask, DECAY_MASKS)
         check_choice("precision", self.precision, PRECISIONS)
+        check_number("synthetic_weight", self.synthetic_weight, least=0.0, below=1.0)
+        check(
+            bool(self.synthetic) == (self.synthetic_weight > 0),
+            "synthetic",
+            self.synthetic,
+            f"must be given exactly when synthetic_weight = {self.synthetic_weight} is above 0",
+        )
+        check(
+            self.synthetic_only in (False, bool(self.synthetic)),
+            "synthetic_only",
+            self.synthetic_only,
+            "needs a sample",
+        )
         check_integer("seed_tokens", self.seed_tokens, 1)
         check(
             self.seed_tokens % self.tokens_per_step == 0,
@@ -207,12 +226,12 @@ class RunSpec:
 
     @property
     def n_step(self) -> int:
-        return self.steps_per_epoch * self.epochs
+        return int(self.steps_per_epoch * self.epochs / (1 - self.synthetic_weight))
 
     @property
     def tokens(self) -> int:
-        """Tokens seen in training, repeats counted."""
-        return self.seed_tokens * self.epochs
+        """Tokens seen in training, repeats and synthetic ones counted."""
+        return self.n_step * self.tokens_per_step
 
     @property
     def flops(self) -> float:
@@ -294,6 +313,43 @@ class EnsembleSpec:
         fields = [member.to_dict() for member in self.members]
         shared = {k: v for k, v in fields[0].items() if all(f[k] == v for f in fields)}
         return {**shared, "members": [member.run_id for member in self.members]}
+
+
+SAMPLE_KINDS = ("mixture", "average")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSpec:
+    """Unconditional samples of trained models: the synthetic data D' (Sec. 6)."""
+
+    teachers: EnsembleSpec
+    kind: str
+    """mixture: each teacher writes an equal part of the sequences (the paper's data set, by its
+    name). average: all write each sequence together, from their averaged logits."""
+    n_token: int
+    """Tokens to write; rounded up to whole shards."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("sample.kind", self.kind, SAMPLE_KINDS)
+        check_integer("sample.n_token", self.n_token, 1)
+        check_integer("sample.seed", self.seed, 0)
+
+    @cached_property
+    def run_id(self) -> str:
+        """16 hexadecimal digits: the hash of teachers, kind, length and seed."""
+        return content_id("sample", {**self.to_dict(), "teachers": self.teachers.run_id})
+
+    @property
+    def flops(self) -> float:
+        """Forward FLOPs: every teacher reads every token that it helps to write."""
+        readers = len(self.teachers.members) if self.kind == "average" else 1
+        return self.teachers.members[0].model.flops_per_token() * self.n_token * readers / 3
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is sampled, with the members' shared fields, ready for JSON."""
+        own = {"kind": self.kind, "n_token": self.n_token, "seed": self.seed}
+        return {**self.teachers.to_dict(), **own}
 
 
 def content_id(kind: str, content: dict[str, Any]) -> str:

@@ -22,12 +22,15 @@ import pandas as pd
 from ieee_lib import paths
 from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
 from ieee_lib.scale import Scale
-from ieee_lib.spec import EnsembleSpec, RunSpec
+from ieee_lib.spec import EnsembleSpec, RunSpec, SampleSpec
 from ieee_lib.text.corpus import open_corpus, prepare
 from ieee_lib.training.executors import Executor, open_executor, visible_gpus
 from ieee_lib.training.frame import curves_frame, runs_frame, subsets_frame
+from ieee_lib.training.sample_unit import SampleUnit
+from ieee_lib.training.score_unit import ScoreUnit
 from ieee_lib.training.store import Archive, RunStore
-from ieee_lib.training.unit import ScoreUnit, TrainUnit, Unit
+from ieee_lib.training.train_unit import TrainUnit
+from ieee_lib.training.unit import Unit
 
 CONTEXTS = ("paper", "talk")
 SOURCES = ("train", "records", "archive")
@@ -145,6 +148,22 @@ class Study:
             self._run([ScoreUnit(ensemble, *at) for ensemble in missing], f"{label}, scoring")
         return self.label(subsets_frame(self._records(ensembles)))
 
+    def sample(self, samples: Iterable[SampleSpec], *, label: str = "sampling") -> list[str]:
+        """Write the samples that are missing, training teachers first; return their run ids.
+
+        Raises as `ensure` does.
+        """
+        samples = list({s.run_id: s for s in samples}.values())
+        missing = [s for s in samples if not self.store.has(s.run_id)]
+        if missing:
+            self._check_may_train(len(missing), len(samples), label)
+            teachers = [m for s in missing for m in s.teachers.members]
+            self.ensure(teachers, weights=True, label=label)
+            at = (self.corpus_folder, self.scale.name)
+            self._run([SampleUnit(sample, *at) for sample in missing], label)
+        self._records(samples)
+        return [s.run_id for s in samples]
+
     def curves(self, specs: Iterable[RunSpec]) -> pd.DataFrame:
         """Return the loss curves of recorded runs, one row an evaluation."""
         return curves_frame(self._records(specs))
@@ -227,7 +246,9 @@ class Study:
             allowed = f"{n_missing} of {n} runs for '{label}' are not recorded; "
             raise MissingRuns("source", self.source, allowed + "train them with --source train")
 
-    def _records(self, specs: Iterable[RunSpec | EnsembleSpec]) -> list[dict[str, Any]]:
+    def _records(
+        self, specs: Iterable[RunSpec | EnsembleSpec | SampleSpec]
+    ) -> list[dict[str, Any]]:
         records = [r for r in (self.store.get(spec.run_id) for spec in specs) if r is not None]
         if self.touched is not None:
             self.touched |= {record["run_id"] for record in records}

@@ -19,22 +19,48 @@ from ieee_lib.text.corpus import Corpus
 class StepBatches(Dataset):
     """Item i is the i-th forward pass of the whole run: a function of i alone.
 
-    Sequences are shuffled once per `data_seed`; the same order is reused every epoch.
+    Sequences are shuffled once per `data_seed`; the same order is reused every epoch. With a
+    share w of synthetic sequences, every w-th one of the stream comes from their own order.
     """
 
-    def __init__(self, specs: Sequence[RunSpec], sequences: np.ndarray, micro_batch: int) -> None:
-        self.sequences = torch.from_numpy(sequences)  # (D / T, T)
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        sequences: np.ndarray,
+        micro_batch: int,
+        synthetic: np.ndarray | None = None,
+    ) -> None:
+        self.weight, self.only = specs[0].synthetic_weight, specs[0].synthetic_only
         self.batch_size = micro_batch
         self.n_pass = specs[0].n_step * specs[0].batch_size // micro_batch
-        order = [np.random.default_rng(s.data_seed).permutation(len(sequences)) for s in specs]
-        self.order = torch.from_numpy(np.stack(order))  # (K, D / T)
+        seeds = [spec.data_seed for spec in specs]
+        self.real = _Ordered(sequences, seeds)
+        self.synthetic = None if synthetic is None else _Ordered(synthetic, seeds)
 
     def __len__(self) -> int:
         return self.n_pass
 
     def __getitem__(self, index: int) -> Tensor:
-        start = index * self.batch_size % self.order.shape[1]
-        return self.sequences[self.order[:, start : start + self.batch_size]]  # (K, B, T)
+        place = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
+        if self.synthetic is None or self.only:
+            return (self.real if self.synthetic is None else self.synthetic)[place]  # (K, B, T)
+        before = np.floor(place * self.weight).astype(np.int64)  # synthetic ones so far
+        chosen = np.floor((place + 1) * self.weight).astype(np.int64) > before
+        ids = self.real[place - before]
+        ids[:, chosen] = self.synthetic[before[chosen]]
+        return ids
+
+
+class _Ordered:
+    """Sequences in one random order a member, read round and round."""
+
+    def __init__(self, sequences: np.ndarray, seeds: Sequence[int]) -> None:
+        self.sequences = torch.from_numpy(sequences)  # (n, T)
+        order = [np.random.default_rng(seed).permutation(len(sequences)) for seed in seeds]
+        self.order = torch.from_numpy(np.stack(order))  # (K, n)
+
+    def __getitem__(self, place: np.ndarray) -> Tensor:
+        return self.sequences[self.order[:, torch.from_numpy(place) % self.order.shape[1]]]
 
 
 class ValidationBatches(Dataset):
@@ -54,12 +80,18 @@ class ValidationBatches(Dataset):
 class SliceData(lightning.LightningDataModule):
     """Training and validation batches of a stack on one corpus."""
 
-    def __init__(self, specs: Sequence[RunSpec], corpus: Corpus, micro_batch: int) -> None:
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        corpus: Corpus,
+        micro_batch: int,
+        synthetic: np.ndarray | None = None,
+    ) -> None:
         super().__init__()
         spec = specs[0]
         block_size = spec.model.block_size
         seed_slice = corpus.slice(spec.seed_tokens, block_size)
-        self.batches = StepBatches(specs, seed_slice, micro_batch)
+        self.batches = StepBatches(specs, seed_slice, micro_batch, synthetic)
         held_out = corpus.validation(spec.val_sequences, block_size)
         self.validation = ValidationBatches(len(specs), held_out, micro_batch)
 

@@ -70,6 +70,22 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
 
 
+class KeyValues:
+    """One block's keys and values of the positions so far, in room for a whole context."""
+
+    def __init__(self, config: ModelConfig, n_sequence: int, like: Tensor) -> None:
+        shape = (n_sequence, config.n_kv_head, config.block_size, config.head_dim)
+        self.keys, self.values = like.new_empty(shape), like.new_empty(shape)  # (K*B, G, T, D)
+        self.n_position = 0
+
+    def extended(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Add one position (K*B, G, 1, D); return all keys and values up to it."""
+        n = self.n_position
+        self.keys[:, :, n : n + 1], self.values[:, :, n : n + 1] = k, v
+        self.n_position = n + 1
+        return self.keys[:, :, : n + 1], self.values[:, :, : n + 1]
+
+
 class Attention(nn.Module):
     """Causal self-attention with grouped key-value heads; members ride in the batch axis."""
 
@@ -80,15 +96,20 @@ class Attention(nn.Module):
         self.qkv = StackedLinear(n_member, config.n_embd, n_qkv)
         self.out = StackedLinear(n_member, config.n_head * config.head_dim, config.n_embd)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: "KeyValues | None" = None
+    ) -> Tensor:
+        """Attend within x (K, B*T, C); with a cache, x is one new position after those in it."""
         c = self.config
         n_member, n_token, _ = x.shape
         heads = (c.n_head, c.n_kv_head, c.n_kv_head)
         qkv = self.qkv(x).view(-1, cos.shape[0], sum(heads), c.head_dim).transpose(1, 2)
         q, k, v = qkv.split(heads, dim=1)  # (K*B, H or G, T, D)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if cache is not None:
+            k, v = cache.extended(k, v)
         y = F.scaled_dot_product_attention(
-            q, k, v, is_causal=True, enable_gqa=c.n_kv_head != c.n_head
+            q, k, v, is_causal=cache is None, enable_gqa=c.n_kv_head != c.n_head
         )
         return self.out(y.transpose(1, 2).reshape(n_member, n_token, -1))
 
@@ -116,8 +137,10 @@ class Block(nn.Module):
         self.mlp_norm = StackedRMSNorm(n_member, config.n_embd, config.norm_eps)
         self.mlp = SwiGLU(config, n_member)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), cos, sin)
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: "KeyValues | None" = None
+    ) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), cos, sin, cache)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -166,6 +189,20 @@ class StackedDecoder(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return next-token logits (K, B, T, V) of ids (K, B, T)."""
         return self.lm_head(self.norm(self.hidden(ids))).view(*ids.shape, -1)
+
+    def new_cache(self, n_sequence: int) -> list[KeyValues]:
+        """Return an empty cache for `next_logits` on n_sequence sequences a member."""
+        rows = self.n_member * n_sequence
+        return [KeyValues(self.config, rows, self.lm_head.weight) for _ in self.blocks]
+
+    def next_logits(self, ids: Tensor, cache: list[KeyValues]) -> Tensor:
+        """Return next-token logits (K, B, V) after one more token a sequence, ids (K, B)."""
+        position = cache[0].n_position
+        cos, sin = self.cos[position : position + 1], self.sin[position : position + 1]
+        x = self.embedding(ids[..., None])
+        for block, past in zip(self.blocks, cache, strict=True):
+            x = block(x, cos, sin, past)
+        return self.lm_head(self.norm(x))
 
     def losses(self, ids: Tensor) -> Tensor:
         """Return each member's mean next-token loss (K,), nats/token, of ids (K, B, T)."""

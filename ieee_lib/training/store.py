@@ -71,10 +71,11 @@ class RunStore:
 
     records_folder: Path
     weights_folder: Path
+    samples_folder: Path
 
     @classmethod
     def of(cls, scale: str) -> "RunStore":
-        return cls(paths.runs(scale), paths.checkpoints(scale))
+        return cls(paths.runs(scale), paths.checkpoints(scale), paths.samples(scale))
 
     def get(self, run_id: str) -> Record | None:
         """Return a record, or None; a damaged one is set aside as `*.damaged` and is missing."""
@@ -119,6 +120,14 @@ class RunStore:
         """Write a run's safetensors; returns what its record says of them."""
         write_atomically(self.weights_path(run_id), data)
         return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+    def shard_path(self, run_id: str, shard: int) -> Path:
+        return self.samples_folder / run_id / f"{shard:05d}.bin"
+
+    def put_shard(self, run_id: str, shard: int, data: bytes) -> str:
+        """Write one shard of a sample; returns its sha256."""
+        write_atomically(self.shard_path(run_id, shard), data)
+        return hashlib.sha256(data).hexdigest()
 
     @contextlib.contextmanager
     def locked(self, run_ids: Iterable[str]) -> Iterator[None]:

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
@@ -56,13 +57,15 @@ def train(
     accelerator: str = "auto",
     compile: str = "auto",
     micro_batch: int = 0,
+    synthetic: np.ndarray | None = None,
     logger: Logger | bool = False,
     callbacks: Sequence[lightning.Callback] = (),
     on_tokens: Callable[[int], None] = lambda tokens: None,
 ) -> list[RunResult]:
     """Train runs of equal shape as one stack, and return their results in the same order.
 
-    `micro_batch` sequences pass at a time (0: the whole batch). `on_tokens` hears the tokens
+    `micro_batch` sequences pass at a time (0: the whole batch). `synthetic` (n, T) are the ids
+    that specs with a synthetic share mix in. `on_tokens` hears the tokens
     trained over all members, a few times a second. Raises InputError when the specs differ in
     more than lr, wd and seeds, or the corpus is another.
     """
@@ -83,6 +86,12 @@ def train(
         first.val_sequences,
         f"must be a multiple of batch_size = {first.batch_size}",
     )
+    check(
+        (synthetic is not None) == bool(first.synthetic),
+        "synthetic",
+        first.synthetic,
+        "the sample's ids must be given where the spec names a sample, and only there",
+    )
     micro_batch = micro_batch or first.batch_size
     check(
         first.batch_size % micro_batch == 0,
@@ -93,7 +102,7 @@ def train(
     on_gpu = torch.cuda.is_available() and accelerator != "cpu"
     # On a CPU a single member is one large product after another: compiling gains nothing.
     compiled = compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
-    data = SliceData(specs, corpus, micro_batch)
+    data = SliceData(specs, corpus, micro_batch, synthetic)
     module = StackModule(specs, compile=compiled)
     callbacks = [*callbacks, _TokenCount(on_tokens, specs)]
     trainer = _trainer(first, accelerator, micro_batch, logger, callbacks)

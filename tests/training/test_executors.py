@@ -11,7 +11,7 @@ from ieee_lib.study import into_stacks
 from ieee_lib.training.executors import LocalExecutor
 from ieee_lib.training.progress import Progress
 from ieee_lib.training.store import RunStore
-from ieee_lib.training.unit import TrainUnit
+from ieee_lib.training.train_unit import TrainUnit
 
 EXECUTION = Execution(
     executor="local", workers=2, threads=1, compile="never", accelerator="cpu", logger="none"

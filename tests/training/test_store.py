@@ -12,7 +12,7 @@ import pytest
 from ieee_lib import InputError, load_runs, paths
 from ieee_lib.scale import Execution
 from ieee_lib.training.store import SCHEMA, Archive, RunStore, pack_archive, seal
-from ieee_lib.training.unit import TrainUnit
+from ieee_lib.training.train_unit import TrainUnit
 
 EXECUTION = Execution(compile="never", accelerator="cpu", logger="none")
 

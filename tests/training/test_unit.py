@@ -9,9 +9,10 @@ from ieee_lib.errors import TrainingError
 from ieee_lib.scale import Execution
 from ieee_lib.spec import EnsembleSpec
 from ieee_lib.training.frame import subsets_frame
+from ieee_lib.training.score_unit import ScoreUnit
 from ieee_lib.training.scoring import load_stack, score_subsets
 from ieee_lib.training.store import RunStore
-from ieee_lib.training.unit import ScoreUnit, TrainUnit
+from ieee_lib.training.train_unit import TrainUnit
 
 EXECUTION = Execution(compile="never", accelerator="cpu", logger="none")
 

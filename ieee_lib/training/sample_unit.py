@@ -1,0 +1,133 @@
+"""Text that trained models write, shard by shard, and its record (Sec. 6).
+
+SampleUnit(SampleSpec(teachers=..., kind="mixture", n_token=...), folder, "laptop").run(execution)
+open_sample(store, run_id)           # ids (n, T), verified
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ieee_lib.errors import TrainingError, check
+from ieee_lib.scale import Execution
+from ieee_lib.spec import ModelConfig, SampleSpec, content_id
+from ieee_lib.training.store import RunStore
+from ieee_lib.training.unit import Listener, device_of, open_for
+
+SHARD_SEQUENCES = 4096
+"""Sequences of a shard: what a killed sampler loses at most."""
+
+
+@dataclass(frozen=True)
+class SampleUnit:
+    """Samples of trained models, written shard by shard; a shard that is whole is not redone."""
+
+    sample: SampleSpec
+    corpus_folder: Path
+    scale: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.sample.run_id} (sample)"
+
+    @property
+    def n_run(self) -> int:
+        return 1
+
+    @property
+    def shape(self) -> ModelConfig:
+        return self.sample.teachers.members[0].model
+
+    @property
+    def tokens(self) -> int:
+        return self.sample.n_token
+
+    @property
+    def cost(self) -> float:
+        return self.sample.flops
+
+    def run(self, execution: Execution, on_tokens: Listener = lambda tokens: None) -> None:
+        """Write the shards that are missing, then the record; teachers need their weights."""
+        store = RunStore.of(self.scale)
+        with store.locked([self.sample.run_id]):
+            if store.has(self.sample.run_id):
+                return
+            teachers = [m.run_id for m in self.sample.teachers.members]
+            for run_id in teachers:
+                record = store.get(run_id)
+                if record is None or not store.has(run_id, weights=True):
+                    raise TrainingError(f"teacher {run_id} has no weights in the store")
+                check(record["status"] == "done", "teacher", run_id, "diverged; choose another")
+            written = self._sample(teachers, store, execution, on_tokens)
+            store.put(
+                {
+                    "kind": "sample",
+                    "run_id": self.sample.run_id,
+                    "spec": self.sample.to_dict(),
+                    "status": "done",
+                    "tokens": self.sample.n_token,
+                    "flops": self.sample.flops,
+                    **written,
+                }
+            )
+
+    def _sample(self, teachers, store: RunStore, execution: Execution, on_tokens: Listener):
+        import numpy as np
+        import torch
+
+        from ieee_lib.training.provenance import provenance
+        from ieee_lib.training.sampling import sample
+        from ieee_lib.training.scoring import load_stack
+
+        corpus = open_for(self.corpus_folder, execution)
+        device = device_of(execution)
+        spec, first = self.sample, self.sample.teachers.members[0]
+        start = time.perf_counter()
+        model = load_stack(first.model, [store.weights_path(i) for i in teachers]).to(device)
+        starts = corpus.slice(first.seed_tokens, first.model.block_size)[:, 0]
+        each = SHARD_SEQUENCES - SHARD_SEQUENCES % len(teachers)
+        n_sequence = -(-spec.n_token // first.model.block_size)
+        n_sequence += -n_sequence % len(teachers)
+        digests = []
+        for shard, begin in enumerate(range(0, n_sequence, each)):
+            n = min(each, n_sequence - begin)
+            path = store.shard_path(spec.run_id, shard)
+            if path.is_file() and path.stat().st_size == n * first.model.block_size * 4:
+                digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+                continue
+            seed = int(content_id("shard", {"sample": spec.run_id, "shard": shard})[:15], 16)
+            generator = torch.Generator(device).manual_seed(seed)
+            chosen = torch.randint(len(starts), (n,), generator=generator, device=device)
+            begun = torch.as_tensor(starts.astype(np.int64), device=device)[chosen]
+            ids = sample(model, begun, kind=spec.kind, generator=generator)
+            data = ids.to(torch.int32).cpu().numpy().tobytes()
+            digests.append(store.put_shard(spec.run_id, shard, data))
+            on_tokens(min(spec.n_token, (begin + n) * first.model.block_size))
+        return {
+            "sequences": n_sequence,
+            "shards": digests,
+            "seconds": time.perf_counter() - start,
+            "device": device,
+            **provenance(corpus),
+        }
+
+
+def open_sample(store: RunStore, run_id: str):
+    """Return a sample's ids (n, T), verified by checksum.
+
+    Raises InputError where it is missing or a shard is damaged.
+    """
+    import numpy as np
+
+    record = store.get(run_id)
+    check(record is not None, "synthetic", run_id, "is not a recorded sample")
+    parts = []
+    for shard, digest in enumerate(record["shards"]):
+        path = store.shard_path(run_id, shard)
+        data = path.read_bytes() if path.is_file() else b""
+        whole = hashlib.sha256(data).hexdigest() == digest
+        check(whole, "sample", str(path), "is damaged or missing; delete its record to redo it")
+        parts.append(np.frombuffer(data, dtype=np.int32))
+    block_size = record["spec"]["model"]["block_size"]
+    return np.concatenate(parts).reshape(-1, block_size).astype(np.int64)

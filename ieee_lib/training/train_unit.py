@@ -1,0 +1,111 @@
+"""A stack of missing runs, trained and recorded.
+
+TrainUnit(specs, corpus_folder, "laptop", weights=True).run(execution)
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ieee_lib import paths
+from ieee_lib.scale import Execution
+from ieee_lib.spec import ModelConfig, RunSpec
+from ieee_lib.training.sample_unit import open_sample
+from ieee_lib.training.store import Record, RunStore
+from ieee_lib.training.unit import Listener, open_for
+
+
+@dataclass(frozen=True)
+class TrainUnit:
+    """Runs of equal shape that train as one stack."""
+
+    specs: tuple[RunSpec, ...]
+    corpus_folder: Path
+    scale: str
+    weights: bool
+    """Keep the final weights."""
+
+    @property
+    def label(self) -> str:
+        more = f" and {len(self.specs) - 1} more" if len(self.specs) > 1 else ""
+        return self.specs[0].run_id + more
+
+    @property
+    def n_run(self) -> int:
+        return len(self.specs)
+
+    @property
+    def shape(self) -> ModelConfig:
+        return self.specs[0].model
+
+    @property
+    def tokens(self) -> int:
+        return sum(spec.tokens for spec in self.specs)
+
+    @property
+    def cost(self) -> float:
+        return sum(spec.cost for spec in self.specs)
+
+    def run(self, execution: Execution, on_tokens: Listener = lambda tokens: None) -> None:
+        """Train what is still missing, and write its records."""
+        store = RunStore.of(self.scale)
+        with store.locked(spec.run_id for spec in self.specs):
+            missing = [s for s in self.specs if not store.has(s.run_id, weights=self.weights)]
+            if missing:
+                self._train(missing, store, execution, on_tokens)
+
+    def _train(self, specs, store: RunStore, execution: Execution, on_tokens: Listener) -> None:
+        import safetensors.torch
+        import torch
+
+        from ieee_lib.training.provenance import provenance
+        from ieee_lib.training.train import close_logger, open_logger, train
+
+        corpus = open_for(self.corpus_folder, execution)
+        logs = paths.root() / "data" / "logs" / self.scale
+        logger = open_logger(execution.logger, logs, specs[0].run_id)
+        sampled = specs[0].synthetic
+        results = train(
+            specs,
+            corpus,
+            synthetic=open_sample(store, sampled) if sampled else None,
+            accelerator=execution.accelerator,
+            compile=execution.compile,
+            micro_batch=execution.micro_batch,
+            logger=logger,
+            on_tokens=on_tokens,
+        )
+        close_logger(logger)
+        for result in results:
+            count = result.spec.model.count()
+            last = result.curve[-1]
+            record: Record = {
+                "kind": "train",
+                "run_id": result.spec.run_id,
+                "spec": result.spec.to_dict(),
+                "parameters": {
+                    **asdict(count),
+                    "total": count.total,
+                    "non_embedding": count.non_embedding,
+                },
+                "status": "diverged" if result.diverged else "done",
+                "val_loss": None if result.diverged else last["val_loss"],
+                "train_loss": None if result.diverged else last["train_loss"],
+                "curve": json.loads(json.dumps(result.curve), parse_constant=lambda name: None),
+                "tokens": result.spec.tokens,
+                "flops": result.spec.flops,
+                "seconds": result.seconds,
+                "device": result.device,
+                "stack": {
+                    "size": result.stack_size,
+                    "compiled": result.compiled,
+                    "threads": torch.get_num_threads(),
+                },
+                "weights": None,
+                **provenance(corpus),
+            }
+            if self.weights and not result.diverged:
+                tensors = {name: tensor.contiguous() for name, tensor in result.weights.items()}
+                data = safetensors.torch.save(tensors)
+                record["weights"] = store.put_weights(result.spec.run_id, data)
+            store.put(record)
