@@ -58,7 +58,7 @@ def _ensemble(rng: np.random.Generator, noise: float) -> Interval:
 
 def _joint(rng: np.random.Generator, noise: float) -> Interval:
     laws = [_one_ensemble(rng, noise, N, TRUTH + 0.05 / N) for N in SIZES]
-    _, limit = K_then_N(laws, unit=1.0, name="N[B]")
+    limit = K_then_N(laws, unit=1.0, name="N[B]")
     return limit.low, limit.high
 
 

@@ -14,7 +14,7 @@ from ieee_lib.analysis.drawing import Drawing, finish
 from ieee_lib.analysis.ensembles import EnsembleLaw
 from ieee_lib.analysis.figures import LOSS, SIZE, law_text, short_count
 from ieee_lib.analysis.laws import PowerLaw
-from ieee_lib.analysis.uncertainty import Estimate, Limit
+from ieee_lib.analysis.uncertainty import Limit
 
 TOTAL = "total parameters, N x K"
 WIDE = (1.9, 1.0)
@@ -29,8 +29,7 @@ def two_panels():
 
 def loss_against_total(
     single: pd.DataFrame,
-    single_law: PowerLaw,
-    single_limit: Estimate,
+    single_limit: Limit,
     ensembles: Mapping[str, EnsembleLaw],
     *,
     unit: float,
@@ -40,7 +39,9 @@ def loss_against_total(
     figure, ax = plt.subplots()
     plots.means(ax, single, "N", "regularized", label="one model, tuned", linestyle="")
     reach = np.geomspace(single.N.min(), 30 * single.N.max(), 200)
-    ax.plot(reach, single_law(reach / unit), linestyle="--", color=plots.COLORS["regularized"])
+    ax.plot(
+        reach, single_limit.law(reach / unit), linestyle="--", color=plots.COLORS["regularized"]
+    )
     plots.limit(ax, single_limit, "regularized", label="limit in N")
     for (name, law), filled in zip(ensembles.items(), (True, False), strict=True):
         N, members = law.about["N"], [law.at(k) for k in law.points.k]
@@ -146,7 +147,6 @@ def race(
 
 def joint(
     laws: Sequence[EnsembleLaw],
-    limit_law: PowerLaw,
     limit: Limit,
     *,
     unit: float,
@@ -168,8 +168,8 @@ def joint(
     label = "limits in K"
     plots.estimates(right, sizes, [law.limit for law in laws], "ensemble", label=label)
     reach = np.geomspace(0.8 * sizes[0], 6 * sizes[-1], 200)
-    text = law_text(limit_law)
-    right.plot(reach, limit_law(reach / unit), "--", color=plots.COLORS["joint"], label=text)
+    text = law_text(limit.law)
+    right.plot(reach, limit.law(reach / unit), "--", color=plots.COLORS["joint"], label=text)
     plots.limit(right, limit, "joint", label="joint limit")
     plots.log_ticks(right, sizes, labels=[short_count(n) for n in sizes])
     plots.focus(right, [law.limit for law in laws])
@@ -177,4 +177,4 @@ def joint(
     right.legend()
     points = {law.about["model"]: law.points for law in laws}
     limits = {law.about["model"]: law.limit for law in laws}
-    return finish(figure, caption, points=points, limits=limits, law=limit_law, joint=limit)
+    return finish(figure, caption, points=points, limits=limits, law=limit.law, joint=limit)

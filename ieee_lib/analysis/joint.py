@@ -1,6 +1,6 @@
 """The joint limit, N and K to infinity: two stages in either order, and one surface (Sec. 4.3).
 
-law, limit = K_then_N(laws, unit=1e6, name="N[M]")      # the paper's order
+limit = K_then_N(laws, unit=1e6, name="N[M]")      # the paper's order
 N_then_K(laws, unit=1e6, name="N[M]")                   # the other one
 surface(laws, unit=1e6)                                 # E + A / N^alpha + B / (N^gamma K)
 """
@@ -11,7 +11,7 @@ import lmfit
 import numpy as np
 
 from ieee_lib.analysis.ensembles import EnsembleLaw
-from ieee_lib.analysis.laws import PowerLaw, fit_many
+from ieee_lib.analysis.laws import fit_many
 from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of
 
 ALPHAS = np.geomspace(0.05, 4.0, 60)
@@ -19,7 +19,7 @@ GAMMAS = np.linspace(-1.0, 1.5, 51)
 """Exponents scanned; given both, the surface is linear in E, A and B."""
 
 
-def K_then_N(laws: Sequence[EnsembleLaw], *, unit: float, name: str) -> tuple[PowerLaw, Limit]:
+def K_then_N(laws: Sequence[EnsembleLaw], *, unit: float, name: str) -> Limit:
     """Fit the limits in K against N: the paper's procedure."""
     sizes = [law.about["N"] / unit for law in laws]
     return limit_of(sizes, [law.limit for law in laws], unit=name)
@@ -29,7 +29,7 @@ def N_then_K(laws: Sequence[EnsembleLaw], *, unit: float, name: str) -> Estimate
     """Fit loss against N at every K, then those limits against K by A / K + E."""
     sizes = [law.about["N"] / unit for law in laws]
     counts = np.arange(1, min(law.K for law in laws) + 1)
-    limits = [limit_of(sizes, [law.at(k) for law in laws], unit=name)[1] for k in counts]
+    limits = [limit_of(sizes, [law.at(k) for law in laws], unit=name) for k in counts]
     values = np.array([[limit.value for limit in limits]])
     draws = np.stack([limit.draws for limit in limits], axis=1)
     ones = np.ones(len(counts))

@@ -57,7 +57,7 @@ def standard_law() -> tuple[Limit, Estimate]:
     """Return the refitted law in D of the standard recipe, and its own loss at 200M tokens."""
     points = published("data_points").query("recipe == 'standard'")
     estimates = [assumed(r.loss, sigma=NOISE, name=f"standard {r.D}") for r in points.itertuples()]
-    return limit_of(points.D / 1e9, estimates, unit="D[B]")[1], estimates[0]
+    return limit_of(points.D / 1e9, estimates, unit="D[B]"), estimates[0]
 
 
 def multipliers() -> pd.DataFrame:

@@ -6,7 +6,7 @@ and D, multipliers) is computed once on the values and once per draw.
 
     small, large = mean_of(runs_a, sigma=0.02), mean_of(runs_b, sigma=0.02)
     small - large                        # 0.031 [0.004, 0.058]
-    law, limit = limit_of(sizes, [small, large, ...], unit="N[M]")
+    limit = limit_of(sizes, [small, large, ...], unit="N[M]")
 """
 
 import hashlib
@@ -94,10 +94,8 @@ def assumed(value: float, *, sigma: float, name: str) -> Estimate:
     return Estimate(value, value + sigma * noise_of([key]), sigma)
 
 
-def limit_of(
-    x: Sequence[float], points: Sequence[Estimate], *, unit: str
-) -> tuple[PowerLaw, "Limit"]:
-    """Fit A / x^alpha + E through estimates; return the law, and its limit with draws.
+def limit_of(x: Sequence[float], points: Sequence[Estimate], *, unit: str) -> "Limit":
+    """Fit A / x^alpha + E through estimates; return the limit, with its law and draws.
 
     The law's noise is each point's own standard error, so its profile interval treats points as
     independent; the draws also know which runs they share.
@@ -109,7 +107,7 @@ def limit_of(
     kept = np.isfinite(Y).all(axis=1)
     A, alpha, E = (np.full(len(Y), np.nan) for _ in range(3))
     A[kept], alpha[kept], E[kept] = fit_many(x, Y[kept], sigma)
-    return law, Limit(law.E, E, law=law, A_draws=A, alpha_draws=alpha)
+    return Limit(law.E, E, law=law, A_draws=A, alpha_draws=alpha)
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

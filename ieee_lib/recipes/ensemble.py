@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ieee_lib.recipes.search import GRIDS, neighbours
+from ieee_lib.recipes.single import sweep_points
 from ieee_lib.scale import EPOCHS_GRID, Settings
 from ieee_lib.spec import EnsembleSpec
 from ieee_lib.study import Study
@@ -73,9 +74,7 @@ def around(study: Study, settings: Settings) -> list[EnsembleSpec]:
 
 def plane(study: Study) -> list[EnsembleSpec]:
     """Return an ensemble for every cell of the heat map, epochs x decay (v1 Fig 5, right)."""
-    sweep = study.scale.heatmap
-    shared = {"model": sweep.model, "seed_tokens": study.scale.base_tokens, "lr": sweep.lr}
-    cells = [Settings(**shared, epochs=e, wd=wd) for e in sweep.epochs for wd in sweep.wd]
+    cells = sweep_points(study, study.scale.heatmap)
     return [ensemble(study, cell, plane_members(study)) for cell in cells]
 
 

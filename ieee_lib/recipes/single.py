@@ -23,9 +23,9 @@ AXES = {"standard": ("lr", "epochs"), "regularized": ("wd", "lr", "epochs")}
 """What each recipe tunes."""
 
 
-def sweep_specs(study: Study, sweep: Sweep, *, n_seed: int | None = None) -> list[RunSpec]:
-    """Return the runs of a sweep at the base D: every epochs and wd, for each seed."""
-    points = [
+def sweep_points(study: Study, sweep: Sweep) -> list[Settings]:
+    """Return the points of a sweep at the base D: every epochs and wd."""
+    return [
         Settings(
             model=sweep.model,
             seed_tokens=study.scale.base_tokens,
@@ -36,6 +36,11 @@ def sweep_specs(study: Study, sweep: Sweep, *, n_seed: int | None = None) -> lis
         for epochs in sweep.epochs
         for wd in sweep.wd
     ]
+
+
+def sweep_specs(study: Study, sweep: Sweep, *, n_seed: int | None = None) -> list[RunSpec]:
+    """Return the runs of a sweep, for each seed."""
+    points = sweep_points(study, sweep)
     return [spec for p in points for spec in specs_of(study, p, n_seed or study.scale.seeds)]
 
 

@@ -68,7 +68,7 @@ class Found:
         """Return each recipe's law in D."""
         name = f"D[{self.study.scale.unit}]"
         return {
-            recipe: limit_of([d / self.unit for d in points], list(points.values()), unit=name)[1]
+            recipe: limit_of([d / self.unit for d in points], list(points.values()), unit=name)
             for recipe, points in self.losses.items()
         }
 

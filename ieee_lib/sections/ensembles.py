@@ -99,7 +99,6 @@ def against_total(found: Found) -> Drawing:
     table = found.regularized
     return figures.loss_against_total(
         table.table,
-        table.law,
         table.limit,
         {"one": one, "many": many},
         unit=UNITS[found.study.scale.unit],

@@ -11,7 +11,6 @@ from ieee_lib.analysis.claims import Claim, claims_table
 from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws
 from ieee_lib.analysis.joint import K_then_N, N_then_K, surface
-from ieee_lib.analysis.laws import PowerLaw
 from ieee_lib.analysis.uncertainty import Estimate, Limit
 from ieee_lib.recipes import ensemble as recipe
 from ieee_lib.recipes import single
@@ -29,9 +28,8 @@ class Joint:
     regularized: Tuned
     laws: list[EnsembleLaw]
     """One a model, members at the heuristic's settings."""
-    law: PowerLaw
-    """Limits in K against N."""
     limit: Limit
+    """Of the limits in K against N."""
 
     @property
     def best(self) -> EnsembleLaw:
@@ -61,7 +59,7 @@ def joint_limit(study: Study, seed_tokens: int) -> Joint:
     laws = ensemble_laws(scores, noise=member_noise(study, asked))
     laws = sorted(laws, key=lambda law: law.about["N"])
     unit = study.scale.unit
-    return Joint(regularized, laws, *K_then_N(laws, unit=UNITS[unit], name=f"N[{unit}]"))
+    return Joint(regularized, laws, K_then_N(laws, unit=UNITS[unit], name=f"N[{unit}]"))
 
 
 def specs(study: Study) -> list[RunSpec]:
@@ -78,9 +76,7 @@ def gather(study: Study) -> Found:
 
 def limits(found: Found) -> Drawing:
     joint, scale = found.joint, found.study.scale
-    return figures.joint(
-        joint.laws, joint.law, joint.limit, unit=UNITS[scale.unit], caption=found.caption
-    )
+    return figures.joint(joint.laws, joint.limit, unit=UNITS[scale.unit], caption=found.caption)
 
 
 def routes(found: Found) -> Table:
@@ -131,7 +127,7 @@ ITEMS = {
     "tab06_limits_in_K": limits_table,
     "tab06_joint_limit": routes,
     "tab06_law": lambda found: tables.law_table(
-        {"limits in K, N → ∞": found.joint.law}, caption=found.caption
+        {"limits in K, N → ∞": found.joint.limit.law}, caption=found.caption
     ),
     "tab06_claims": lambda found: claims_table(claims(found), caption=found.caption),
 }

@@ -36,7 +36,8 @@ class Tuned:
         return [result.centre for result in self.results]
 
     @cached_property
-    def _fit(self) -> tuple[PowerLaw, Limit]:
+    def limit(self) -> Limit:
+        """The limit of the law in N through the points, with draws."""
         points = {n: p for n, p in self.points.items() if np.isfinite(p.value)}
         x = np.array(list(points)) / UNITS[self.unit]
         return limit_of(x, list(points.values()), unit=f"N[{self.unit}]")
@@ -44,12 +45,7 @@ class Tuned:
     @property
     def law(self) -> PowerLaw:
         """The law in N through the points."""
-        return self._fit[0]
-
-    @property
-    def limit(self) -> Limit:
-        """Its limit, with draws."""
-        return self._fit[1]
+        return self.limit.law
 
     @property
     def best(self) -> Estimate:

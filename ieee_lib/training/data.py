@@ -19,8 +19,8 @@ from ieee_lib.text.corpus import Corpus
 class StepBatches(Dataset):
     """Item i is the i-th forward pass of the whole run: a function of i alone.
 
-    Sequences are shuffled once per `data_seed`; the same order is reused every epoch. With a
-    share w of synthetic sequences, every w-th one of the stream comes from their own order.
+    Sequences are shuffled once per `data_seed`; the same order is reused every epoch. Synthetic
+    ones have an order of their own, and their share w is spread evenly over the stream.
     """
 
     def __init__(
@@ -30,23 +30,24 @@ class StepBatches(Dataset):
         micro_batch: int,
         synthetic: np.ndarray | None = None,
     ) -> None:
-        self.weight, self.only = specs[0].synthetic_weight, specs[0].synthetic_only
+        self.weight = specs[0].synthetic_weight
         self.batch_size = micro_batch
         self.n_pass = specs[0].n_step * specs[0].batch_size // micro_batch
         seeds = [spec.data_seed for spec in specs]
-        self.real = _Ordered(sequences, seeds)
-        self.synthetic = None if synthetic is None else _Ordered(synthetic, seeds)
+        only = specs[0].synthetic_only
+        self.main = _Ordered(synthetic if only else sequences, seeds)
+        self.synthetic = None if only or synthetic is None else _Ordered(synthetic, seeds)
 
     def __len__(self) -> int:
         return self.n_pass
 
     def __getitem__(self, index: int) -> Tensor:
         place = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
-        if self.synthetic is None or self.only:
-            return (self.real if self.synthetic is None else self.synthetic)[place]  # (K, B, T)
+        if self.synthetic is None:
+            return self.main[place]  # (K, B, T)
         before = np.floor(place * self.weight).astype(np.int64)  # synthetic ones so far
         chosen = np.floor((place + 1) * self.weight).astype(np.int64) > before
-        ids = self.real[place - before]
+        ids = self.main[place - before]
         ids[:, chosen] = self.synthetic[before[chosen]]
         return ids
 

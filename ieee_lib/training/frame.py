@@ -95,7 +95,7 @@ def subsets_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for record in records:
         spec, losses = record["spec"], record["losses"]
-        shared = {name: spec.get(name) for name in SUBSET_COLUMNS if name not in ("members",)}
+        shared = {name: spec.get(name) for name in SUBSET_COLUMNS}
         shared |= {"ensemble": record["run_id"], "D": spec.get("seed_tokens"), "N": record["N"]}
         shared |= {"K": len(record["members"]), "n_diverged": len(record["diverged"])}
         scored = zip(record["subsets"], losses["logits"], losses["probabilities"], strict=True)

@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ieee_lib.errors import TrainingError, check
+from ieee_lib.errors import check
 from ieee_lib.scale import Execution
 from ieee_lib.spec import ModelConfig, SampleSpec, content_id
 from ieee_lib.training.store import RunStore
-from ieee_lib.training.unit import Listener, device_of, open_for
+from ieee_lib.training.unit import Listener, device_of, open_for, trained
 
 SHARD_SEQUENCES = 4096
 """Sequences of a shard: what a killed sampler loses at most."""
@@ -54,10 +54,7 @@ class SampleUnit:
             if store.has(self.sample.run_id):
                 return
             teachers = [m.run_id for m in self.sample.teachers.members]
-            for run_id in teachers:
-                record = store.get(run_id)
-                if record is None or not store.has(run_id, weights=True):
-                    raise TrainingError(f"teacher {run_id} has no weights in the store")
+            for run_id, record in trained(store, teachers, "teacher").items():
                 check(record["status"] == "done", "teacher", run_id, "diverged; choose another")
             written = self._sample(teachers, store, execution, on_tokens)
             store.put(

@@ -7,11 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ieee_lib.errors import TrainingError
 from ieee_lib.scale import Execution
 from ieee_lib.spec import EnsembleSpec, ModelConfig
 from ieee_lib.training.store import Record, RunStore
-from ieee_lib.training.unit import Listener, device_of, open_for
+from ieee_lib.training.unit import Listener, device_of, open_for, trained
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,7 @@ class ScoreUnit:
             if store.has(self.ensemble.run_id):
                 return
             members = [m.run_id for m in self.ensemble.members]
-            records = {i: store.get(i) for i in members}
-            for run_id, record in records.items():
-                if record is None or not store.has(run_id, weights=True):
-                    raise TrainingError(f"ensemble member {run_id} has no weights in the store")
+            records = trained(store, members, "ensemble member")
             healthy = [i for i in members if records[i]["status"] == "done"]
             scored = self._score(healthy, store, execution)
             store.put(

@@ -4,12 +4,14 @@ A unit skips what has a record already, so running it twice does nothing twice. 
 `TrainUnit`, `ScoreUnit`, `SampleUnit`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ieee_lib.errors import TrainingError
 from ieee_lib.scale import Execution
 from ieee_lib.spec import ModelConfig
+from ieee_lib.training.store import Record, RunStore
 
 Listener = Callable[[int], None]
 """Hears the tokens that a unit has worked through so far."""
@@ -49,6 +51,16 @@ def open_for(folder: Path, execution: Execution):
     if execution.threads:
         torch.set_num_threads(execution.threads)
     return open_corpus(folder)
+
+
+def trained(store: RunStore, run_ids: Sequence[str], role: str) -> dict[str, Record]:
+    """Return the records of runs by id; raises TrainingError for one without weights."""
+    records = {}
+    for run_id in run_ids:
+        records[run_id] = store.get(run_id)
+        if records[run_id] is None or not store.has(run_id, weights=True):
+            raise TrainingError(f"{role} {run_id} has no weights in the store")
+    return records
 
 
 def device_of(execution: Execution) -> str:
