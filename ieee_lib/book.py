@@ -18,8 +18,10 @@ from ieee_lib.analysis.drawing import Drawing, Table, context, save
 from ieee_lib.errors import check_choice
 from ieee_lib.sections import (
     data_scaling,
+    distillation,
     ensembles,
     joint,
+    midtraining,
     overfitting,
     regularized,
     setup,
@@ -58,6 +60,8 @@ SECTIONS = {
     "03": Section("03_ensembles", "Ensembles", ensembles),
     "04": Section("04_joint_scaling", "Joint scaling", joint),
     "05": Section("05_data_scaling", "Data scaling", data_scaling),
+    "06": Section("06_distillation", "Distillation", distillation),
+    "08": Section("08_continued_pretraining", "Continued pre-training", midtraining),
     "09": Section("09_claims", "Claims", verdicts),
 }
 

@@ -55,10 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("archive", _archive, "pack the records behind the book into data/archive/")
     sub.add_argument("action", choices=["pack"])
 
-    sub = commands.add_parser("bench", help="measure this code; tables go to figures/bench/")
-    sub.add_argument("what", choices=["coverage"], help="coverage of the intervals of limits")
-    sub.add_argument("--data-sets", type=int, default=500, help="synthetic data sets a case")
-    sub.set_defaults(command=_bench)
+    sub = command("bench", _bench, "measure this code; tables go to figures/bench/")
+    sub.add_argument("what", help="coverage (of the intervals of limits) or sampling (its speed)")
 
     sub = commands.add_parser("readme", help="put recorded figures and tables into README.md")
     sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
@@ -125,15 +123,13 @@ def _archive(given: argparse.Namespace) -> int:
 
 def _bench(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.analysis.coverage import TRUTH, coverage_frame
-    from ieee_lib.analysis.drawing import Table, save
-    from ieee_lib.spec import check_integer
+    from ieee_lib.analysis.drawing import save
+    from ieee_lib.benchmarks import BENCHMARKS
+    from ieee_lib.scale import Scale
 
-    check_integer("--data-sets", given.data_sets, 1)
-    caption = f"95 % intervals of a limit on synthetic data sets with known noise; truth {TRUTH}"
-    digits = {"coverage": 3, "median width": 3, "unbounded": 3}
-    table = Table(coverage_frame(n=given.data_sets), caption, digits)
-    save(table, paths.figures("bench"), "tab_coverage")
+    check_choice("bench", given.what, BENCHMARKS)
+    table = BENCHMARKS[given.what](Scale.load(given.scale))
+    save(table, paths.figures("bench"), f"tab_{given.what}")
     print(table.formatted().to_string(index=False))
     return 0
 

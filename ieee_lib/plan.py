@@ -9,11 +9,8 @@ import pandas as pd
 
 from ieee_lib.book import Section
 from ieee_lib.scale import Scale
-from ieee_lib.study import Study
+from ieee_lib.study import UNPREPARED, Study
 from ieee_lib.training.store import RunStore
-
-UNPREPARED = "0" * 16
-"""Stands for the fingerprint of a corpus that was never prepared here, so nothing is done."""
 
 
 def open_plan(scale: Scale) -> Study:

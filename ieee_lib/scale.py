@@ -5,13 +5,20 @@ scale.spec("0.14M", corpus="9f86d081884c7d65", wd=1.6, lr=3e-3, epochs=16)
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.errors import InputError, check, check_choice
-from ieee_lib.spec import ModelConfig, RunSpec, build, check_integer, check_number
+from ieee_lib.spec import (
+    SAMPLE_KINDS,
+    ModelConfig,
+    RunSpec,
+    build,
+    check_integer,
+    check_number,
+)
 from ieee_lib.text.corpus import CorpusConfig
 
 FOLDER = paths.PACKAGE / "scales"
@@ -134,6 +141,112 @@ class Ensembles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """Students of the model of `ensembles`, taught by its members (Sec. 6)."""
+
+    n_token: int
+    """Synthetic tokens of each sample."""
+    kinds: tuple[str, ...]
+    """How an ensemble writes: the first is the recipe, others are compared with it."""
+    epochs: int
+    """Passes over the real data."""
+    lr: float
+    wd: float
+    ensemble_weight: float
+    """w of the student of an ensemble."""
+    self_weight: float
+    """w of the student of one model, and the length of the one without real data."""
+    weights: tuple[float, ...]
+    """w of the sweep."""
+    decays: tuple[float, ...]
+    """Weight decays of the sweep."""
+
+    def __post_init__(self) -> None:
+        check_integer("distillation.n_token", self.n_token, 1)
+        check_choice("distillation.epochs", self.epochs, EPOCHS_GRID)
+        check_choice("distillation.lr", self.lr, LR_GRID)
+        for name in ("kinds", "weights", "decays"):
+            values = getattr(self, name)
+            listed = isinstance(values, tuple) and len(values) > 0
+            check(listed, f"distillation.{name}", values, "must be a list of at least one value")
+        for kind in self.kinds:
+            check_choice("distillation.kinds", kind, SAMPLE_KINDS)
+        for wd in (self.wd, *self.decays):
+            check_choice("distillation.wd", wd, WD_GRID)
+        for weight in (self.ensemble_weight, self.self_weight, *self.weights):
+            check_number("distillation: a weight", weight, above=0.0, below=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downstream:
+    """Which questions the models are asked (Sec. 7.1)."""
+
+    probe_items: int
+    """Items of the probe on held-out text."""
+    tasks: tuple[str, ...] = ()
+    """Multiple-choice tasks of lm-eval."""
+    items: int = 0
+    """Items of each of them, the first ones; 0: all."""
+
+    def __post_init__(self) -> None:
+        check_integer("downstream.probe_items", self.probe_items, 1)
+        check_integer("downstream.items", self.items, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Midtraining:
+    """Continued pre-training of one base model on a small target text (Sec. 7.2, Table 1)."""
+
+    target: str
+    """Source of the target text."""
+    base: Settings | None = None
+    """The base model, where it is trained here, on `base_corpus`."""
+    base_corpus: str = ""
+    """Its text; empty: the scale's."""
+    pretrained: str = ""
+    """The base model, where it is given: hub:NAME@REVISION of a Llama checkpoint."""
+    model: ModelConfig | None = None
+    """Shape of the given one."""
+    text_field: str = "text"
+    """Field of a target's record that holds its text."""
+    seed_tokens: int
+    """D of the target."""
+    multiples: tuple[float, ...]
+    """Times D that the default recipe gets for comparison."""
+    lr: float
+    wd: float
+    batch_size: int
+    """Sequences a step of the default recipe."""
+    small_batch: int
+    epochs: int
+    """Passes of the recipes that repeat."""
+    members: int
+    """K of the ensemble."""
+
+    def __post_init__(self) -> None:
+        check(
+            (self.base is None) == bool(self.pretrained) == (self.model is not None),
+            "midtraining.base",
+            self.base,
+            "must be given exactly when no pretrained model and its shape are",
+        )
+        for name in ("seed_tokens", "batch_size", "small_batch", "epochs", "members"):
+            check_integer(f"midtraining.{name}", getattr(self, name), 1)
+        rising = isinstance(self.multiples, tuple) and sorted({1, *self.multiples}) == [
+            1,
+            *self.multiples,
+        ]
+        check(rising, "midtraining.multiples", self.multiples, "must rise from above 1")
+        check_number("midtraining.lr", self.lr, above=0.0)
+        check_number("midtraining.wd", self.wd, least=0.0)
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """D of the target, and the larger ones of the default recipe."""
+        return tuple(int(m * self.seed_tokens) for m in (1, *self.multiples))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A line or a plane of the grid around one model, for the ablation figures."""
 
@@ -184,6 +297,9 @@ class Scale:
     heatmap: Sweep
     """Loss over epochs and weight decay, for one member and for infinitely many."""
     ensembles: Ensembles
+    distillation: Distillation
+    downstream: Downstream
+    midtraining: Midtraining
     standard: tuple[Settings, ...]
     """Where the search of the standard recipe (wd 0.1) starts."""
     regularized: tuple[Settings, ...]
@@ -227,6 +343,11 @@ class Scale:
             "execution": build(Execution, table.pop("execution", {}), "execution"),
             "search": build(Search, table.pop("search", None), "search"),
             "ensembles": build(Ensembles, table.pop("ensembles", None), "ensembles"),
+            "distillation": build(
+                Distillation, _tuples(table.pop("distillation", None)), "distillation"
+            ),
+            "downstream": build(Downstream, _tuples(table.pop("downstream", None)), "downstream"),
+            "midtraining": _midtraining(table.pop("midtraining", None), training),
             "seed_tokens": tuple(table.pop("seed_tokens", ())),
         }
         for sweep in ("overfitting", "wd_sweep", "heatmap"):
@@ -278,6 +399,14 @@ class Scale:
             },
         )
 
+    def on(self, corpus: str) -> "Scale":
+        """Return the same scale with another text; continued pre-training starts from it too."""
+        return replace(
+            self,
+            corpus=replace(self.corpus, source=corpus, val_source=""),
+            midtraining=replace(self.midtraining, base_corpus=""),
+        )
+
     def seeds_at(self, seed_tokens: int) -> int:
         """Return how many seeds a tuned single model has at one D."""
         return self.seeds if seed_tokens == self.base_tokens else self.ladder_seeds
@@ -290,6 +419,17 @@ class Scale:
         """Return a recipe's starting points at one D, in the order of the ladder in N."""
         rows = [row for row in getattr(self, recipe) if row.seed_tokens == seed_tokens]
         return sorted(rows, key=lambda row: list(self.models).index(row.model))
+
+
+def _midtraining(table: Any, training: Training) -> Midtraining:
+    check(isinstance(table, dict), "midtraining", table, "must be a table of fields")
+    fields = _tuples(table)
+    if "base" in fields:
+        fields["base"] = build(Settings, fields["base"], "midtraining.base")
+    if "model" in fields:
+        shape = {"block_size": training.block_size, **fields["model"]}
+        fields["model"] = build(ModelConfig, shape, "midtraining.model")
+    return build(Midtraining, fields, "midtraining")
 
 
 def _tuples(value: Any) -> Any:

@@ -172,6 +172,9 @@ class RunSpec:
     """w: share of sequences that are synthetic; the run is 1 / (1 - w) times as long (Sec. 6)."""
     synthetic_only: bool = False
     """Replace the real sequences by synthetic ones too, at the same length (Table 4's ablation)."""
+    start: str = ""
+    """What it continues from (Sec. 7.2): run id of a trained run, or hub:NAME@REVISION of a Llama
+    checkpoint; empty: random weights drawn with init_seed."""
 
     def __post_init__(self) -> None:
         check(
@@ -207,6 +210,12 @@ class RunSpec:
             "synthetic_only",
             self.synthetic_only,
             "needs a sample",
+        )
+        check(
+            self.init_seed == 0 or not self.start,
+            "init_seed",
+            self.init_seed,
+            "must be 0 where the run continues from trained weights",
         )
         check_integer("seed_tokens", self.seed_tokens, 1)
         check(

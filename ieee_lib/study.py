@@ -11,6 +11,7 @@ import atexit
 import math
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -32,6 +33,9 @@ from ieee_lib.training.store import Archive, RunStore
 from ieee_lib.training.train_unit import TrainUnit
 from ieee_lib.training.unit import Unit
 
+UNPREPARED = "0" * 16
+"""Stands for the fingerprint of a text that was never packed here, so none of its runs is done."""
+
 CONTEXTS = ("paper", "talk")
 SOURCES = ("train", "records", "archive")
 
@@ -51,7 +55,8 @@ class Study:
     """Size of figures: paper or talk."""
     touched: set[str] | None = None
     """Run ids of the records read so far, where asked for (`reading`)."""
-    _executor: Executor | None = None
+    executor: Executor | None = None
+    """Where units run; None where nothing is ever trained. Its workers start when needed."""
 
     @classmethod
     def open(
@@ -71,38 +76,56 @@ class Study:
         check_choice("source", source, SOURCES)
         check_choice("context", context, CONTEXTS)
         if corpus:
-            scale = replace(scale, corpus=replace(scale.corpus, source=corpus, val_source=""))
+            scale = scale.on(corpus)
         if source == "archive":
             check(not corpus, "corpus", corpus, "recorded runs have their own; leave it empty")
             archive = Archive.of(scale.name)
-            fingerprints = {record["spec"]["corpus"] for record in archive.records()}
-            check(len(fingerprints) == 1, "archive", str(archive.path), "must hold one corpus")
-            return cls(scale, source, archive, fingerprints.pop(), None, context)
-        store = RunStore.of(scale.name)
-        folder = scale.corpus.folder()
-        if source == "train":
+            fingerprints = Counter(r["corpus"]["fingerprint"] for r in archive.records())
+            return cls(scale, source, archive, fingerprints.most_common(1)[0][0], None, context)
+        if source == "records":
+            check(
+                scale.corpus.folder().is_dir(),
+                "source",
+                source,
+                f"nothing was trained here at scale {scale.name}; run "
+                f"`python -m ieee_lib reproduce --scale {scale.name}` first",
+            )
+        else:
             check(
                 scale.execution.accelerator != "gpu" or bool(visible_gpus()),
                 "scale",
                 scale.name,
                 "trains on a GPU and none is visible; smoke and laptop train on a CPU",
             )
+        study = cls(scale, source, RunStore.of(scale.name), UNPREPARED, None, context)
+        study.executor = open_executor(scale.execution)
+        atexit.register(study.executor.close)
+        return study.beside(scale)
+
+    def beside(self, scale: Scale) -> "Study":
+        """Return a study of another text or D, with the same records, source and workers.
+
+        Where its text was never packed here and nothing is to be trained, none of its runs are
+        recorded. Raises InputError for a text shorter than the scale's largest D.
+        """
+        if self.source == "archive":
+            found = (r["corpus"] for r in self.store.records())
+            known = {about["source"]: about["fingerprint"] for about in found}
+            fingerprint = known.get(scale.corpus.source, UNPREPARED)
+            return replace(self, scale=scale, fingerprint=fingerprint)
+        folder = scale.corpus.folder()
+        if self.source == "train":
             packed = prepare(scale.corpus, _say)
             packed.check_length(
                 seed_tokens=max(scale.seed_tokens),
                 val_sequences=scale.training.val_sequences,
                 block_size=scale.training.block_size,
             )
-        else:
-            check(
-                folder.is_dir(),
-                "source",
-                source,
-                f"nothing was trained here at scale {scale.name}; run "
-                f"`python -m ieee_lib reproduce --scale {scale.name}` first",
-            )
+        elif folder.is_dir():
             packed = open_corpus(folder)
-        return cls(scale, source, store, packed.fingerprint, folder, context)
+        else:
+            return replace(self, scale=scale, fingerprint=UNPREPARED, corpus_folder=None)
+        return replace(self, scale=scale, fingerprint=packed.fingerprint, corpus_folder=folder)
 
     def spec(self, model: str, **fields: Any) -> RunSpec:
         """Return a run of this study's corpus; see `Scale.spec`."""
@@ -126,8 +149,7 @@ class Study:
         weights = self.source == "train" and (weights or self.scale.execution.keep_weights)
         if missing := self.missing(specs, weights=weights):
             self._check_may_train(len(missing), len(specs), label)
-            workers = self._open_executor().n_worker
-            stacks = into_stacks(missing, self.scale.execution.stack, workers)
+            stacks = into_stacks(missing, self.scale.execution.stack, self.executor.n_worker)
             at = (self.corpus_folder, self.scale.name)
             self._run([TrainUnit(tuple(stack), *at, weights) for stack in stacks], label)
         return self.label(runs_frame(self._records(specs)))
@@ -233,13 +255,12 @@ class Study:
     def reading(self) -> "Study":
         """Return the same study as one that never trains; it also notes which records it reads."""
         source = "records" if self.source == "train" else self.source
-        return replace(self, source=source, _executor=None, touched=set())
+        return replace(self, source=source, executor=None, touched=set())
 
     def close(self) -> None:
         """End the worker processes, if any were started."""
-        if self._executor is not None:
-            self._executor.close()
-            self._executor = None
+        if self.executor is not None:
+            self.executor.close()
 
     def _check_may_train(self, n_missing: int, n: int, label: str) -> None:
         if self.source != "train":
@@ -254,18 +275,12 @@ class Study:
             self.touched |= {record["run_id"] for record in records}
         return records
 
-    def _open_executor(self) -> Executor:
-        if self._executor is None:
-            self._executor = open_executor(self.scale.execution)
-            atexit.register(self.close)
-        return self._executor
-
     def _run(self, units: Sequence[Unit], label: str) -> None:
         from ieee_lib.training.progress import Progress
 
         progress = Progress(label, units)
         try:
-            failures = self._open_executor().run(units, progress)
+            failures = self.executor.run(units, progress)
         except BaseException:
             self.close()
             raise

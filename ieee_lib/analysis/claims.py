@@ -390,6 +390,28 @@ def exponents_agree(a: Estimate, b: Estimate) -> Claim:
     return claim("exponents_agree", a - b, near_zero(a - b, 0.1))
 
 
+def keeps_gain(retention: Estimate, gain: Estimate) -> Claim:
+    """A student keeps more than half of its ensemble's gain (Fig 9); without a gain, none."""
+    if above(gain, 0.0) != HOLDS:
+        return claim("student_keeps_gain", retention, UNTESTABLE, "the ensemble gains nothing")
+    return claim("student_keeps_gain", retention, above(retention, 0.5))
+
+
+def difference_above(key: str, a: Estimate, b: Estimate, detail: str = "") -> Claim:
+    """Return the row of a statement "a lies above b"."""
+    return claim(key, a - b, above(a - b, 0.0), detail)
+
+
+def predicts_error(correlation: Estimate, detail: str) -> Claim:
+    """Lower loss goes with lower downstream error (Fig 10)."""
+    return claim("loss_predicts_error", correlation, above(correlation, 0.0), detail)
+
+
+def helps_downstream(change: Estimate, detail: str) -> Claim:
+    """The best ensemble errs less than the best single model (Table 5)."""
+    return claim("ensembles_help_downstream", change, below(change, 0.0), detail)
+
+
 def claims_table(claims: Sequence[Claim], *, caption: str) -> Table:
     """Return the rows as a table."""
     digits = {"measure": 3, "low": 3, "high": 3}

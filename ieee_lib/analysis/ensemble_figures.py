@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from ieee_lib.analysis import plots
 from ieee_lib.analysis.drawing import Drawing, finish
@@ -17,6 +18,8 @@ from ieee_lib.analysis.laws import PowerLaw
 from ieee_lib.analysis.uncertainty import Limit
 
 TOTAL = "total parameters, N x K"
+REACH = 30
+"""How far laws are drawn beyond the largest single model."""
 WIDE = (1.9, 1.0)
 """A figure of two panels, in units of a figure of one."""
 
@@ -25,6 +28,32 @@ def two_panels():
     """Return a figure with two axes side by side, each of the usual size."""
     width, height = plt.rcParams["figure.figsize"]
     return plt.subplots(1, 2, figsize=(WIDE[0] * width, WIDE[1] * height))
+
+
+def single_models(ax: Axes, single: pd.DataFrame, limit: Limit, *, unit: float) -> Axes:
+    """Draw tuned single models against N with their law and its limit."""
+    plots.means(ax, single, "N", "regularized", label="one model, tuned", linestyle="")
+    reach = np.geomspace(single.N.min(), REACH * single.N.max(), 200)
+    ax.plot(reach, limit.law(reach / unit), linestyle="--", color=plots.COLORS["regularized"])
+    return plots.limit(ax, limit, "regularized", label="limit in N")
+
+
+def members(ax: Axes, law: EnsembleLaw, *, label: str, filled: bool = True) -> Axes:
+    """Draw an ensemble's loss against total parameters with its law in K."""
+    N, values = law.about["N"], [law.at(k) for k in law.points.k]
+    plots.estimates(ax, N * law.points.k, values, "ensemble", label=label, filled=filled)
+    k = np.geomspace(1, 10 * REACH, 100)
+    ax.plot(N * k, law.law(k), linestyle="--", color=plots.COLORS["ensemble"], linewidth=1)
+    return ax
+
+
+def total_axis(ax: Axes, single: pd.DataFrame) -> Axes:
+    """Name the axes of loss against total parameters; a tick at every model's N."""
+    ticks = [*single.N, 10 * single.N.max()]
+    plots.log_ticks(ax, ticks, labels=[short_count(n) for n in ticks])
+    ax.set(xlabel=TOTAL, ylabel=LOSS)
+    ax.set_xlim(0.8 * single.N.min(), REACH * single.N.max())
+    return ax
 
 
 def loss_against_total(
@@ -37,22 +66,11 @@ def loss_against_total(
 ) -> Drawing:
     """Draw one model's ensembles against total parameters, beside the single-model law (Fig 4)."""
     figure, ax = plt.subplots()
-    plots.means(ax, single, "N", "regularized", label="one model, tuned", linestyle="")
-    reach = np.geomspace(single.N.min(), 30 * single.N.max(), 200)
-    ax.plot(
-        reach, single_limit.law(reach / unit), linestyle="--", color=plots.COLORS["regularized"]
-    )
-    plots.limit(ax, single_limit, "regularized", label="limit in N")
+    single_models(ax, single, single_limit, unit=unit)
     for (name, law), filled in zip(ensembles.items(), (True, False), strict=True):
-        N, members = law.about["N"], [law.at(k) for k in law.points.k]
-        label = f"K models, tuned for {name}"
-        plots.estimates(ax, N * law.points.k, members, "ensemble", label=label, filled=filled)
-        k = np.geomspace(1, reach[-1] / N, 100)
-        ax.plot(N * k, law.law(k), linestyle="--", color=plots.COLORS["ensemble"], linewidth=1)
+        members(ax, law, label=f"K models, tuned for {name}", filled=filled)
         plots.limit(ax, law.limit, "ensemble", label=f"limit in K, {name}")
-    ticks = [*single.N, 10 * single.N.max()]
-    plots.log_ticks(ax, ticks, labels=[short_count(n) for n in ticks])
-    ax.set(xlabel=TOTAL, ylabel=LOSS)
+    total_axis(ax, single)
     plots.legend_above(figure, ax)
     data = {name: law.points for name, law in ensembles.items()}
     limits = {name: law.limit for name, law in ensembles.items()}

@@ -9,9 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ieee_lib.analysis import plots
+from ieee_lib.analysis import ensemble_figures, plots
 from ieee_lib.analysis.drawing import Drawing, finish
-from ieee_lib.analysis.ensemble_figures import TOTAL, two_panels
+from ieee_lib.analysis.ensemble_figures import two_panels
 from ieee_lib.analysis.ensembles import EnsembleLaw
 from ieee_lib.analysis.figures import LOSS, SIZE, law_text, short_count
 from ieee_lib.analysis.uncertainty import Estimate, Limit
@@ -125,22 +125,13 @@ def overview(
     """
     figure, ax = plt.subplots()
     plots.means(ax, standard, "N", "standard", label="standard")
-    plots.means(ax, single, "N", "regularized", label="regularized", linestyle="")
-    reach = np.geomspace(single.N.min(), 30 * single.N.max(), 200)
-    ax.plot(reach, single_limit.law(reach / unit), "--", color=plots.COLORS["regularized"])
-    plots.limit(ax, single_limit, "regularized", label="regularized limit")
-    N, points = ensemble.about["N"], ensemble.points
-    members = [ensemble.at(k) for k in points.k]
+    ensemble_figures.single_models(ax, single, single_limit, unit=unit)
     name = f"1 to {ensemble.K} of {ensemble.about['model']}"
-    plots.estimates(ax, N * points.k, members, "ensemble", label=name)
-    k = np.geomspace(1, reach[-1] / N, 100)
-    ax.plot(N * k, ensemble.law(k), "--", color=plots.COLORS["ensemble"])
-    plots.limit(ax, ensemble.limit, "ensemble", label="ensemble limit")
+    ensemble_figures.members(ax, ensemble, label=name)
+    plots.limit(ax, ensemble.limit, "ensemble", label="limit in K")
     plots.limit(ax, joint, "joint", label="joint limit")
-    ticks = [*single.N, 10 * single.N.max()]
-    plots.log_ticks(ax, ticks, labels=[short_count(n) for n in ticks])
-    ax.set(xlabel=TOTAL, ylabel=LOSS)
-    plots.focus(ax, [joint, *members])
+    ensemble_figures.total_axis(ax, single)
+    plots.focus(ax, [joint, *(ensemble.at(k) for k in ensemble.points.k)])
     right = ax.twinx()
     right.set_ylim(ax.get_ylim())
     right.grid(False)
@@ -150,7 +141,8 @@ def overview(
     right.tick_params(length=0)
     right.set_ylabel("data efficiency")
     plots.legend_above(figure, ax)
-    data = {"standard": standard, "regularized": single, "ensemble": points, "joint": joint}
+    data = {"standard": standard, "regularized": single, "joint": joint}
+    data["ensemble"] = ensemble.points
     return finish(figure, caption, **data, limit=single_limit, efficiency=dict(efficiency))
 
 

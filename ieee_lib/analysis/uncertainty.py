@@ -20,7 +20,8 @@ from ieee_lib.analysis.laws import PowerLaw, fit_many, fit_power_law, power_law
 from ieee_lib.training.frame import pooled_noise
 
 N_DRAW = 1000
-SETTINGS = ["N", "D", "wd", "lr", "epochs"]
+SETTINGS = ["N", "D", "wd", "lr", "epochs", "batch_size", "start"]
+SETTINGS += ["synthetic", "synthetic_weight", "synthetic_only"]
 """Runs that agree in these are replicates."""
 
 
@@ -90,8 +91,12 @@ def mean_of(runs: pd.DataFrame, *, sigma: float) -> Estimate:
 
 def assumed(value: float, *, sigma: float, name: str) -> Estimate:
     """Return a value with a stated standard deviation; the name fixes its draws."""
-    key = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return Estimate(value, value + sigma * noise_of([key]), sigma)
+    return Estimate(value, value + sigma * named_generator(name).standard_normal(N_DRAW), sigma)
+
+
+def named_generator(name: str) -> np.random.Generator:
+    """Return random numbers that follow from a name."""
+    return np.random.default_rng(int(hashlib.sha256(name.encode()).hexdigest()[:16], 16))
 
 
 def limit_of(x: Sequence[float], points: Sequence[Estimate], *, unit: str) -> "Limit":

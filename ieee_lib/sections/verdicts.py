@@ -15,7 +15,15 @@ from ieee_lib.analysis.claims import (
 )
 from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.errors import InputError, MissingRuns
-from ieee_lib.sections import data_scaling, ensembles, joint, overfitting, regularized
+from ieee_lib.sections import (
+    data_scaling,
+    distillation,
+    ensembles,
+    joint,
+    midtraining,
+    overfitting,
+    regularized,
+)
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 
@@ -25,6 +33,8 @@ JUDGED = {
     "03": ensembles,
     "04": joint,
     "05": data_scaling,
+    "06": distillation,
+    "08": midtraining,
 }
 """Notebook -> the module that judges its statements."""
 
@@ -102,11 +112,6 @@ def published_limits(found: Found) -> Drawing:
     return published_figures.limits(caption=caption)
 
 
-def published_downstream(found: Found) -> Drawing:
-    caption = f"{PAPER} · Table 5 · ARC-Easy, PIQA, SciQ · 1 seed a point · 30 points"
-    return published_figures.downstream(caption=caption)
-
-
 def refit_table(found: Found) -> Table:
     digits = dict.fromkeys(("A", "alpha", "E", "E low", "E high"), 3) | {"E printed": 2}
     return Table(published.refits(), REFITTED, digits)
@@ -128,7 +133,6 @@ ITEMS = {
     "tab_costs": cost_table,
     "fig02_published": published_overfitting,
     "fig07_published": published_limits,
-    "fig10_published": published_downstream,
     "tab_refits": refit_table,
     "tab_multipliers": multiplier_table,
     "tab_limit_pairs": pair_table,

@@ -51,7 +51,7 @@ class CorpusConfig:
     val_fraction: float = 0.1
     """Share of the documents held out where there is no `val_source`."""
     text_field: str = "text"
-    """Field of a record that holds its text."""
+    """Field of a record that holds its text; a+b joins two by a line end."""
     max_tokens: int = 0
     """Stop packing the training split here; 0: take everything. Tokens."""
 
@@ -82,9 +82,11 @@ class CorpusConfig:
     def folder(self) -> Path:
         """Return where this corpus is kept; changes when its source files do."""
         states = [open_source(s).state() for s in (self.source, self.val_source) if s]
+        config = asdict(self)
         if self.tokenizer.startswith("file:"):
             states.append(_file_sha256(Path(self.tokenizer.removeprefix("file:"))))
-        key = hashlib.sha256(json.dumps([SCHEMA, asdict(self), states]).encode()).hexdigest()[:12]
+            config["tokenizer"] = "file"  # what it holds counts, not where it lies
+        key = hashlib.sha256(json.dumps([SCHEMA, config, states]).encode()).hexdigest()[:12]
         kind = self.source.partition(":")[0]
         return paths.corpora() / f"{kind}-{key}"
 

@@ -1,12 +1,15 @@
 """Sources of documents: a name in, a stream of texts out.
 
 stdlib                  source files of the running Python's standard library
+stdlib:code             the same without its documentation of the language
+stdlib:prose            that documentation: the texts behind help("for"), one document a topic
 files:GLOB              .txt, .jsonl, .jsonl.gz, .parquet through `datasets`
 hub:NAME@REVISION       a Hugging Face data set (or a local folder), streamed
 
 for text in open_source("files:books/*.txt").documents(): ...
 """
 
+import ast
 import glob
 import hashlib
 import json
@@ -26,6 +29,10 @@ SKIPPED = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "id
 """Folders of the standard library left out: not in every installation, or not its own code."""
 
 
+TOPICS = Path("pydoc_data", "topics.py")
+"""The language reference as the standard library carries it: one long dictionary of texts."""
+
+
 @dataclass(frozen=True)
 class StdlibSource:
     """The standard library's own source files, in the order of their paths."""
@@ -34,7 +41,11 @@ class StdlibSource:
 
     def paths(self) -> list[Path]:
         base = Path(sysconfig.get_paths()["stdlib"])
-        found = (p for p in base.rglob("*.py") if not SKIPPED & set(p.relative_to(base).parts))
+        if self.name == "stdlib:prose":
+            check((base / TOPICS).is_file(), "corpus", self.name, f"this Python has no {TOPICS}")
+            return [base / TOPICS]
+        skipped = SKIPPED | ({TOPICS.parts[0]} if self.name == "stdlib:code" else set())
+        found = (p for p in base.rglob("*.py") if not skipped & set(p.relative_to(base).parts))
         return sorted(found, key=lambda p: p.relative_to(base).as_posix())
 
     def state(self) -> str:
@@ -45,7 +56,9 @@ class StdlibSource:
     def documents(self) -> Iterator[str]:
         for path in self.paths():
             text = path.read_text(encoding="utf-8", errors="replace")
-            if text.strip():
+            if self.name == "stdlib:prose":
+                yield from _topics(text)
+            elif text.strip():
                 yield text
 
 
@@ -141,15 +154,16 @@ Source = StdlibSource | FileSource | HubSource
 def open_source(name: str, field: str = "text") -> Source:
     """Return the source of that name; raises InputError for a form that is not known."""
     kind, _, rest = name.partition(":")
-    if name == "stdlib":
-        return StdlibSource()
+    if name in ("stdlib", "stdlib:code", "stdlib:prose"):
+        return StdlibSource(name)
     if kind == "files" and rest:
         return FileSource(rest, field)
     if kind == "hub" and "@" in rest:
         dataset, _, revision = rest.rpartition("@")
         check(bool(dataset and revision), "corpus", name, "must be hub:NAME@REVISION")
         return HubSource(dataset, revision, field)
-    raise InputError("corpus", name, "allowed are stdlib, files:GLOB and hub:NAME@REVISION")
+    allowed = "stdlib, stdlib:code, stdlib:prose, files:GLOB and hub:NAME@REVISION"
+    raise InputError("corpus", name, f"allowed are {allowed}")
 
 
 def check_tokenizer_name(name: str) -> None:
@@ -160,13 +174,22 @@ def check_tokenizer_name(name: str) -> None:
     check(kind != "file" or Path(rest).is_file(), "tokenizer", name, "names no file")
 
 
+def _topics(text: str) -> list[str]:
+    """Return the texts of the one dictionary that a module assigns, without running it."""
+    values = [node.value for node in ast.parse(text).body if isinstance(node, ast.Assign)]
+    return [topic for topic in ast.literal_eval(values[0]).values() if topic.strip()]
+
+
 def _texts(rows, field: str, name: str) -> Iterator[str]:
+    parts = field.split("+")
     for row in rows:
-        if field not in row:
-            raise InputError("text_field", field, f"{name} has the fields {', '.join(row)}")
-        text = row[field]
-        if not isinstance(text, str):
-            raise InputError("text_field", field, f"{name} holds {type(text).__name__}, not text")
+        for part in parts:
+            if part not in row:
+                raise InputError("text_field", part, f"{name} has the fields {', '.join(row)}")
+            if not isinstance(row[part], str):
+                kind = type(row[part]).__name__
+                raise InputError("text_field", part, f"{name} holds {kind}, not text")
+        text = "\n".join(row[part] for part in parts)
         if text.strip():
             yield text
 

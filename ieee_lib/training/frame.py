@@ -5,12 +5,14 @@ runs.groupby(["N", "wd"]).val_loss.agg(["loss", "se"])
 """
 
 from collections.abc import Iterable
+from dataclasses import MISSING, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ieee_lib.errors import check_choice
+from ieee_lib.spec import RunSpec
 from ieee_lib.training.store import Archive, RunStore
 
 COLUMNS = [
@@ -31,6 +33,10 @@ COLUMNS = [
     "precision",
     "init_seed",
     "data_seed",
+    "synthetic",
+    "synthetic_weight",
+    "synthetic_only",
+    "start",
     "val_loss",
     "train_loss",
     "tokens",
@@ -39,6 +45,9 @@ COLUMNS = [
     "device",
 ]
 
+
+OPTIONS = {f.name: f.default for f in fields(RunSpec) if f.default is not MISSING}
+"""What a record says that was written before an option existed."""
 
 SUBSET_COLUMNS = [
     "ensemble",
@@ -108,7 +117,7 @@ def subsets_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:
     spec = record["spec"]
-    known = {name: spec[name] for name in COLUMNS if name in spec}
+    known = {name: v for name, v in {**OPTIONS, **spec}.items() if name in COLUMNS}
     return {
         **known,
         **{k: record[k] for k in ("run_id", "kind", "status", "val_loss", "train_loss")},

@@ -177,6 +177,12 @@ class StackedDecoder(nn.Module):
                 if "norm" not in name:
                     parameter[member].normal_(std=self.config.init_std, generator=generator)
 
+    @torch.no_grad()
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Give every member the weights of one trained model, without member axis."""
+        for name, parameter in self.named_parameters():
+            parameter.copy_(weights[name].expand_as(parameter))
+
     def hidden(self, ids: Tensor) -> Tensor:
         """Return the last block's output (K, B*T, C) of ids (K, B, T)."""
         n_position = ids.shape[-1]

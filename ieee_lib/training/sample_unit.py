@@ -17,6 +17,8 @@ from ieee_lib.training.unit import Listener, device_of, open_for, trained
 
 SHARD_SEQUENCES = 4096
 """Sequences of a shard: what a killed sampler loses at most."""
+BATCH_LOGITS = {"cpu": 2**20, "cuda": 2**28}
+"""Next-token logits held at once, per member: what a CPU's cache has room for; 1 GiB on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class SampleUnit:
         start = time.perf_counter()
         model = load_stack(first.model, [store.weights_path(i) for i in teachers]).to(device)
         starts = corpus.slice(first.seed_tokens, first.model.block_size)[:, 0]
+        rows = max(1, BATCH_LOGITS[device] // first.model.vocab_size)  # of each member
+        rows *= 1 if spec.kind == "average" else len(teachers)
         each = SHARD_SEQUENCES - SHARD_SEQUENCES % len(teachers)
         n_sequence = -(-spec.n_token // first.model.block_size)
         n_sequence += -n_sequence % len(teachers)
@@ -97,7 +101,10 @@ class SampleUnit:
             generator = torch.Generator(device).manual_seed(seed)
             chosen = torch.randint(len(starts), (n,), generator=generator, device=device)
             begun = torch.as_tensor(starts.astype(np.int64), device=device)[chosen]
-            ids = sample(model, begun, kind=spec.kind, generator=generator)
+            parts = begun.split(rows)
+            ids = torch.cat(
+                [sample(model, part, kind=spec.kind, generator=generator) for part in parts]
+            )
             data = ids.to(torch.int32).cpu().numpy().tobytes()
             digests.append(store.put_shard(spec.run_id, shard, data))
             on_tokens(min(spec.n_token, (begin + n) * first.model.block_size))

@@ -27,9 +27,9 @@ def sample(
     cache = model.new_cache(ids.shape[1])
     written = [ids[:1] if shared else ids]
     for _ in range(n_position - 1):
-        log_p = model.next_logits(ids, cache).float().log_softmax(-1)  # (K, B', V)
-        log_p = log_p.mean(0, keepdim=True) if shared else log_p
-        token = draw(log_p.softmax(-1), generator)
+        logits = model.next_logits(ids, cache).float()  # (K, B', V)
+        logits = logits.mean(0, keepdim=True) if shared else logits
+        token = draw(logits.softmax(-1), generator)
         written.append(token)
         ids = token.expand(n_member, -1)
     return torch.stack(written, dim=-1).reshape(-1, n_position)
@@ -37,7 +37,7 @@ def sample(
 
 def draw(p: Tensor, generator: torch.Generator) -> Tensor:
     """Return one token (...) of each distribution p (..., V), by inverting its sum."""
-    cumulative = p.double().cumsum(-1)
+    cumulative = p.cumsum(-1, dtype=torch.float64)
     level = torch.rand(p.shape[:-1], generator=generator, dtype=torch.float64, device=p.device)
     token = torch.searchsorted(cumulative, (level * cumulative[..., -1])[..., None])
     return token.squeeze(-1).clamp(max=p.shape[-1] - 1)

@@ -58,6 +58,7 @@ def train(
     compile: str = "auto",
     micro_batch: int = 0,
     synthetic: np.ndarray | None = None,
+    start: dict[str, Tensor] | None = None,
     logger: Logger | bool = False,
     callbacks: Sequence[lightning.Callback] = (),
     on_tokens: Callable[[int], None] = lambda tokens: None,
@@ -65,9 +66,10 @@ def train(
     """Train runs of equal shape as one stack, and return their results in the same order.
 
     `micro_batch` sequences pass at a time (0: the whole batch). `synthetic` (n, T) are the ids
-    that specs with a synthetic share mix in. `on_tokens` hears the tokens
-    trained over all members, a few times a second. Raises InputError when the specs differ in
-    more than lr, wd and seeds, or the corpus is another.
+    that specs with a synthetic share mix in, `start` the weights (without member axis) that specs
+    with a start continue from. `on_tokens` hears the tokens trained over all members, a few times
+    a second. Raises InputError when the specs differ in more than lr, wd and seeds, or the corpus
+    is another.
     """
     first = specs[0]
     for spec in specs:
@@ -92,6 +94,12 @@ def train(
         first.synthetic,
         "the sample's ids must be given where the spec names a sample, and only there",
     )
+    check(
+        (start is not None) == bool(first.start),
+        "start",
+        first.start,
+        "the weights must be given where the spec names a start, and only there",
+    )
     micro_batch = micro_batch or first.batch_size
     check(
         first.batch_size % micro_batch == 0,
@@ -104,6 +112,8 @@ def train(
     compiled = compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
     data = SliceData(specs, corpus, micro_batch, synthetic)
     module = StackModule(specs, compile=compiled)
+    if start is not None:
+        module.model.start_from(start)
     callbacks = [*callbacks, _TokenCount(on_tokens, specs)]
     trainer = _trainer(first, accelerator, micro_batch, logger, callbacks)
     start = time.perf_counter()

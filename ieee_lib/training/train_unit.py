@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ieee_lib import paths
+from ieee_lib.errors import check
 from ieee_lib.scale import Execution
-from ieee_lib.spec import ModelConfig, RunSpec
+from ieee_lib.spec import ModelConfig, RunSpec, build
 from ieee_lib.training.sample_unit import open_sample
 from ieee_lib.training.store import Record, RunStore
-from ieee_lib.training.unit import Listener, open_for
+from ieee_lib.training.unit import Listener, open_for, trained
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class TrainUnit:
             specs,
             corpus,
             synthetic=open_sample(store, sampled) if sampled else None,
+            start=_start_of(specs[0], store),
             accelerator=execution.accelerator,
             compile=execution.compile,
             micro_batch=execution.micro_batch,
@@ -109,3 +111,26 @@ class TrainUnit:
                 data = safetensors.torch.save(tensors)
                 record["weights"] = store.put_weights(result.spec.run_id, data)
             store.put(record)
+
+
+def _start_of(spec: RunSpec, store: RunStore):
+    """Return the weights that a run continues from, or None.
+
+    Raises InputError for a start that diverged or has another shape, TrainingError for one
+    without weights.
+    """
+    if not spec.start:
+        return None
+    if spec.start.startswith("hub:"):
+        from ieee_lib.training.llama import read_llama
+
+        model, weights = read_llama(spec.start, block_size=spec.model.block_size)
+    else:
+        from safetensors.torch import load_file
+
+        record = trained(store, [spec.start], "start")[spec.start]
+        check(record["status"] == "done", "start", spec.start, "diverged; choose another")
+        model = build(ModelConfig, record["spec"]["model"], "model")
+        weights = load_file(store.weights_path(spec.start))
+    check(model == spec.model, "start", spec.start, f"is a {model}, not a {spec.model}")
+    return weights

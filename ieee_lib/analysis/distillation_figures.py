@@ -1,0 +1,73 @@
+"""Figures of students and their teachers (Sec. 6, Fig 9): estimates in, a `Drawing` out.
+
+drawing = students_against_total(table, limit, law, {"ensemble": a, "self": b}, ...)
+"""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from ieee_lib.analysis import plots
+from ieee_lib.analysis.drawing import Drawing, finish
+from ieee_lib.analysis.ensemble_figures import members, single_models, total_axis
+from ieee_lib.analysis.ensembles import EnsembleLaw
+from ieee_lib.analysis.figures import LOSS
+from ieee_lib.analysis.uncertainty import Estimate, Limit
+
+
+def students_against_total(
+    single: pd.DataFrame,
+    single_limit: Limit,
+    law: EnsembleLaw,
+    students: Mapping[str, Estimate],
+    *,
+    unit: float,
+    caption: str,
+) -> Drawing:
+    """Draw students at their own size, each with an arrow from its teachers (Fig 9).
+
+    `students`: "ensemble", taught by all members, and "self", taught by one.
+    """
+    figure, ax = plt.subplots()
+    single_models(ax, single, single_limit, unit=unit)
+    members(ax, law, label=f"1 to {law.K} teachers of {law.about['model']}")
+    N = law.about["N"]
+    ax.axvline(N, color=plots.GREY, linewidth=0.8, linestyle=":")
+    for (name, loss), filled in zip(students.items(), (True, False), strict=True):
+        k = law.K if name == "ensemble" else 1
+        start = (N * k, law.at(k).value)
+        arrow = {"arrowstyle": "->", "color": plots.COLORS["distilled"], "shrinkA": 7, "shrinkB": 7}
+        ax.annotate("", (N, loss.value), start, arrowprops={**arrow, "linewidth": 1.4})
+        label = f"one student of {k}" if k > 1 else "one student of one"
+        plots.estimates(ax, [N], [loss], "distilled", label=label, filled=filled, markersize=10)
+    total_axis(ax, single)
+    plots.legend_above(figure, ax)
+    return finish(
+        figure,
+        caption,
+        single=single,
+        teachers=law.points,
+        limit=law.limit,
+        students=dict(students),
+    )
+
+
+def loss_against_weight(
+    points: pd.DataFrame, references: Mapping[str, Estimate], *, caption: str
+) -> Drawing:
+    """Draw the students' loss against the share w of synthetic sequences, one line a decay.
+
+    points: w, wd, loss (Estimates). references: horizontal lines by name.
+    """
+    figure, ax = plt.subplots()
+    looks = zip(points.groupby("wd"), plots.shades("distilled", points.wd.nunique()), strict=True)
+    for (wd, group), color in looks:
+        look = {"color": color, "ecolor": color, "markerfacecolor": color, "linestyle": "-"}
+        plots.estimates(ax, group.w, list(group.loss), "distilled", label=f"wd {wd:g}", **look)
+    for (name, value), line in zip(references.items(), ("--", ":"), strict=True):
+        ax.axhline(value.value, color=plots.GREY, linestyle=line, label=name)
+    ax.set_xticks(sorted(points.w.unique()))
+    ax.set(xlabel="w, share of synthetic sequences", ylabel=LOSS)
+    plots.legend_above(figure, ax)
+    return finish(figure, caption, points=points, references=dict(references))

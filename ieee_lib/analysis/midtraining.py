@@ -1,0 +1,33 @@
+"""What a recipe is worth in target text when pre-training continues (Sec. 7.2).
+
+worth = effective_data({8192: a, 32768: b, 131072: c}, loss) / 8192
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ieee_lib.analysis.uncertainty import Estimate
+
+
+def effective_data(curve: Mapping[int, Estimate], loss: Estimate) -> Estimate:
+    """Return the tokens at which a measured curve reaches a loss.
+
+    The curve is read linearly in log D between its points and along its first stretch before
+    them; beyond its last point nothing was measured, so a lower loss gives inf.
+    """
+    tokens = sorted(curve)
+    x = np.log(tokens)
+    value = _inverse(x, np.array([curve[d].value for d in tokens]), loss.value)
+    draws = np.stack([curve[d].draws for d in tokens], axis=1)
+    pairs = zip(draws, loss.draws, strict=True)
+    return Estimate(value, np.array([_inverse(x, y, aim) for y, aim in pairs]))
+
+
+def _inverse(x: np.ndarray, y: np.ndarray, aim: float) -> float:
+    """Return exp(x) where the line through (x, y) first falls to `aim`."""
+    for i in range(len(x) - 1):
+        if aim >= y[i + 1] and y[i] > y[i + 1]:
+            share = (y[i] - aim) / (y[i] - y[i + 1])
+            return float(np.exp(x[i] + share * (x[i + 1] - x[i])))
+    return float("nan") if np.isnan(aim) else float("inf")

@@ -1,0 +1,104 @@
+"""Distillation: students of text that trained models wrote (Sec. 6, Fig 9, Tables 3 and 4).
+
+Teachers write unconditionally; a student of their own size starts from scratch on batches that
+mix the real D tokens with theirs, a share w of the sequences being synthetic.
+
+    asked = students(study, teachers)        # "ensemble", "self", "no real data", ...
+    runs = teach(study, asked.values())
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ieee_lib.spec import EnsembleSpec, RunSpec, SampleSpec
+from ieee_lib.study import Study
+
+FIRST_SEED = 100
+"""Students' seeds start here, so that none begins where one of its teachers began."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """One way to teach; several seeds of it are trained."""
+
+    sample: SampleSpec
+    """What the teachers wrote."""
+    weight: float
+    """w: the share of synthetic sequences."""
+    wd: float
+    n_seed: int
+    real_data: bool = True
+    """False: synthetic sequences take the place of the real ones, at the same length (Table 4)."""
+
+    def specs(self, study: Study) -> list[RunSpec]:
+        """Return its runs, one a seed."""
+        wanted = study.scale.distillation
+        return [
+            study.spec(
+                study.scale.ensembles.model,
+                seed=FIRST_SEED + seed,
+                wd=self.wd,
+                lr=wanted.lr,
+                epochs=wanted.epochs,
+                synthetic=self.sample.run_id,
+                synthetic_weight=self.weight,
+                synthetic_only=not self.real_data,
+            )
+            for seed in range(self.n_seed)
+        ]
+
+
+def sample(study: Study, teachers: EnsembleSpec, kind: str) -> SampleSpec:
+    """Return the text that teachers write at the scale's length."""
+    return SampleSpec(teachers=teachers, kind=kind, n_token=study.scale.distillation.n_token)
+
+
+def alone(teachers: EnsembleSpec) -> EnsembleSpec:
+    """Return the first teacher, for self-distillation."""
+    return EnsembleSpec(teachers.members[:1])
+
+
+def students(study: Study, teachers: EnsembleSpec) -> dict[str, Student]:
+    """Return the students the section compares, by name; the first is the paper's recipe."""
+    wanted, n_seed = study.scale.distillation, study.scale.seeds
+    shared = {"wd": wanted.wd, "n_seed": n_seed}
+    one = sample(study, alone(teachers), "mixture")
+    asked = {"ensemble": _of_ensemble(study, teachers, wanted.kinds[0])}
+    for kind in wanted.kinds[1:]:
+        asked[f"ensemble, {kind}"] = _of_ensemble(study, teachers, kind)
+    asked["self"] = Student(sample=one, weight=wanted.self_weight, **shared)
+    asked["no real data"] = Student(
+        sample=one, weight=wanted.self_weight, real_data=False, **shared
+    )
+    return asked
+
+
+def _of_ensemble(study: Study, teachers: EnsembleSpec, kind: str) -> Student:
+    wanted = study.scale.distillation
+    return Student(
+        sample=sample(study, teachers, kind),
+        weight=wanted.ensemble_weight,
+        wd=wanted.wd,
+        n_seed=study.scale.seeds,
+    )
+
+
+def sweep(study: Study, teachers: EnsembleSpec) -> list[Student]:
+    """Return students of the ensemble at every w and decay of the sweep (Table 3)."""
+    wanted = study.scale.distillation
+    text = sample(study, teachers, wanted.kinds[0])
+    n_seed = study.scale.search.seeds
+    return [
+        Student(sample=text, weight=weight, wd=wd, n_seed=n_seed)
+        for weight in wanted.weights
+        for wd in wanted.decays
+    ]
+
+
+def teach(study: Study, asked: Iterable[Student]) -> pd.DataFrame:
+    """Return the students' runs, one row each; teachers write first what is missing."""
+    asked = list(asked)
+    study.sample([student.sample for student in asked], label="teachers writing")
+    return study.ensure([s for student in asked for s in student.specs(study)], label="students")

@@ -1,0 +1,143 @@
+"""Continued pre-training: a trained base model goes on with a small target text (Sec. 7.2).
+
+The base is trained here on other text, or given (Llama-3.2-3B at the paper's scale). Members of
+an ensemble continue from the same weights and differ in the order of their data alone.
+
+    setting = open_setting(study)                # trains the base where it is missing
+    setting.specs(setting.recipes()["+ epoching"])
+"""
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from ieee_lib.scale import Midtraining
+from ieee_lib.spec import EnsembleSpec, RunSpec
+from ieee_lib.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continued:
+    """One row of Table 1, but for its number of members."""
+
+    seed_tokens: int
+    """Target tokens."""
+    batch_size: int
+    """Sequences a step."""
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A target text with the base model that continues on it."""
+
+    wanted: Midtraining
+    target: Study
+    """Records of the same scale, text of the target."""
+    base: Study | None
+    """Where the base is trained; None where it is given."""
+
+    @property
+    def base_spec(self) -> RunSpec | None:
+        """The run of the base model; None where it is given."""
+        if self.base is None:
+            return None
+        base = self.wanted.base
+        return self.base.spec(
+            base.model,
+            seed_tokens=base.seed_tokens,
+            wd=base.wd,
+            lr=base.lr,
+            epochs=base.epochs,
+        )
+
+    def recipes(self) -> dict[str, Continued]:
+        """Return the recipes at the target's D, in the order in which they add up (Table 1)."""
+        w = self.wanted
+        default = Continued(seed_tokens=w.seed_tokens, batch_size=w.batch_size, epochs=1)
+        small = replace(default, batch_size=w.small_batch)
+        return {
+            "default": default,
+            "smaller batch": small,
+            "+ epoching": replace(small, epochs=w.epochs),
+        }
+
+    def more_data(self) -> dict[int, Continued]:
+        """Return D -> the default recipe with that much target text."""
+        default = self.recipes()["default"]
+        return {d: replace(default, seed_tokens=d) for d in self.wanted.ladder}
+
+    def specs(self, continued: Continued, n_seed: int | None = None) -> list[RunSpec]:
+        """Return a recipe's runs, one an order of the data."""
+        w = self.wanted
+        base = self.base_spec
+        model = w.model or base.model
+        wanted = RunSpec(
+            model=model,
+            corpus=self.target.fingerprint,
+            start=w.pretrained or base.run_id,
+            seed_tokens=continued.seed_tokens,
+            batch_size=continued.batch_size,
+            epochs=continued.epochs,
+            lr=w.lr,
+            wd=w.wd,
+            val_sequences=self.target.scale.training.val_sequences,
+            evals=self.target.scale.training.evals,
+            precision=self.target.scale.training.precision,
+        )
+        n_seed = n_seed or self.target.scale.seeds
+        return [wanted.replace(data_seed=seed) for seed in range(n_seed)]
+
+    def ensemble(self, continued: Continued) -> EnsembleSpec:
+        """Return the ensemble of a recipe."""
+        return EnsembleSpec(tuple(self.specs(continued, self.wanted.members)))
+
+    def all_specs(self) -> list[RunSpec]:
+        """Return every run, the base first."""
+        base = [self.base_spec] if self.base else []
+        recipes = [*self.recipes().values(), *self.more_data().values()]
+        runs = [spec for recipe in recipes for spec in self.specs(recipe)]
+        return [*base, *runs, *self.ensemble(self.recipes()["+ epoching"]).members]
+
+    def train(self) -> pd.DataFrame:
+        """Train what is missing; return the continued runs, one row each."""
+        if self.base is not None:
+            self.base.ensure([self.base_spec], weights=True, label="base model")
+        specs = [spec for spec in self.all_specs() if spec.start]
+        return self.target.ensure(specs, label="continued pre-training").drop_duplicates("run_id")
+
+
+def open_setting(study: Study, *, target: str = "", text_field: str = "") -> Setting:
+    """Pack base and target text where needed; `target` replaces the scale's own source.
+
+    The target is cut into the base's tokens. Raises InputError as `Study.open` does.
+    """
+    scale, wanted = study.scale, study.scale.midtraining
+    base = None
+    if not wanted.pretrained:
+        source = wanted.base_corpus or scale.corpus.source
+        text = (
+            scale.corpus
+            if source == scale.corpus.source
+            else replace(scale.corpus, source=source, val_source="")
+        )
+        base = study.beside(replace(scale, corpus=text, seed_tokens=(wanted.base.seed_tokens,)))
+    text = replace(
+        scale.corpus,
+        source=target or wanted.target,
+        val_source="",
+        text_field=text_field or wanted.text_field,
+        tokenizer=_tokenizer(wanted, base),
+        vocab_size=wanted.model.vocab_size if wanted.model else scale.corpus.vocab_size,
+        max_tokens=0,
+    )
+    ladder = {"seed_tokens": wanted.ladder, "base_tokens": wanted.seed_tokens}
+    return Setting(wanted, study.beside(replace(scale, corpus=text, **ladder)), base)
+
+
+def _tokenizer(wanted: Midtraining, base: Study | None) -> str:
+    if base is None:
+        return wanted.pretrained
+    if base.corpus_folder is None:
+        return "bpe"  # records alone: the text is found by its name
+    return f"file:{base.corpus_folder / 'tokenizer.json'}"

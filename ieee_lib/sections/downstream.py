@@ -1,0 +1,279 @@
+"""07: lower loss goes with fewer wrong answers (Sec. 7.1, Fig 10, Table 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ieee_lib.analysis import claims as verdicts
+from ieee_lib.analysis import downstream as analysis
+from ieee_lib.analysis import downstream_figures as figures
+from ieee_lib.analysis import published_figures
+from ieee_lib.analysis.claims import Claim, claims_table
+from ieee_lib.analysis.drawing import Drawing, Table
+from ieee_lib.analysis.published import published
+from ieee_lib.analysis.uncertainty import Estimate
+from ieee_lib.recipes import distill, single
+from ieee_lib.recipes import ensemble as ensembles
+from ieee_lib.recipes.downstream import Entrant, evaluation
+from ieee_lib.recipes.search import specs_of
+from ieee_lib.scale import Settings
+from ieee_lib.sections.distillation import teachers
+from ieee_lib.spec import EnsembleSpec, RunSpec
+from ieee_lib.study import Study
+from ieee_lib.training.probe import PROBE
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model, or an ensemble of its first K members, with what it answered."""
+
+    recipe: str
+    about: str
+    K: int
+    N: int
+    """Parameters of one member."""
+    loss: float
+    """Validation loss, nats/token; of seeds their mean."""
+    errors: dict[str, Estimate]
+    """Task -> share of wrong answers; of seeds their mean."""
+    acc_norm: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        return f"{self.recipe}, {self.K} x {self.about}" if self.K > 1 else self.label
+
+    @property
+    def label(self) -> str:
+        return f"{self.recipe}, {self.about}"
+
+    @property
+    def total(self) -> int:
+        return self.N * self.K
+
+
+@dataclass(frozen=True)
+class Found:
+    study: Study
+    answers: list[Answers]
+    chance: dict[str, float]
+    """Task -> error of guessing."""
+    n_item: dict[str, int]
+    truncated: dict[str, float]
+    """Task -> share of requests longer than the context, cut from the left."""
+
+    @property
+    def judged(self) -> list[str]:
+        """The tasks that claims are about: lm-eval's where there are any, else the probe."""
+        return [task for task in self.chance if task != PROBE] or [PROBE]
+
+    def error(self, answers: Answers, tasks: Sequence[str] = ()) -> Estimate:
+        """Return the mean error over tasks (the judged ones)."""
+        return analysis.mean([answers.errors[task] for task in tasks or self.judged])
+
+    def best(self, *recipes: str, K: int | None = None) -> Answers:
+        """Return the one of lowest loss: chosen without looking at its answers."""
+        among = [a for a in self.answers if a.recipe in recipes and K in (None, a.K)]
+        return min(among, key=lambda a: a.loss)
+
+    def caption(self, n_point: int, *notes: str) -> str:
+        items = ", ".join(f"{n:,} items of {task}" for task, n in self.n_item.items())
+        return self.study.caption(n_point, items, "95 % over items", *notes)
+
+
+def entrants(study: Study, standard: list[Settings], regularized: list[Settings]) -> list[Entrant]:
+    """Return everything that answers: tuned single models, ensembles, students."""
+    found = []
+    for recipe, centres in (("standard", standard), ("regularized", regularized)):
+        for centre in centres:
+            seeds = EnsembleSpec(tuple(specs_of(study, centre, study.scale.seeds)))
+            found.append(Entrant(recipe=recipe, about=centre.model, models=seeds))
+    for centre, members in zip(regularized, ensembles.for_limit(study, regularized), strict=True):
+        found.append(Entrant(recipe="ensemble", about=centre.model, models=members))
+    small = ensembles.tuned_centre(regularized, study.scale.ensembles.model)
+    taught = distill.students(study, teachers(study, small))
+    for name in ("ensemble", "self"):
+        seeds = EnsembleSpec(tuple(taught[name].specs(study)))
+        found.append(Entrant(recipe="distilled", about=f"of {name}", models=seeds))
+    return found
+
+
+def specs(study: Study) -> list[RunSpec]:
+    known = [single.known_centres(study, recipe) for recipe in ("standard", "regularized")]
+    return [run for entrant in entrants(study, *known) for run in entrant.models.members]
+
+
+def gather(study: Study, *, tasks: str = "", files: str = "") -> Found:
+    """Ask all recipes; `tasks`: comma-separated names of lm-eval (the scale's), `files`: the folder
+    of their local items."""
+    names = [t.strip() for t in tasks.split(",") if t.strip()] or list(study.scale.downstream.tasks)
+    centres = [
+        [result.centre for result in single.tune(study, recipe)]
+        for recipe in ("standard", "regularized")
+    ]
+    asked = entrants(study, *centres)
+    taught = [e for e in asked if e.recipe == "distilled"]
+    losses = _losses(study, asked, taught)
+    evaluations = {
+        (i, task): evaluation(study, entrant, task, files)
+        for task in (PROBE, *names)
+        for i, entrant in enumerate(asked)
+    }
+    frame = study.evaluate(evaluations.values(), files=files or None, label="downstream")
+    by_task = frame.groupby("task", sort=False)
+    by_record = dict(list(frame.groupby("evaluation")))
+    answers = []
+    for i, entrant in enumerate(asked):
+        own = {task: by_record[evaluations[i, task].run_id] for task in (PROBE, *names)}
+        for k in range(1, 1 + (own[PROBE].K.max() if entrant.together else 1)):
+            answers.append(_answers(entrant, k, own, losses))
+    return Found(
+        study=study,
+        answers=answers,
+        chance={task: 1 - group.chance.iloc[0] for task, group in by_task},
+        n_item={task: int(group.n_item.iloc[0]) for task, group in by_task},
+        truncated={task: float(group.truncated.max()) for task, group in by_task},
+    )
+
+
+def _losses(study: Study, asked: list[Entrant], taught: list[Entrant]) -> dict[tuple, float]:
+    """Return the loss of every tuple of run ids that may answer."""
+    small = next(e for e in asked if e.together and e.about == study.scale.ensembles.model)
+    distill.teach(study, distill.students(study, small.models).values())
+    runs = study.ensure([m for e in asked for m in e.models.members], label="downstream")
+    losses = {(run.run_id,): run.val_loss for run in runs.itertuples()}
+    scores = study.score([e.models for e in asked if e.together], label="downstream")
+    return losses | dict(zip(scores.members, scores.loss, strict=True))
+
+
+def _answers(
+    entrant: Entrant, k: int, frames: dict[str, pd.DataFrame], losses: dict[tuple, float]
+) -> Answers:
+    """Return what k members answered together; for k = 1 the mean over all of them."""
+    rows = {task: frame[frame.k == k] for task, frame in frames.items()}
+    first = rows[PROBE]
+    return Answers(
+        recipe=entrant.recipe,
+        about=entrant.about,
+        K=k,
+        N=int(first.N.iloc[0]),
+        loss=float(np.mean([losses[members] for members in first.members])),
+        errors={
+            task: analysis.error(task, np.mean(np.stack(list(part.correct)), axis=0))
+            for task, part in rows.items()
+        },
+        acc_norm={task: float(part.acc_norm.mean()) for task, part in rows.items()},
+    )
+
+
+def error_against_size(found: Found) -> Drawing:
+    task = found.judged
+    frame = _frame(found)
+    return figures.error_against_size(
+        frame,
+        chance=float(np.mean([found.chance[t] for t in task])),
+        correlation=rank_correlation(found),
+        label=" and ".join(task) if len(task) < 3 else f"mean of {', '.join(task)}",
+        caption=found.caption(len(frame)),
+    )
+
+
+def _frame(found: Found) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"recipe": a.recipe, "about": a.about, "K": a.K, "N": a.N, "total": a.total}
+        | {"loss": a.loss, "error": found.error(a)}
+        for a in found.answers
+    )
+
+
+def rank_correlation(found: Found) -> Estimate:
+    """Return Spearman's correlation of loss and error over everything that answered."""
+    errors = [found.error(a) for a in found.answers]
+    return analysis.rank_correlation([a.loss for a in found.answers], errors)
+
+
+def answer_table(found: Found) -> Table:
+    """Return accuracy of every recipe on every task, in percent (Table 5)."""
+    rows = []
+    for a in found.answers:
+        row = {"recipe": a.recipe, "model": a.about, "K": a.K, "parameters": a.total}
+        row["loss"] = a.loss
+        for task, error in a.errors.items():
+            row |= {task: 100 * (1 - error.value), f"{task} ±": 50 * (error.high - error.low)}
+            if not np.isnan(a.acc_norm[task]):
+                row[f"{task} acc_norm"] = 100 * a.acc_norm[task]
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    digits = {name: 1 for name in frame.columns[5:]} | {"loss": 3}
+    notes = ["accuracy in %, ± half the interval"]
+    notes += [f"chance on {t}: {100 * (1 - c):.0f} %" for t, c in found.chance.items()]
+    notes += [f"{100 * c:.0f} % of {t} cut" for t, c in found.truncated.items() if c]
+    return Table(frame, found.caption(len(rows), *notes), digits)
+
+
+def pairs(found: Found) -> dict[str, tuple[Answers, Answers]]:
+    """Return the comparisons that the claims and the paper make, each best by loss."""
+    own = [a for a in found.answers if a.recipe == "regularized"]
+    small = next(a for a in own if a.about == found.study.scale.ensembles.model)
+    best = found.best("standard", "regularized")
+    return {
+        "regularized against standard": (found.best("regularized"), found.best("standard")),
+        "best ensemble against best single": (found.best("ensemble"), best),
+        "best ensemble against one of it": (
+            found.best("ensemble"),
+            next(a for a in found.answers if a.recipe == "ensemble" and a.K == 1
+                 and a.about == found.best("ensemble").about),
+        ),
+        "student of an ensemble against its size": (found.best("distilled"), small),
+    }  # fmt: skip
+
+
+def pair_table(found: Found) -> Table:
+    """Return paired differences in error over the same items, in percentage points."""
+    rows = []
+    for name, (a, b) in pairs(found).items():
+        for task in found.chance:
+            change = a.errors[task] - b.errors[task]
+            rows.append(
+                {"comparison": name, "a": a.name, "b": b.name, "task": task}
+                | {"a - b": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high}
+            )
+    note = "difference in error, percentage points; the same items for both"
+    digits = dict.fromkeys(("a - b", "low", "high"), 1)
+    return Table(pd.DataFrame(rows), found.caption(len(rows), note), digits)
+
+
+def published_downstream(found: Found) -> Drawing:
+    n = len(published("downstream"))
+    caption = f"the paper's published points, 200M tokens of DCLM · Table 5 · {n} points"
+    return published_figures.downstream(caption=caption)
+
+
+def published_table(found: Found) -> Table:
+    """Return the paper's Table 5; cells that are not public are empty."""
+    frame = published("downstream").drop(columns=["decimals", "source", "N_billions"])
+    caption = "the paper, Table 5 · accuracy in % · 200M tokens of DCLM"
+    return Table(frame.astype(object).where(frame.notna(), ""), caption)
+
+
+def claims(found: Found) -> list[Claim]:
+    tasks = ", ".join(found.judged)
+    a, b = pairs(found)["best ensemble against best single"]
+    change = found.error(a) - found.error(b)
+    return [
+        verdicts.predicts_error(rank_correlation(found), f"{len(found.answers)} models on {tasks}"),
+        verdicts.helps_downstream(change, f"{a.name} against {b.name}, on {tasks}"),
+    ]
+
+
+ITEMS = {
+    "fig10_error_against_loss": error_against_size,
+    "tab10_accuracy": answer_table,
+    "tab10_pairs": pair_table,
+    "fig10_published": published_downstream,
+    "tab10_published": published_table,
+    "tab10_claims": lambda found: claims_table(
+        claims(found), caption=found.caption(len(found.answers))
+    ),
+}

@@ -1,0 +1,130 @@
+"""08: epochs and ensembles when a trained model continues on a small text (Sec. 7.2, Table 1)."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ieee_lib.analysis import claims as verdicts
+from ieee_lib.analysis import midtraining_figures as figures
+from ieee_lib.analysis.claims import Claim, claims_table
+from ieee_lib.analysis.drawing import Drawing, Table
+from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws
+from ieee_lib.analysis.midtraining import effective_data
+from ieee_lib.analysis.published import published
+from ieee_lib.analysis.uncertainty import Estimate, mean_of, replicate_noise
+from ieee_lib.recipes.midtraining import Setting, open_setting
+from ieee_lib.spec import RunSpec
+from ieee_lib.study import Study
+
+
+@dataclass(frozen=True)
+class Found:
+    setting: Setting
+    recipes: dict[str, Estimate]
+    """Recipe at the target's D -> loss on the target; the last is the ensemble's."""
+    curve: dict[int, Estimate]
+    """Target tokens -> loss of the default recipe."""
+    law: EnsembleLaw
+    """The ensemble, by K."""
+    worth: dict[str, Estimate]
+    """Recipe -> how many times its tokens the default recipe would need."""
+
+    def caption(self, n_point: int, *notes: str) -> str:
+        target, base = self.setting.target, self.setting.base
+        after = [f"base: {base.scale.corpus.source}"] if base else []
+        return target.caption(n_point, *after, *notes)
+
+
+def specs(study: Study) -> list[RunSpec]:
+    return open_setting(study).all_specs()
+
+
+def gather(study: Study, *, target: str = "", text_field: str = "") -> Found:
+    setting = open_setting(study, target=target, text_field=text_field)
+    runs = setting.train()
+    sigma = replicate_noise(runs, study.scale.assumed_noise)
+
+    def loss(specs: list[RunSpec]) -> Estimate:
+        return mean_of(runs[runs.run_id.isin([s.run_id for s in specs])], sigma=sigma)
+
+    recipes = {name: loss(setting.specs(recipe)) for name, recipe in setting.recipes().items()}
+    ensemble = setting.ensemble(setting.recipes()["+ epoching"])
+    scores = setting.target.score([ensemble], label="ensemble of continued models")
+    law = ensemble_laws(scores, noise=sigma)[0]
+    recipes[f"+ ensemble of {law.K}"] = law.best
+    curve = {d: loss(setting.specs(recipe)) for d, recipe in setting.more_data().items()}
+    start = setting.wanted.seed_tokens
+    worth = {name: effective_data(curve, value) / start for name, value in recipes.items()}
+    return Found(setting, recipes, curve, law, worth)
+
+
+def staircase(found: Found) -> Drawing:
+    return figures.staircase(
+        found.curve, found.recipes, caption=found.caption(len(found.curve) + 3, "bars: 95 %")
+    )
+
+
+def recipe_table(found: Found) -> Table:
+    """Return Table 1 as it comes out here: each recipe, then the default with more text."""
+    setting = found.setting
+    settings = {**setting.recipes(), list(found.recipes)[-1]: setting.recipes()["+ epoching"]}
+    rows = [
+        {"recipe": name, "target tokens": settings[name].seed_tokens}
+        | {"batch": settings[name].batch_size, "epochs": settings[name].epochs}
+        | {"K": 1 if name in setting.recipes() else found.law.K}
+        | {"loss": value.value, "low": value.low, "high": value.high}
+        | {"worth": found.worth[name].value, "worth low": found.worth[name].low}
+        | {"worth high": found.worth[name].high}
+        for name, value in found.recipes.items()
+    ]
+    for tokens, value in list(found.curve.items())[1:]:
+        more = setting.more_data()[tokens]
+        rows.append(
+            {"recipe": f"default, {tokens / setting.wanted.seed_tokens:g}x the text"}
+            | {"target tokens": tokens, "batch": more.batch_size, "epochs": more.epochs, "K": 1}
+            | {"loss": value.value, "low": value.low, "high": value.high}
+        )
+    digits = dict.fromkeys(("loss", "low", "high"), 3)
+    digits |= dict.fromkeys(("worth", "worth low", "worth high"), 1)
+    note = "worth: times the target tokens that the default recipe needs for the same loss"
+    return Table(pd.DataFrame(rows), found.caption(len(rows), note), digits)
+
+
+def members_table(found: Found) -> Table:
+    """Return loss against K."""
+    points = [found.law.at(k) for k in found.law.points.k]
+    rows = [
+        {"K": k, "loss": p.value, "low": p.low, "high": p.high}
+        for k, p in zip(found.law.points.k, points, strict=True)
+    ]
+    note = f"all subsets of a size; limit in K {found.law.limit!r}"
+    digits = dict.fromkeys(("loss", "low", "high"), 3)
+    return Table(pd.DataFrame(rows), found.caption(len(rows), note), digits)
+
+
+def published_table(found: Found) -> Table:
+    """Return the paper's Table 1: accuracy of Llama-3.2-3B on three mathematics tasks."""
+    caption = "the paper: Llama-3.2-3B on MegaMath · Table 1 · accuracy in % · UNKNOWN is empty"
+    frame = published("continued").drop(columns="source")
+    return Table(frame.astype(object).where(frame.notna(), ""), caption)
+
+
+def claims(found: Found) -> list[Claim]:
+    one, repeated = found.recipes["smaller batch"], found.recipes["+ epoching"]
+    name = list(found.recipes)[-1]
+    return [
+        verdicts.difference_below("epochs_help_midtraining", repeated, one),
+        verdicts.difference_below("ensembles_help_midtraining", found.recipes[name], repeated),
+        verdicts.saves_data("midtraining_saves_data", found.worth[name]),
+    ]
+
+
+ITEMS = {
+    "fig11_continued_pretraining": staircase,
+    "tab11_recipes": recipe_table,
+    "tab11_members": members_table,
+    "tab11_published": published_table,
+    "tab11_claims": lambda found: claims_table(
+        claims(found), caption=found.caption(len(found.recipes))
+    ),
+}
