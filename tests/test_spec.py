@@ -34,6 +34,7 @@ def test_run_id_follows_every_field_that_changes_the_result(spec):
     }  # fmt: skip
     mixed = spec.replace(synthetic="1" * 16, synthetic_weight=0.5)
     options = {"synthetic": "2" * 16, "synthetic_weight": 0.75, "synthetic_only": True}
+    changes["start"] = "3" * 16
     ids = {spec.replace(**{name: value}).run_id for name, value in changes.items()}
     ids |= {mixed.replace(**{name: value}).run_id for name, value in options.items()}
     assert len(ids | {spec.run_id, mixed.run_id}) == len(changes) + len(options) + 2
@@ -66,7 +67,7 @@ def test_defaults_change_only_together_with_semantics():
         "batch_size": 8, "init_seed": 0, "data_seed": 0, "decay_mask": "paper",
         "warmup_fraction": 0.01, "clip_norm": 1.0, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8,
         "precision": "32-true", "val_sequences": 256, "evals": 8,
-        "synthetic": "", "synthetic_weight": 0.0, "synthetic_only": False,
+        "synthetic": "", "synthetic_weight": 0.0, "synthetic_only": False, "start": "",
     }  # fmt: skip
     model = {f.name: f.default for f in dataclasses.fields(ModelConfig) if f.default is not MISSING}
     assert model == {

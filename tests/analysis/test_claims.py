@@ -115,5 +115,7 @@ def test_claims_about_students():
     assert claims.keeps_gain(near(0.2, 0.1), gain).verdict == claims.DOES_NOT
     assert claims.keeps_gain(near(0.5, 0.1), gain).verdict == claims.UNTESTABLE
     assert claims.keeps_gain(near(0.8, 0.1), near(0.0)).verdict == claims.UNTESTABLE
-    worse = claims.difference_above("real_data_is_needed", near(4.4), Estimate(4.2, np.full(1000, 4.2)))
+    worse = claims.difference_above(
+        "real_data_is_needed", near(4.4), Estimate(4.2, np.full(1000, 4.2))
+    )
     assert worse.verdict == claims.HOLDS and worse.notebook == "06"

@@ -9,7 +9,14 @@ import pytest
 from ieee_lib.analysis.ensembles import ensemble_laws, laws_frame
 from ieee_lib.analysis.joint import K_then_N, N_then_K, surface
 from ieee_lib.analysis.laws import data_efficiency
-from ieee_lib.analysis.uncertainty import Estimate, limit_of, mean_of, noise_of, replicate_noise
+from ieee_lib.analysis.uncertainty import (
+    SETTINGS,
+    Estimate,
+    limit_of,
+    mean_of,
+    noise_of,
+    replicate_noise,
+)
 
 SIZES = (4e4, 7e4, 1.4e5, 3.2e5)
 
@@ -73,7 +80,7 @@ def test_shared_runs_cancel_in_differences():
 
 
 def test_replicate_noise_falls_back_to_the_assumed():
-    shared = {"N": 1, "D": 1, "wd": 0.1, "lr": 1e-3, "status": "done"}
+    shared = {name: 1 for name in SETTINGS if name != "epochs"} | {"status": "done"}
     frame = pd.DataFrame({"epochs": [1, 1, 2, 2], "val_loss": [4.0, 4.2, 5.0, 5.2]}).assign(
         **shared
     )

@@ -52,9 +52,9 @@ def test_no_student_starts_as_one_of_its_teachers(home):
 @pytest.mark.parametrize(
     ("line", "allowed"),
     [
-        ("ensemble_weight = 1.0", r"a weight: 1\.0.*below 1"),
-        ("self_weight = -0.1", r"a weight: -0\.1.*above 0"),
-        ("weights = [0.5, 1.5]", r"a weight: 1\.5"),
+        ("ensemble_weight = 1.0", r"a weight = 1\.0.*below 1"),
+        ("self_weight = -0.1", r"a weight = -0\.1.*above 0"),
+        ("weights = [0.5, 1.5]", r"a weight = 1\.5"),
         ('kinds = ["mean"]', r"distillation.kinds.*mixture, average"),
         ("decays = []", r"distillation.decays.*at least one"),
         ("n_token = 0", r"distillation.n_token.*at least 1"),

@@ -125,7 +125,7 @@ def test_a_target_of_two_fields(home):
     source = f"files:{home}/qa.jsonl"
     found = list(open_source(source, "question+answer").documents())
     assert found[3] == "How 3?\nSo 3."
-    with pytest.raises(InputError, match=r"text_field: 'reply'.*question, answer"):
+    with pytest.raises(InputError, match=r"text_field = 'reply'.*question, answer"):
         prepare(CorpusConfig(source=source, vocab_size=300, text_field="question+reply"))
 
 

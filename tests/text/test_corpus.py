@@ -145,7 +145,10 @@ def test_a_loaded_tokenizer_is_used(home, shared_data):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("wikipedia", "corpus = 'wikipedia': allowed are stdlib, files:GLOB and hub:NAME@REVISION"),
+        (
+            "wikipedia",
+            "corpus = 'wikipedia': allowed are stdlib, stdlib:code, stdlib:prose, files:GLOB and",
+        ),
         ("files:", "allowed are stdlib"),
         ("hub:name", "allowed are stdlib"),
         ("hub:@rev", "must be hub:NAME@REVISION"),
