@@ -7,10 +7,12 @@ Imports lm-eval, so import this module only where a task is evaluated.
     answers = answer(task, lm, n_item=200)                           # all three, in one pass
 """
 
+import contextlib
 import copy
+import functools
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ieee_lib.errors import InputError, check
 from ieee_lib.text.tokenizer import separator_id
@@ -26,6 +28,7 @@ from ieee_lib.training.store import Record
 from ieee_lib.training.tasks import quiet
 
 with quiet():
+    from lm_eval import utils
     from lm_eval.api.model import TemplateLM
 
 
@@ -105,8 +108,12 @@ def answer(task, lm: StackLM, *, n_item: int = 0) -> Record:
     acc and acc_norm are lm-eval's, one string a subset with a 1 for each item answered rightly.
     Raises InputError for a task whose items are marked with more than right or wrong.
     """
-    with quiet():
-        task.build_all_requests(limit=n_item or None)
+    with quiet(), _templates_compiled_once():
+        return _answer(task, lm, n_item)
+
+
+def _answer(task, lm: StackLM, n_item: int) -> Record:
+    task.build_all_requests(limit=n_item or None)
     items = [list(i) for _, i in itertools.groupby(task.instances, key=lambda r: r.doc_id)]
     marks = {"acc": [], "acc_norm": []}
     for subset in range(len(lm.subsets)):
@@ -122,3 +129,17 @@ def answer(task, lm: StackLM, *, n_item: int = 0) -> Record:
             strings.append("".join("01"[int(mark)] for mark in given))
     n_choice = Counter(str(len(task.doc_to_choice(requests[0].doc))) for requests in items)
     return {**marks, "n_item": len(items), "n_choice": n_choice, **counts(lm.scores)}
+
+
+@contextlib.contextmanager
+def _templates_compiled_once() -> Iterator[None]:
+    """Keep lm-eval's compiled prompt templates for a while.
+
+    It compiles them anew for each item and subset, which takes longer than a small model's pass.
+    """
+    compiled = utils.env.from_string
+    utils.env.from_string = functools.cache(compiled)
+    try:
+        yield
+    finally:
+        utils.env.from_string = compiled
