@@ -1,4 +1,6 @@
-"""The command line: reproduce, plan, figures, archive, bench, readme. Exit code 2 is bad input.
+"""The command line: reproduce, plan, figures, export, archive, bench, readme.
+
+Exit code 2 is bad input.
 
 python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
 """
@@ -51,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--context", default="paper", help="paper or talk")
     sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
     sub.add_argument("--corpus", default="", help="the corpus the runs were trained on")
+
+    sub = command("export", _export, "write a trained run as a Hugging Face Llama with tokenizer")
+    sub.add_argument("run_id", metavar="RUN_ID", help="a run whose weights were kept")
+    sub.add_argument("folder", metavar="DIR", help="a new or empty folder")
 
     sub = command("archive", _archive, "pack the records behind the book into data/archive/")
     sub.add_argument("action", choices=["pack"])
@@ -105,6 +111,21 @@ def _figures(given: argparse.Namespace) -> int:
         for name, item in Chapter.open(number, study).items():
             save(item, folder, name, formats=formats)
             print(f"{folder.relative_to(paths.root())}/{name}")
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from ieee_lib.scale import Scale
+    from ieee_lib.text.corpus import find_corpus
+    from ieee_lib.training.llama import export_run, exportable
+    from ieee_lib.training.store import RunStore
+
+    store, folder = RunStore.of(Scale.load(given.scale).name), Path(given.folder)
+    corpus_folder = find_corpus(exportable(store, given.run_id).corpus)
+    export_run(store, given.run_id, corpus_folder=corpus_folder, folder=folder)
+    print(f"{folder}: AutoModelForCausalLM.from_pretrained and AutoTokenizer read it")
     return 0
 
 

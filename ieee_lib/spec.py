@@ -70,6 +70,15 @@ class ModelConfig:
     """Context length, tokens."""
     rope_theta: float = 10_000.0
     """Base of the rotary frequencies; the paper's value is not public, this is Llama's."""
+    rope_factor: float = 1.0
+    """Divisor of slow rotary frequencies, Llama 3.1's `llama3` scaling; 1: none, as in the paper's
+    own runs. Continued pre-training takes its base model's (Sec. 7.2; Llama 3.2: 32)."""
+    rope_low_factor: float = 1.0
+    """Turns within rope_original_block up to which a frequency is divided in full."""
+    rope_high_factor: float = 4.0
+    """Turns from which a frequency stays as it is; between the two the divisor fades out."""
+    rope_original_block: int = 8192
+    """Context length before scaling, tokens; Llama 3.1's and 3.2's."""
     norm_eps: float = 1e-5
     """Added to the mean square in RMSNorm."""
     init_std: float = 0.02
@@ -79,8 +88,11 @@ class ModelConfig:
         for name in ("n_layer", "n_head", "n_kv_head", "n_embd", "n_mlp", "vocab_size"):
             check_integer(f"model.{name}", getattr(self, name), 1)
         check_integer("model.block_size", self.block_size, 2)
-        for name in ("rope_theta", "norm_eps", "init_std"):
+        for name in ("rope_theta", "rope_low_factor", "norm_eps", "init_std"):
             check_number(f"model.{name}", getattr(self, name), above=0.0)
+        check_number("model.rope_factor", self.rope_factor, least=1.0)
+        check_number("model.rope_high_factor", self.rope_high_factor, above=self.rope_low_factor)
+        check_integer("model.rope_original_block", self.rope_original_block, 1)
         _as_floats(self)
         check(
             self.n_head % self.n_kv_head == 0,
@@ -338,7 +350,7 @@ class SampleSpec:
     @cached_property
     def run_id(self) -> str:
         """16 hexadecimal digits: the hash of teachers, kind, length and seed."""
-        return content_id("sample", {**self.to_dict(), "teachers": self.teachers.run_id})
+        return content_id("sample", {**self._own, "teachers": self.teachers.run_id})
 
     @property
     def flops(self) -> float:
@@ -348,8 +360,11 @@ class SampleSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is sampled, with the members' shared fields, ready for JSON."""
-        own = {"kind": self.kind, "n_token": self.n_token, "seed": self.seed}
-        return {**self.teachers.to_dict(), **own}
+        return {**self.teachers.to_dict(), **self._own}
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {"kind": self.kind, "n_token": self.n_token, "seed": self.seed}
 
 
 ASSUMED_ITEMS = 1000

@@ -152,7 +152,8 @@ def test_commands_are_explained(capsys):
         main(["--help"])
     assert stop.value.code == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("reproduce", "plan", "figures", "archive", "readme"))
+    commands = ("reproduce", "plan", "figures", "export", "archive", "readme")
+    assert all(name in printed for name in commands)
 
 
 def test_readme_blocks_follow_the_files(project, capsys):

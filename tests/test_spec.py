@@ -7,7 +7,7 @@ import pytest
 
 from ieee_lib import InputError, ModelConfig, RunSpec, Scale
 from ieee_lib.analysis.published import published
-from ieee_lib.spec import SEMANTICS
+from ieee_lib.spec import SEMANTICS, EnsembleSpec, SampleSpec
 
 
 def test_counts_equal_the_papers_for_all_six_presets():
@@ -53,6 +53,10 @@ def test_run_id_is_the_same_for_equal_numbers_and_in_every_process(spec):
         lr=3e-3,
     )
     assert fixed.run_id == "e7ff6343ac745afb"  # changes only together with SEMANTICS
+    ensemble = EnsembleSpec((fixed,))
+    assert ensemble.run_id == "b2fe6711cc069154"
+    sample = SampleSpec(teachers=ensemble, kind="mixture", n_token=64)
+    assert sample.run_id == "dce4ca7601eed74e"
 
 
 def test_defaults_change_only_together_with_semantics():
@@ -65,7 +69,10 @@ def test_defaults_change_only_together_with_semantics():
         "synthetic": "", "synthetic_weight": 0.0, "synthetic_only": False,
     }  # fmt: skip
     model = {f.name: f.default for f in dataclasses.fields(ModelConfig) if f.default is not MISSING}
-    assert model == {"rope_theta": 10_000.0, "norm_eps": 1e-5, "init_std": 0.02}
+    assert model == {
+        "rope_theta": 10_000.0, "rope_factor": 1.0, "rope_low_factor": 1.0, "rope_high_factor": 4.0,
+        "rope_original_block": 8192, "norm_eps": 1e-5, "init_std": 0.02,
+    }  # fmt: skip
 
 
 def test_members_of_a_stack_differ_in_lr_wd_and_seeds_only(spec):
@@ -108,6 +115,21 @@ def test_bad_shapes_are_named():
         ModelConfig(
             n_layer=1, n_head=4, n_kv_head=2, n_embd=20, n_mlp=8, vocab_size=300, block_size=8
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rope_factor": 0.5}, "model.rope_factor = 0.5: must be a number at least 1"),
+        ({"rope_low_factor": 0.0}, "model.rope_low_factor = 0.0: must be a number above 0"),
+        ({"rope_high_factor": 1.0}, "model.rope_high_factor = 1.0: must be a number above 1"),
+        ({"rope_original_block": 0}, "model.rope_original_block = 0: must be a whole number of at"),
+    ],
+)
+def test_bad_rotary_scaling_is_named(spec, change, message):
+    with pytest.raises(InputError) as error:
+        dataclasses.replace(spec.model, **change)
+    assert message in str(error.value)
 
 
 def test_unknown_fields_are_named_with_the_nearest(spec):

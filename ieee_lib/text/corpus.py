@@ -184,6 +184,19 @@ def open_corpus(folder: Path) -> Corpus:
     return Corpus(folder, manifest)
 
 
+def find_corpus(fingerprint: str) -> Path:
+    """Return the folder of the packed corpus of that fingerprint; raises InputError without one."""
+    for manifest in sorted(paths.corpora().glob("[!.]*/manifest.json")):
+        with contextlib.suppress(ValueError, KeyError):  # a damaged one is another's
+            if json.loads(manifest.read_text())["fingerprint"] == fingerprint:
+                return manifest.parent
+    raise InputError(
+        "corpus",
+        fingerprint,
+        f"is packed in no folder of {paths.corpora()} any more; pack it again from the same text",
+    )
+
+
 def prepare(config: CorpusConfig, report: Callable[[str], None] = lambda line: None) -> Corpus:
     """Return the packed corpus of `config`, made first where it does not exist yet."""
     from filelock import FileLock

@@ -11,6 +11,8 @@ Axes: K members, B sequences a member, T positions, C channels, H query heads, G
 heads, D head channels, M MLP channels, V vocabulary.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -57,9 +59,17 @@ class StackedEmbedding(nn.Module):
 
 
 def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Return cos and sin of the rotary angles, each (T, D/2), float32."""
+    """Return cos and sin of the rotary angles, each (T, D/2), float32.
+
+    Llama 3.1's scaling divides a frequency by rope_factor where it makes at most rope_low_factor
+    turns within rope_original_block, and by less the nearer it comes to rope_high_factor turns.
+    """
     half = config.head_dim // 2
     frequency = config.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
+    turns = config.rope_original_block * frequency / (2 * math.pi)
+    low, high = config.rope_low_factor, config.rope_high_factor
+    slow = 1 - ((turns - low) / (high - low)).clamp(0, 1)
+    frequency = frequency * (1 - slow * (1 - 1 / config.rope_factor))
     angle = torch.outer(torch.arange(config.block_size, dtype=torch.float64), frequency)
     return angle.cos().float(), angle.sin().float()
 

@@ -1,10 +1,12 @@
 """The stacked decoder against a plain one written out here, and members against each other."""
 
+import dataclasses
+
 import torch
 import torch.nn.functional as F
 
 from ieee_lib import Scale
-from ieee_lib.training.model import StackedDecoder, next_token_losses
+from ieee_lib.training.model import StackedDecoder, next_token_losses, rotary_tables
 from tests.conftest import TINY
 
 
@@ -60,6 +62,20 @@ def test_one_member_is_an_ordinary_llama():
     ids = ids_of(1)
     expected = plain_llama(model.state_dict(), TINY, ids[0])
     torch.testing.assert_close(model(ids)[0].double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_rotary_scaling_is_that_of_llama_3_1():
+    """Fast frequencies stay, slow ones are divided, and between the two it is a mean of both."""
+    scaling = {"rope_factor": 8.0, "rope_original_block": 32, "rope_theta": 100.0}
+    scaled = dataclasses.replace(TINY, **scaling)
+    plain = 100.0 ** -(torch.arange(4) / 4)  # 5.1, 1.6, 0.5, 0.2 turns in 32 tokens
+    share = (32 * plain[1] / (2 * torch.pi) - 1) / (4 - 1)
+    between = (1 - share) * plain[1] / 8 + share * plain[1]
+    expected = torch.stack([plain[0], between, plain[2] / 8, plain[3] / 8])
+    cos, sin = rotary_tables(scaled)
+    torch.testing.assert_close(torch.atan2(sin[1], cos[1]), expected)
+    plain_tables = rotary_tables(dataclasses.replace(scaled, rope_factor=1.0))
+    torch.testing.assert_close(torch.atan2(plain_tables[1][1], plain_tables[0][1]), plain)
 
 
 def test_members_equal_the_same_models_alone():
