@@ -40,7 +40,8 @@ class ContinuationScores:
     n_truncated: int
     """Requests longer than the model's context: their contexts lost tokens on the left."""
     n_cut: int
-    """Those of them whose continuation lost tokens too, being longer than the context itself."""
+    """Those of them whose continuation, longer than the context itself, lost tokens too: what is
+    left of it is scored, where lm-eval's `hf` model would stop."""
 
 
 @torch.no_grad()

@@ -80,6 +80,7 @@ EVALUATION_COLUMNS = [
     "acc_norm",
     "correct",
     "truncated",
+    "cut",
     "n_diverged",
 ]
 
@@ -136,7 +137,8 @@ def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
     Settings, K, k and `members` as in `subsets_frame`. acc, acc_norm: shares of n_item items
     answered rightly (NaN where the task has no acc_norm); chance: that of guessing; `correct`:
-    bool (n_item,), for intervals; truncated: share of the requests too long for the context.
+    bool (n_item,), for intervals; truncated: share of the requests too long for the context;
+    cut: share that is an answer too long for it, of which only the end was scored.
     """
     rows = []
     for record in records:
@@ -157,7 +159,7 @@ def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
                 "acc": correct.mean(),
                 "acc_norm": _marks(acc_norm).mean() if acc_norm else np.nan,
                 "correct": correct,
-                "truncated": record["truncated"] / record["requests"],
+                **{name: record[name] / record["requests"] for name in ("truncated", "cut")},
             }
             rows.append({**shared, **row})
     return pd.DataFrame(rows, columns=EVALUATION_COLUMNS)

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -99,8 +102,16 @@ def test_batches_and_chunks_change_nothing(monkeypatch):
     asked = requests(60)
     asked += asked[::-1]  # equal choices must tie, wherever they stand
     first, *others = [score_continuations(model, asked, subsets, batch_size=b) for b in (1, 7, 32)]
+    sizes, inner = [], continuations.subset_sums
     monkeypatch.setattr(continuations, "CHUNK_VALUES", 5 * TINY.vocab_size)
-    for scores in (*others, score_continuations(model, asked, subsets)):
+    monkeypatch.setattr(
+        continuations,
+        "subset_sums",
+        lambda log_p, *rest: sizes.append(log_p.shape[1]) or inner(log_p, *rest),
+    )
+    in_chunks = score_continuations(model, asked, subsets)
+    assert max(sizes) == 5
+    for scores in (*others, in_chunks):
         assert scores.log_p.numpy() == pytest.approx(first.log_p.numpy(), abs=1e-5)
         assert torch.equal(scores.greedy, first.greedy)
         assert torch.equal(scores.log_p, scores.log_p.flip(1))
@@ -302,6 +313,17 @@ def test_bad_files_are_named(name, damage, message, files):
         open_task(name, files=files)
 
 
+@pytest.fixture
+def small_index(monkeypatch):
+    """A few folders of lm-eval's index: the whole one takes ten seconds."""
+    import lm_eval.tasks
+
+    base = Path(lm_eval.tasks.__file__).parent
+    folders = [base / name for name in ("winogrande", "mmlu/default", "gsm8k", "lambada")]
+    manager = lm_eval.tasks.TaskManager(include_defaults=False, include_path=folders)
+    monkeypatch.setattr("ieee_lib.training.tasks._index", lambda: manager)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -311,13 +333,13 @@ def test_bad_files_are_named(name, damage, message, files):
         ("lambada_openai", "must be multiple-choice; its output_type is loglikelihood"),
     ],
 )
-def test_tasks_that_cannot_be_asked_are_refused(name, message):
+def test_tasks_that_cannot_be_asked_are_refused(name, message, small_index):
     with pytest.raises(InputError, match=message):
         open_task(name)
 
 
 @pytest.mark.parametrize("name", ["piqa", "winogrande"])
-def test_a_hub_out_of_reach_is_named(name, monkeypatch):
+def test_a_hub_out_of_reach_is_named(name, monkeypatch, small_index):
     def unreachable(*args, **options):
         raise ConnectionError("no route to the hub")
 
@@ -356,12 +378,11 @@ def test_models_and_ensembles_are_evaluated_once(study, members, files):
         assert set(rows.n_item) == {len(rows.correct.iloc[0])}
         assert set(rows.D) == {1024} and set(rows.wd) == {0.8} and set(rows.n_diverged) == {0}
     probe, arc = (rows for _, rows in frame.groupby("task", sort=False))
-    assert set(probe.chance) == {0.25} and set(probe.n_item) == {30} and probe.acc_norm.isna().all()
-    assert arc.chance.tolist() == pytest.approx([(1 / 4 + 1 / 3) / 2] * 5) and set(arc.split) == {
-        "test"
-    }
+    assert set(probe.n_item) == {30} and set(probe.chance) == {0.25} and probe.acc_norm.isna().all()
+    assert arc.chance.tolist() == pytest.approx([(1 / 4 + 1 / 3) / 2] * 5)
+    assert set(arc.split) == {"test"} and arc.acc_norm.notna().all()
     assert (
-        arc.acc_norm.notna().all() and set(arc.truncated) == {1.0} and set(probe.truncated) == {0.0}
+        set(probe.truncated) == {0.0} and set(arc.truncated) == {1.0} and set(arc["cut"]) == {0.0}
     )
     record = study.store.get(asked[1].run_id)
     assert record["kind"] == "evaluation" and record["lm_eval"]
@@ -415,14 +436,20 @@ def test_nothing_is_trained_for_a_question_that_cannot_be_asked(study, members, 
         "holds items of piqa with fingerprint .*, not 0000000000000000": (files, "0" * 16, 0),
         "n_item = 3: task piqa has 2 items in its validation split": (files, name, 3),
     }
-    for message, (folder, print_, n_item) in bad.items():
+    for message, (folder, content, n_item) in bad.items():
         with pytest.raises(InputError, match=message):
-            study.evaluate([asked(task="piqa", files=print_, n_item=n_item)], files=folder)
+            study.evaluate([asked(task="piqa", files=content, n_item=n_item)], files=folder)
     with pytest.raises(InputError, match="n_item = 999999"):
         study.evaluate([asked(task="continuation", n_item=999_999)])
     assert not any(study.store.records())
     with pytest.raises(InputError, match="1 of 1 runs for 'evaluating' are not recorded"):
         study.reading().evaluate([asked(task="continuation")])
+
+
+def test_planning_an_evaluation_needs_neither_torch_nor_lm_eval():
+    code = "import sys, ieee_lib.study; print({'torch', 'lm_eval', 'datasets'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
 
 
 # The adapter, and lm-eval's own model
