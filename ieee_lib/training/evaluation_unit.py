@@ -104,10 +104,14 @@ class EvaluationUnit:
         }
 
     def _answers(self, corpus: Corpus, model, subsets: list[tuple[int, ...]]) -> Record:
+        from ieee_lib.text.tokenizer import separator_id
+
         spec = self.evaluation
         asked = open_questions(spec, corpus, self.files)
         if spec.task == PROBE:
-            return {"split": "validation", **answer_items(asked, model, subsets)}
+            separator = separator_id(corpus.tokenizer)
+            answers = answer_items(asked, model, subsets, separator=separator)
+            return {"split": "validation", **answers}
         from ieee_lib.training.harness import StackLM, answer
 
         return {

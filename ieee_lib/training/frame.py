@@ -136,7 +136,8 @@ def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Return one row a member subset of each evaluation: every member alone, and every prefix.
 
     Settings, K, k and `members` as in `subsets_frame`. acc, acc_norm: shares of n_item items
-    answered rightly (NaN where the task has no acc_norm); chance: that of guessing; `correct`:
+    answered rightly (NaN where the task has no acc_norm; the probe's acc is by what a context
+    adds to a choice); chance: that of guessing; `correct`:
     bool (n_item,), for intervals; truncated: share of the requests too long for the context;
     cut: share that is an answer too long for it, of which only the end was scored.
     """

@@ -146,17 +146,18 @@ def test_the_probe_asks_for_the_true_continuation(corpus):
     assert all(holders(choice) for choice in wrong)
 
 
-def test_probe_answers_are_the_likeliest_choices(corpus, monkeypatch):
+def test_probe_answers_are_the_choices_that_the_context_speaks_for(corpus, monkeypatch):
     items = continuation_items(corpus, block_size=16, n_item=80)
     after = {(item.context, item.choices[item.gold]) for item in items}
 
     def knowing(model, asked, subsets):
         right = torch.tensor([request in after for request in asked]).double()
-        log_p = torch.stack([right, -right, 0 * right])
+        common = torch.tensor([float(sum(choice)) for _, choice in asked]).double()
+        log_p = torch.stack([common + right, common - right, common])
         return continuations.ContinuationScores(log_p, log_p > 0, 0, 0)
 
     monkeypatch.setattr(continuations, "score_continuations", knowing)
-    answers = answer_items(items, None, [(0,), (1,), (0, 1)])
+    answers = answer_items(items, None, [(0,), (1,), (0, 1)], separator=0)
     knows, avoids, cannot_tell = answers["acc"]
     assert knows == "1" * 80 and avoids == "0" * 80
     assert 10 <= cannot_tell.count("1") <= 30  # the place of the true one gives nothing away
