@@ -376,6 +376,54 @@ class SampleSpec:
         return {"kind": self.kind, "n_token": self.n_token, "seed": self.seed}
 
 
+ASSUMED_ITEMS = 1000
+"""Items of a task that are counted for its cost where all are asked for."""
+
+ASSUMED_CHOICES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec:
+    """Accuracy of trained models, and of their ensembles, on a multiple-choice task (Sec. 7.1)."""
+
+    models: EnsembleSpec
+    """Each is evaluated alone, and each prefix as an ensemble that averages logits."""
+    task: str
+    """continuation (the probe on held-out text), or the name of a task of lm-eval."""
+    n_item: int = 0
+    """Items, the task's first ones; 0: all."""
+    files: str = ""
+    """Fingerprint of local files with the items (`tasks.fingerprint`); empty: from the hub."""
+
+    def __post_init__(self) -> None:
+        check(isinstance(self.task, str) and self.task, "task", self.task, "must be a name")
+        check_integer("n_item", self.n_item, 0)
+
+    @cached_property
+    def run_id(self) -> str:
+        """16 hexadecimal digits: the hash of models, task, number of items and files."""
+        return content_id("evaluation", {**self._own, "models": self.models.run_id})
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read, over all models, if every choice filled the context: for progress only."""
+        first, n_item = self.models.members[0], self.n_item or ASSUMED_ITEMS
+        return len(self.models.members) * n_item * ASSUMED_CHOICES * first.model.block_size
+
+    @property
+    def flops(self) -> float:
+        """Forward FLOPs of as many tokens: a third of training's."""
+        return self.models.members[0].model.flops_per_token() * self.tokens / 3
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is evaluated, with the models' shared fields, ready for JSON."""
+        return {**self.models.to_dict(), **self._own}
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {"task": self.task, "n_item": self.n_item, "files": self.files}
+
+
 def content_id(kind: str, content: dict[str, Any]) -> str:
     """Return the 16-digit name of a piece of content of some kind."""
     text = json.dumps([kind, SEMANTICS, content], sort_keys=True, separators=(",", ":"))

@@ -23,10 +23,11 @@ import pandas as pd
 from ieee_lib import paths
 from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
 from ieee_lib.scale import Scale
-from ieee_lib.spec import EnsembleSpec, RunSpec, SampleSpec
+from ieee_lib.spec import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
 from ieee_lib.text.corpus import open_corpus, prepare
+from ieee_lib.training.evaluation_unit import EvaluationUnit, open_questions
 from ieee_lib.training.executors import Executor, open_executor, visible_gpus
-from ieee_lib.training.frame import curves_frame, runs_frame, subsets_frame
+from ieee_lib.training.frame import curves_frame, evaluations_frame, runs_frame, subsets_frame
 from ieee_lib.training.sample_unit import SampleUnit
 from ieee_lib.training.score_unit import ScoreUnit
 from ieee_lib.training.store import Archive, RunStore
@@ -186,6 +187,34 @@ class Study:
         self._records(samples)
         return [s.run_id for s in samples]
 
+    def evaluate(
+        self,
+        evaluations: Iterable[EvaluationSpec],
+        *,
+        files: str | Path | None = None,
+        label: str = "evaluating",
+    ) -> pd.DataFrame:
+        """Evaluate models on multiple-choice tasks, training missing ones first.
+
+        One row a member subset, columns as in `frame.evaluations_frame`. `files` is the folder of
+        the local items that some evaluations ask for. Raises as `ensure` does, and InputError for
+        a task or files that cannot be used before anything is trained.
+        """
+        evaluations = list({e.run_id: e for e in evaluations}.values())
+        missing = [e for e in evaluations if not self.store.has(e.run_id)]
+        if missing:
+            self._check_may_train(len(missing), len(evaluations), label)
+            files = None if files is None else Path(files).expanduser().resolve()
+            corpus = open_corpus(self.corpus_folder)
+            shapes = {(e.task, e.n_item, e.files, e.models.members[0].model): e for e in missing}
+            for evaluation in shapes.values():
+                open_questions(evaluation, corpus, files)
+            self.ensure([m for e in missing for m in e.models.members], weights=True, label=label)
+            at = (self.corpus_folder, self.scale.name, files)
+            units = [EvaluationUnit(evaluation, *at) for evaluation in missing]
+            self._run(units, f"{label}, answering")
+        return self.label(evaluations_frame(self._records(evaluations)))
+
     def curves(self, specs: Iterable[RunSpec]) -> pd.DataFrame:
         """Return the loss curves of recorded runs, one row an evaluation."""
         return curves_frame(self._records(specs))
@@ -268,7 +297,7 @@ class Study:
             raise MissingRuns("source", self.source, allowed + "train them with --source train")
 
     def _records(
-        self, specs: Iterable[RunSpec | EnsembleSpec | SampleSpec]
+        self, specs: Iterable[RunSpec | EnsembleSpec | SampleSpec | EvaluationSpec]
     ) -> list[dict[str, Any]]:
         records = [r for r in (self.store.get(spec.run_id) for spec in specs) if r is not None]
         if self.touched is not None:

@@ -59,7 +59,7 @@ def spec(corpus) -> RunSpec:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real text beside the checkout; tests that need it skip where it is absent."""
-    folder = ROOT.parent / "shared" / "data"
+    folder = Path(os.environ.get("IEEE_LIB_SHARED") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip("needs the folder shared/data beside the checkout")
+        pytest.skip("needs the folder shared/data beside the checkout, or IEEE_LIB_SHARED")
     return folder

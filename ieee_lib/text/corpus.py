@@ -111,6 +111,27 @@ class Corpus:
     def val_ids(self) -> np.ndarray:
         return np.memmap(self.folder / "val.bin", dtype=self.manifest["dtype"], mode="r")
 
+    @cached_property
+    def tokenizer(self):
+        """The `tokenizers.Tokenizer` that packed this corpus."""
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    def val_documents(self) -> np.ndarray:
+        """Return where each validation document begins and ends in `val_ids`, (n, 2).
+
+        The end is the place of its separator.
+        """
+        from ieee_lib.text.tokenizer import separator_id
+
+        ends = np.flatnonzero(self.val_ids == separator_id(self.tokenizer))
+        begins = np.concatenate([[0], ends[:-1] + 1])
+        return np.stack([begins, ends], axis=1)
+
     def slice(self, seed_tokens: int, block_size: int) -> np.ndarray:
         """Return the D seed tokens as sequences (D / T, T), int64, nested in D."""
         return self._sequences("train", seed_tokens // block_size, block_size)

@@ -68,6 +68,32 @@ SUBSET_COLUMNS = [
 ]
 
 
+EVALUATION_COLUMNS = [
+    "evaluation",
+    "task",
+    "split",
+    "D",
+    "N",
+    "epochs",
+    "lr",
+    "wd",
+    "decay_mask",
+    "init_seed",
+    "data_seed",
+    "K",
+    "k",
+    "members",
+    "n_item",
+    "chance",
+    "acc",
+    "acc_norm",
+    "correct",
+    "truncated",
+    "cut",
+    "n_diverged",
+]
+
+
 def load_runs(scale: str = "laptop", *, source: str = "records") -> pd.DataFrame:
     """Return every training run recorded here (`records`) or shipped (`archive`) at a scale."""
     check_choice("source", source, ("records", "archive"))
@@ -113,6 +139,44 @@ def subsets_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
             row = {"k": len(subset), "members": members, "loss": logits}
             rows.append({**shared, **row, "loss_probabilities": probabilities})
     return pd.DataFrame(rows, columns=SUBSET_COLUMNS)
+
+
+def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return one row a member subset of each evaluation: every member alone, and every prefix.
+
+    Settings, K, k and `members` as in `subsets_frame`. acc, acc_norm: shares of n_item items
+    answered rightly (NaN where the task has no acc_norm; the probe's acc is by what a context
+    adds to a choice); chance: that of guessing; `correct`:
+    bool (n_item,), for intervals; truncated: share of the requests too long for the context;
+    cut: share that is an answer too long for it, of which only the end was scored.
+    """
+    rows = []
+    for record in records:
+        spec = record["spec"]
+        shared = {name: spec.get(name) for name in EVALUATION_COLUMNS}
+        shared |= {"evaluation": record["run_id"], "D": spec.get("seed_tokens"), "N": record["N"]}
+        shared |= {"K": len(record["members"]), "n_diverged": len(record["diverged"])}
+        answered = zip(record["subsets"], record["acc"], record["acc_norm"], strict=True)
+        for subset, acc, acc_norm in answered:
+            n_item, correct = record["n_item"], _marks(acc)
+            row = {
+                "split": record["split"],
+                "k": len(subset),
+                "members": tuple(record["members"][i] for i in subset),
+                "n_item": n_item,
+                "chance": sum(n / int(choices) for choices, n in record["n_choice"].items())
+                / n_item,
+                "acc": correct.mean(),
+                "acc_norm": _marks(acc_norm).mean() if acc_norm else np.nan,
+                "correct": correct,
+                **{name: record[name] / record["requests"] for name in ("truncated", "cut")},
+            }
+            rows.append({**shared, **row})
+    return pd.DataFrame(rows, columns=EVALUATION_COLUMNS)
+
+
+def _marks(marks: str) -> np.ndarray:
+    return np.frombuffer(marks.encode(), dtype=np.uint8) == ord("1")
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

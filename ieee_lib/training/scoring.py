@@ -76,16 +76,16 @@ def score_subsets(
             log_p = model.lm_head(hidden[:, chunk]).float().log_softmax(-1)  # (K, n, V)
             aim = targets[chunk]
             at_target = log_p.gather(-1, aim.expand(len(log_p), -1)[..., None]).squeeze(-1)
-            for i, total in _subset_sums(log_p, subsets):
+            for i, total in subset_sums(log_p, subsets):
                 own = at_target[list(subsets[i])]  # (k, n)
-                normalizer = _log_sum_exp(total / len(own))
+                normalizer = log_sum_exp(total / len(own))
                 sums["logits"][i] += (normalizer - own.mean(0)).double().sum().item()
                 mixed = own.logsumexp(0) - math.log(len(own))
                 sums["probabilities"][i] -= mixed.double().sum().item()
     return {kind: [total / n_target for total in sums[kind]] for kind in AVERAGES}
 
 
-def _log_sum_exp(mean_log_p: Tensor) -> Tensor:
+def log_sum_exp(mean_log_p: Tensor) -> Tensor:
     """Return log sum exp over the vocabulary (n,) of mean log-probabilities (n, V).
 
     They are at most 0, so the usual shift is needed only where members agree on nothing at all.
@@ -94,7 +94,7 @@ def _log_sum_exp(mean_log_p: Tensor) -> Tensor:
     return normalizer if normalizer.isfinite().all() else mean_log_p.logsumexp(-1)
 
 
-def _subset_sums(log_p: Tensor, subsets: Sequence[Subset]) -> Iterator[tuple[int, Tensor]]:
+def subset_sums(log_p: Tensor, subsets: Sequence[Subset]) -> Iterator[tuple[int, Tensor]]:
     """Yield index and sum over members (n, V) of every subset, each from its longest prefix.
 
     Sorted subsets share prefixes, so each costs one addition; at most K sums are held.

@@ -1,7 +1,7 @@
 """What a unit of work is: what every executor runs, in this process or in a worker.
 
-A unit skips what has a record already, so running it twice does nothing twice. There are three:
-`TrainUnit`, `ScoreUnit`, `SampleUnit`.
+A unit skips what has a record already, so running it twice does nothing twice. There are four:
+`TrainUnit`, `ScoreUnit`, `SampleUnit`, `EvaluationUnit`.
 """
 
 from collections.abc import Callable, Sequence

@@ -86,11 +86,11 @@ def test_memory_is_bounded_by_a_chunk(monkeypatch):
 
     sizes = []
     whole = score_subsets(trained_like([0, 1]), batches(), subsets_of(2))
-    inner = scoring._subset_sums
+    inner = scoring.subset_sums
     monkeypatch.setattr(scoring, "CHUNK_VALUES", 5 * TINY.vocab_size)
     monkeypatch.setattr(
         scoring,
-        "_subset_sums",
+        "subset_sums",
         lambda log_p, *rest: sizes.append(log_p.shape[1]) or inner(log_p, *rest),
     )
     parts = score_subsets(trained_like([0, 1]), batches(), subsets_of(2))
@@ -102,6 +102,6 @@ def test_memory_is_bounded_by_a_chunk(monkeypatch):
 def test_members_that_agree_on_nothing_give_a_finite_loss():
     log_p = torch.full((2, 1, 4), -400.0)
     log_p[0, 0, 0] = log_p[1, 0, 1] = 0.0
-    from ieee_lib.training.scoring import _log_sum_exp
+    from ieee_lib.training.scoring import log_sum_exp
 
-    assert _log_sum_exp(log_p.mean(0)).item() == pytest.approx(-200 + np.log(2), abs=1e-3)
+    assert log_sum_exp(log_p.mean(0)).item() == pytest.approx(-200 + np.log(2), abs=1e-3)
