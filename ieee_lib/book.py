@@ -19,6 +19,7 @@ from ieee_lib.errors import check_choice
 from ieee_lib.sections import (
     data_scaling,
     distillation,
+    downstream,
     ensembles,
     joint,
     midtraining,
@@ -61,6 +62,7 @@ SECTIONS = {
     "04": Section("04_joint_scaling", "Joint scaling", joint),
     "05": Section("05_data_scaling", "Data scaling", data_scaling),
     "06": Section("06_distillation", "Distillation", distillation),
+    "07": Section("07_downstream_evals", "Downstream evaluations", downstream),
     "08": Section("08_continued_pretraining", "Continued pre-training", midtraining),
     "09": Section("09_claims", "Claims", verdicts),
 }

@@ -151,11 +151,12 @@ class Distillation:
     epochs: int
     """Passes over the real data."""
     lr: float
-    wd: float
     ensemble_weight: float
     """w of the student of an ensemble."""
+    ensemble_wd: float
     self_weight: float
     """w of the student of one model, and the length of the one without real data."""
+    self_wd: float
     weights: tuple[float, ...]
     """w of the sweep."""
     decays: tuple[float, ...]
@@ -171,7 +172,7 @@ class Distillation:
             check(listed, f"distillation.{name}", values, "must be a list of at least one value")
         for kind in self.kinds:
             check_choice("distillation.kinds", kind, SAMPLE_KINDS)
-        for wd in (self.wd, *self.decays):
+        for wd in (self.ensemble_wd, self.self_wd, *self.decays):
             check_choice("distillation.wd", wd, WD_GRID)
         for weight in (self.ensemble_weight, self.self_weight, *self.weights):
             check_number("distillation: a weight", weight, above=0.0, below=1.0)

@@ -1,6 +1,6 @@
 """The figure of downstream errors (Sec. 7.1, Fig 10): a tidy frame in, a `Drawing` out.
 
-drawing = error_against_size(answers, chance=0.75, correlation=rho, label="probe", caption=...)
+drawing = error_against_loss(answers, chance=0.75, correlation=rho, label="probe", caption=...)
 """
 
 import pandas as pd
@@ -13,7 +13,7 @@ from ieee_lib.analysis.figures import LOSS, short_count
 from ieee_lib.analysis.uncertainty import Estimate
 
 
-def error_against_size(
+def error_against_loss(
     answers: pd.DataFrame, *, chance: float, correlation: Estimate, label: str, caption: str
 ) -> Drawing:
     """Draw error against total parameters, and against validation loss.

@@ -61,7 +61,9 @@ class Estimate:
             return Estimate(self.value - other, self.draws - other)
         return Estimate(self.value - other.value, self.draws - other.draws)
 
-    def __truediv__(self, other: "Estimate") -> "Estimate":
+    def __truediv__(self, other: "Estimate | float") -> "Estimate":
+        if not isinstance(other, Estimate):
+            return Estimate(self.value / other, self.draws / other)
         return Estimate(self.value / other.value, self.draws / other.draws)
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ mix the real D tokens with theirs, a share w of the sequences being synthetic.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -63,26 +63,21 @@ def alone(teachers: EnsembleSpec) -> EnsembleSpec:
 def students(study: Study, teachers: EnsembleSpec) -> dict[str, Student]:
     """Return the students the section compares, by name; the first is the paper's recipe."""
     wanted, n_seed = study.scale.distillation, study.scale.seeds
-    shared = {"wd": wanted.wd, "n_seed": n_seed}
-    one = sample(study, alone(teachers), "mixture")
-    asked = {"ensemble": _of_ensemble(study, teachers, wanted.kinds[0])}
-    for kind in wanted.kinds[1:]:
-        asked[f"ensemble, {kind}"] = _of_ensemble(study, teachers, kind)
-    asked["self"] = Student(sample=one, weight=wanted.self_weight, **shared)
-    asked["no real data"] = Student(
-        sample=one, weight=wanted.self_weight, real_data=False, **shared
+    asked = {}
+    for i, kind in enumerate(wanted.kinds):
+        asked["ensemble" if i == 0 else f"ensemble, {kind}"] = Student(
+            sample=sample(study, teachers, kind),
+            weight=wanted.ensemble_weight,
+            wd=wanted.ensemble_wd,
+            n_seed=n_seed,
+        )
+    own = Student(
+        sample=sample(study, alone(teachers), "mixture"),
+        weight=wanted.self_weight,
+        wd=wanted.self_wd,
+        n_seed=n_seed,
     )
-    return asked
-
-
-def _of_ensemble(study: Study, teachers: EnsembleSpec, kind: str) -> Student:
-    wanted = study.scale.distillation
-    return Student(
-        sample=sample(study, teachers, kind),
-        weight=wanted.ensemble_weight,
-        wd=wanted.wd,
-        n_seed=study.scale.seeds,
-    )
+    return {**asked, "self": own, "no real data": replace(own, real_data=False)}
 
 
 def sweep(study: Study, teachers: EnsembleSpec) -> list[Student]:

@@ -24,6 +24,9 @@ from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 from ieee_lib.training.probe import PROBE
 
+Measure = tuple[str, str]
+"""Task and metric; acc is the paper's."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -36,9 +39,8 @@ class Answers:
     """Parameters of one member."""
     loss: float
     """Validation loss, nats/token; of seeds their mean."""
-    errors: dict[str, Estimate]
-    """Task -> share of wrong answers; of seeds their mean."""
-    acc_norm: dict[str, float]
+    errors: dict[Measure, Estimate]
+    """Task and metric -> share of wrong answers; of seeds their mean."""
 
     @property
     def name(self) -> str:
@@ -64,18 +66,17 @@ class Found:
     """Task -> share of requests longer than the context, cut from the left."""
 
     @property
-    def judged(self) -> list[str]:
-        """The tasks that claims are about: lm-eval's where there are any, else the probe."""
-        return [task for task in self.chance if task != PROBE] or [PROBE]
+    def judged(self) -> list[Measure]:
+        """What claims are about: acc, as the paper's, on lm-eval's tasks or else on the probe."""
+        return [(task, "acc") for task in self.chance if task != PROBE] or [(PROBE, "acc")]
 
-    def error(self, answers: Answers, tasks: Sequence[str] = ()) -> Estimate:
-        """Return the mean error over tasks (the judged ones)."""
-        return analysis.mean([answers.errors[task] for task in tasks or self.judged])
+    def error(self, answers: Answers, measures: Sequence[Measure] = ()) -> Estimate:
+        """Return the mean error over measures (the judged ones)."""
+        return analysis.mean([answers.errors[measure] for measure in measures or self.judged])
 
-    def best(self, *recipes: str, K: int | None = None) -> Answers:
+    def best(self, *recipes: str) -> Answers:
         """Return the one of lowest loss: chosen without looking at its answers."""
-        among = [a for a in self.answers if a.recipe in recipes and K in (None, a.K)]
-        return min(among, key=lambda a: a.loss)
+        return min((a for a in self.answers if a.recipe in recipes), key=lambda a: a.loss)
 
     def caption(self, n_point: int, *notes: str) -> str:
         items = ", ".join(f"{n:,} items of {task}" for task, n in self.n_item.items())
@@ -153,43 +154,48 @@ def _answers(
     """Return what k members answered together; for k = 1 the mean over all of them."""
     rows = {task: frame[frame.k == k] for task, frame in frames.items()}
     first = rows[PROBE]
+    members = first[first.metric == "acc"].members
     return Answers(
         recipe=entrant.recipe,
         about=entrant.about,
         K=k,
         N=int(first.N.iloc[0]),
-        loss=float(np.mean([losses[members] for members in first.members])),
+        loss=float(np.mean([losses[subset] for subset in members])),
         errors={
-            task: analysis.error(task, np.mean(np.stack(list(part.correct)), axis=0))
-            for task, part in rows.items()
+            (task, metric): analysis.error(task, np.mean(np.stack(list(part.correct)), axis=0))
+            for task, frame in rows.items()
+            for metric, part in frame.groupby("metric", sort=False)
         },
-        acc_norm={task: float(part.acc_norm.mean()) for task, part in rows.items()},
     )
 
 
-def error_against_size(found: Found) -> Drawing:
-    task = found.judged
-    frame = _frame(found)
-    return figures.error_against_size(
-        frame,
-        chance=float(np.mean([found.chance[t] for t in task])),
-        correlation=rank_correlation(found),
-        label=" and ".join(task) if len(task) < 3 else f"mean of {', '.join(task)}",
-        caption=found.caption(len(frame)),
-    )
+def error_against_loss(found: Found) -> Drawing:
+    return _drawing(found, found.judged)
 
 
-def _frame(found: Found) -> pd.DataFrame:
-    return pd.DataFrame(
+def probe_by_added(found: Found) -> Drawing:
+    return _drawing(found, [(PROBE, "acc_mutual_info")])
+
+
+def _drawing(found: Found, measures: list[Measure]) -> Drawing:
+    tasks = list(dict(measures))
+    frame = pd.DataFrame(
         {"recipe": a.recipe, "about": a.about, "K": a.K, "N": a.N, "total": a.total}
-        | {"loss": a.loss, "error": found.error(a)}
+        | {"loss": a.loss, "error": found.error(a, measures)}
         for a in found.answers
     )
+    return figures.error_against_loss(
+        frame,
+        chance=float(np.mean([found.chance[task] for task in tasks])),
+        correlation=rank_correlation(found, measures),
+        label=f"{'mean of ' * (len(tasks) > 1)}{', '.join(tasks)}",
+        caption=found.caption(len(frame), measures[0][1]),
+    )
 
 
-def rank_correlation(found: Found) -> Estimate:
+def rank_correlation(found: Found, measures: Sequence[Measure] = ()) -> Estimate:
     """Return Spearman's correlation of loss and error over everything that answered."""
-    errors = [found.error(a) for a in found.answers]
+    errors = [found.error(a, measures) for a in found.answers]
     return analysis.rank_correlation([a.loss for a in found.answers], errors)
 
 
@@ -199,10 +205,9 @@ def answer_table(found: Found) -> Table:
     for a in found.answers:
         row = {"recipe": a.recipe, "model": a.about, "K": a.K, "parameters": a.total}
         row["loss"] = a.loss
-        for task, error in a.errors.items():
-            row |= {task: 100 * (1 - error.value), f"{task} ±": 50 * (error.high - error.low)}
-            if not np.isnan(a.acc_norm[task]):
-                row[f"{task} acc_norm"] = 100 * a.acc_norm[task]
+        for (task, metric), error in a.errors.items():
+            name = task if metric == "acc" else f"{task}, {metric}"
+            row |= {name: 100 * (1 - error.value), f"{name} ±": 50 * (error.high - error.low)}
         rows.append(row)
     frame = pd.DataFrame(rows)
     digits = {name: 1 for name in frame.columns[5:]} | {"loss": 3}
@@ -214,29 +219,28 @@ def answer_table(found: Found) -> Table:
 
 def pairs(found: Found) -> dict[str, tuple[Answers, Answers]]:
     """Return the comparisons that the claims and the paper make, each best by loss."""
-    own = [a for a in found.answers if a.recipe == "regularized"]
-    small = next(a for a in own if a.about == found.study.scale.ensembles.model)
-    best = found.best("standard", "regularized")
+    among = {(a.recipe, a.about, a.K): a for a in found.answers}
+    small = ("regularized", found.study.scale.ensembles.model, 1)
+    ensemble = found.best("ensemble")
     return {
         "regularized against standard": (found.best("regularized"), found.best("standard")),
-        "best ensemble against best single": (found.best("ensemble"), best),
-        "best ensemble against one of it": (
-            found.best("ensemble"),
-            next(a for a in found.answers if a.recipe == "ensemble" and a.K == 1
-                 and a.about == found.best("ensemble").about),
+        "best ensemble against best single": (ensemble, found.best("standard", "regularized")),
+        "best ensemble against one of it": (ensemble, among["ensemble", ensemble.about, 1]),
+        "student of an ensemble against its size": (
+            among["distilled", "of ensemble", 1],
+            among[small],
         ),
-        "student of an ensemble against its size": (found.best("distilled"), small),
-    }  # fmt: skip
+    }
 
 
 def pair_table(found: Found) -> Table:
     """Return paired differences in error over the same items, in percentage points."""
     rows = []
     for name, (a, b) in pairs(found).items():
-        for task in found.chance:
-            change = a.errors[task] - b.errors[task]
+        for task, metric in a.errors:
+            change = a.errors[task, metric] - b.errors[task, metric]
             rows.append(
-                {"comparison": name, "a": a.name, "b": b.name, "task": task}
+                {"comparison": name, "a": a.name, "b": b.name, "task": task, "metric": metric}
                 | {"a - b": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high}
             )
     note = "difference in error, percentage points; the same items for both"
@@ -258,17 +262,19 @@ def published_table(found: Found) -> Table:
 
 
 def claims(found: Found) -> list[Claim]:
-    tasks = ", ".join(found.judged)
+    tasks = ", ".join(task for task, _ in found.judged)
     a, b = pairs(found)["best ensemble against best single"]
     change = found.error(a) - found.error(b)
+    n = len(found.answers)
     return [
-        verdicts.predicts_error(rank_correlation(found), f"{len(found.answers)} models on {tasks}"),
-        verdicts.helps_downstream(change, f"{a.name} against {b.name}, on {tasks}"),
+        verdicts.predicts_error(rank_correlation(found), f"{n} models, acc on {tasks}"),
+        verdicts.helps_downstream(change, f"{a.name} against {b.name}, acc on {tasks}"),
     ]
 
 
 ITEMS = {
-    "fig10_error_against_loss": error_against_size,
+    "fig10_error_against_loss": error_against_loss,
+    "fig10b_probe_by_what_the_context_adds": probe_by_added,
     "tab10_accuracy": answer_table,
     "tab10_pairs": pair_table,
     "fig10_published": published_downstream,

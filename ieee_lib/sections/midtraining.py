@@ -2,19 +2,22 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from ieee_lib.analysis import claims as verdicts
 from ieee_lib.analysis import midtraining_figures as figures
 from ieee_lib.analysis.claims import Claim, claims_table
+from ieee_lib.analysis.downstream import error
 from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws
 from ieee_lib.analysis.midtraining import effective_data
 from ieee_lib.analysis.published import published
 from ieee_lib.analysis.uncertainty import Estimate, mean_of, replicate_noise
 from ieee_lib.recipes.midtraining import Setting, open_setting
-from ieee_lib.spec import RunSpec
+from ieee_lib.spec import EnsembleSpec, EvaluationSpec, RunSpec
 from ieee_lib.study import Study
+from ieee_lib.training.probe import PROBE
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,22 @@ class Found:
     """Target tokens -> loss of the default recipe."""
     law: EnsembleLaw
     """The ensemble, by K."""
-    worth: dict[str, Estimate]
-    """Recipe -> how many times its tokens the default recipe would need."""
+    errors: dict[str, dict[str | int, Estimate]]
+    """Metric -> recipe, or target tokens -> error on the probe, held-out text of the target."""
 
     def caption(self, n_point: int, *notes: str) -> str:
         target, base = self.setting.target, self.setting.base
         after = [f"base: {base.scale.corpus.source}"] if base else []
         return target.caption(n_point, *after, *notes)
+
+    def worth(self, recipe: str, metric: str = "") -> Estimate:
+        """Return how many times the target text the default recipe needs for the same loss.
+
+        With a metric, for the same error on the probe.
+        """
+        values = self.errors[metric] if metric else {**self.recipes, **self.curve}
+        curve = {d: values[d] for d in self.curve}
+        return effective_data(curve, values[recipe]) / self.setting.wanted.seed_tokens
 
 
 def specs(study: Study) -> list[RunSpec]:
@@ -51,11 +63,28 @@ def gather(study: Study, *, target: str = "", text_field: str = "") -> Found:
     ensemble = setting.ensemble(setting.recipes()["+ epoching"])
     scores = setting.target.score([ensemble], label="ensemble of continued models")
     law = ensemble_laws(scores, noise=sigma)[0]
-    recipes[f"+ ensemble of {law.K}"] = law.best
+    recipes[together := f"+ ensemble of {law.K}"] = law.best
     curve = {d: loss(setting.specs(recipe)) for d, recipe in setting.more_data().items()}
-    start = setting.wanted.seed_tokens
-    worth = {name: effective_data(curve, value) / start for name, value in recipes.items()}
-    return Found(setting, recipes, curve, law, worth)
+    asked = {**setting.recipes(), together: None, **setting.more_data()}
+    seeds = {name: EnsembleSpec(tuple(setting.specs(r))) for name, r in asked.items() if r}
+    errors = _errors(setting, {name: seeds.get(name, ensemble) for name in asked}, together)
+    return Found(setting, recipes, curve, law, errors)
+
+
+def _errors(
+    setting: Setting, models: dict[str | int, EnsembleSpec], together: str
+) -> dict[str, dict[str | int, Estimate]]:
+    """Return errors on the probe by metric: of seeds their mean, of the ensemble its own."""
+    asked = {name: EvaluationSpec(models=m, task=PROBE) for name, m in models.items()}
+    frame = setting.target.evaluate(asked.values(), label="probe")
+    errors: dict[str, dict[str | int, Estimate]] = {}
+    for name, spec in asked.items():
+        rows = frame[frame.evaluation == spec.run_id]
+        rows = rows[rows.k == (rows.K.max() if name == together else 1)]
+        for metric, part in rows.groupby("metric", sort=False):
+            correct = np.mean(np.stack(list(part.correct)), axis=0)
+            errors.setdefault(metric, {})[name] = error(PROBE, correct)
+    return errors
 
 
 def staircase(found: Found) -> Drawing:
@@ -73,8 +102,8 @@ def recipe_table(found: Found) -> Table:
         | {"batch": settings[name].batch_size, "epochs": settings[name].epochs}
         | {"K": 1 if name in setting.recipes() else found.law.K}
         | {"loss": value.value, "low": value.low, "high": value.high}
-        | {"worth": found.worth[name].value, "worth low": found.worth[name].low}
-        | {"worth high": found.worth[name].high}
+        | {"worth": found.worth(name).value, "worth low": found.worth(name).low}
+        | {"worth high": found.worth(name).high}
         for name, value in found.recipes.items()
     ]
     for tokens, value in list(found.curve.items())[1:]:
@@ -87,6 +116,25 @@ def recipe_table(found: Found) -> Table:
     digits = dict.fromkeys(("loss", "low", "high"), 3)
     digits |= dict.fromkeys(("worth", "worth low", "worth high"), 1)
     note = "worth: times the target tokens that the default recipe needs for the same loss"
+    return Table(pd.DataFrame(rows), found.caption(len(rows), note), digits)
+
+
+def probe_table(found: Found) -> Table:
+    """Return errors on the target's probe, and what recipes are worth by them."""
+    rows = []
+    for metric, errors in found.errors.items():
+        for name, value in errors.items():
+            if name == found.setting.wanted.seed_tokens:
+                continue  # the default recipe itself
+            row = {"recipe": name if isinstance(name, str) else f"default, {name:,} tokens"}
+            row |= {"metric": metric, "error": 100 * value.value, "low": 100 * value.low}
+            row["high"] = 100 * value.high
+            if name in found.recipes:
+                worth = found.worth(name, metric)
+                row |= {"worth": worth.value, "worth low": worth.low, "worth high": worth.high}
+            rows.append(row)
+    digits = dict.fromkeys(("error", "low", "high", "worth", "worth low", "worth high"), 1)
+    note = "error in %, 95 % over items; guessing errs at 75 %"
     return Table(pd.DataFrame(rows), found.caption(len(rows), note), digits)
 
 
@@ -115,13 +163,14 @@ def claims(found: Found) -> list[Claim]:
     return [
         verdicts.difference_below("epochs_help_midtraining", repeated, one),
         verdicts.difference_below("ensembles_help_midtraining", found.recipes[name], repeated),
-        verdicts.saves_data("midtraining_saves_data", found.worth[name]),
+        verdicts.saves_data("midtraining_saves_data", found.worth(name)),
     ]
 
 
 ITEMS = {
     "fig11_continued_pretraining": staircase,
     "tab11_recipes": recipe_table,
+    "tab11_probe": probe_table,
     "tab11_members": members_table,
     "tab11_published": published_table,
     "tab11_claims": lambda found: claims_table(

@@ -18,6 +18,7 @@ from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.sections import (
     data_scaling,
     distillation,
+    downstream,
     ensembles,
     joint,
     midtraining,
@@ -34,6 +35,7 @@ JUDGED = {
     "04": joint,
     "05": data_scaling,
     "06": distillation,
+    "07": downstream,
     "08": midtraining,
 }
 """Notebook -> the module that judges its statements."""

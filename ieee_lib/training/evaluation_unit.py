@@ -88,7 +88,7 @@ class EvaluationUnit:
         device = device_of(execution)
         start = time.perf_counter()
         subsets = singles_and_prefixes(len(healthy))
-        answers = {"acc": [], "acc_norm": []}
+        answers = {"correct": {}}
         if healthy:
             first = self.evaluation.models.members[0]
             files = [store.weights_path(run_id) for run_id in healthy]

@@ -85,8 +85,8 @@ EVALUATION_COLUMNS = [
     "members",
     "n_item",
     "chance",
-    "acc",
-    "acc_norm",
+    "metric",
+    "accuracy",
     "correct",
     "truncated",
     "cut",
@@ -142,41 +142,31 @@ def subsets_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Return one row a member subset of each evaluation: every member alone, and every prefix.
+    """Return one row a metric and member subset of each evaluation: members alone, and prefixes.
 
-    Settings, K, k and `members` as in `subsets_frame`. acc, acc_norm: shares of n_item items
-    answered rightly (NaN where the task has no acc_norm; the probe's acc is by what a context
-    adds to a choice); chance: that of guessing; `correct`:
-    bool (n_item,), for intervals; truncated: share of the requests too long for the context;
-    cut: share that is an answer too long for it, of which only the end was scored.
+    Settings, K, k and `members` as in `subsets_frame`. metric: acc, and acc_norm or, for the probe,
+    acc_mutual_info; accuracy: share of n_item items answered rightly; chance: that of guessing;
+    `correct`: bool (n_item,), for intervals; truncated: share of the requests too long for the
+    context; cut: share that is an answer too long for it, of which only the end was scored.
     """
     rows = []
     for record in records:
-        spec = record["spec"]
+        if record["status"] != "done":
+            continue
+        spec, n_item = record["spec"], record["n_item"]
         shared = {name: spec.get(name) for name in EVALUATION_COLUMNS}
         shared |= {"evaluation": record["run_id"], "D": spec.get("seed_tokens"), "N": record["N"]}
         shared |= {"K": len(record["members"]), "n_diverged": len(record["diverged"])}
-        answered = zip(record["subsets"], record["acc"], record["acc_norm"], strict=True)
-        for subset, acc, acc_norm in answered:
-            n_item, correct = record["n_item"], _marks(acc)
-            row = {
-                "split": record["split"],
-                "k": len(subset),
-                "members": tuple(record["members"][i] for i in subset),
-                "n_item": n_item,
-                "chance": sum(n / int(choices) for choices, n in record["n_choice"].items())
-                / n_item,
-                "acc": correct.mean(),
-                "acc_norm": _marks(acc_norm).mean() if acc_norm else np.nan,
-                "correct": correct,
-                **{name: record[name] / record["requests"] for name in ("truncated", "cut")},
-            }
-            rows.append({**shared, **row})
+        shared |= {"split": record["split"], "n_item": n_item}
+        shared["chance"] = sum(n / int(c) for c, n in record["n_choice"].items()) / n_item
+        shared |= {name: record[name] / record["requests"] for name in ("truncated", "cut")}
+        for metric, answered in record["correct"].items():
+            for subset, marks in zip(record["subsets"], answered, strict=True):
+                members = tuple(record["members"][i] for i in subset)
+                row = {"metric": metric, "k": len(subset), "members": members}
+                correct = np.frombuffer(marks.encode(), dtype=np.uint8) == ord("1")
+                rows.append({**shared, **row, "accuracy": correct.mean(), "correct": correct})
     return pd.DataFrame(rows, columns=EVALUATION_COLUMNS)
-
-
-def _marks(marks: str) -> np.ndarray:
-    return np.frombuffer(marks.encode(), dtype=np.uint8) == ord("1")
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from ieee_lib.training.continuations import (
     score_continuations,
 )
 from ieee_lib.training.model import StackedDecoder
+from ieee_lib.training.probe import marked
 from ieee_lib.training.scoring import Subset
 from ieee_lib.training.store import Record
 from ieee_lib.training.tasks import quiet
@@ -105,7 +106,8 @@ def _not_multiple_choice(requests) -> InputError:
 def answer(task, lm: StackLM, *, n_item: int = 0) -> Record:
     """Let every subset answer a task's first items (0: all); return what their record says.
 
-    acc and acc_norm are lm-eval's, one string a subset with a 1 for each item answered rightly.
+    acc and acc_norm are lm-eval's (a task may have acc alone): one string a subset with a 1 for
+    each item answered rightly.
     Raises InputError for a task whose items are marked with more than right or wrong.
     """
     with quiet(), _templates_compiled_once():
@@ -115,7 +117,7 @@ def answer(task, lm: StackLM, *, n_item: int = 0) -> Record:
 def _answer(task, lm: StackLM, n_item: int) -> Record:
     task.build_all_requests(limit=n_item or None)
     items = [list(i) for _, i in itertools.groupby(task.instances, key=lambda r: r.doc_id)]
-    marks = {"acc": [], "acc_norm": []}
+    marks = {metric: [] for metric in ("acc", "acc_norm") if metric in task.aggregation()}
     for subset in range(len(lm.subsets)):
         replies = iter(lm.answering(subset).loglikelihood(task.instances))
         results = [
@@ -123,12 +125,12 @@ def _answer(task, lm: StackLM, n_item: int) -> Record:
             for requests in items
         ]
         for metric, strings in marks.items():
-            given = [result[metric] for result in results if metric in result]
+            given = [result[metric] for result in results]
             allowed = f"must mark an item as right or wrong; its {metric} is a share"
             check(set(given) <= {0, 1}, "task", task.config.task, allowed)
-            strings.append("".join("01"[int(mark)] for mark in given))
+            strings += marked([given])
     n_choice = Counter(str(len(task.doc_to_choice(requests[0].doc))) for requests in items)
-    return {**marks, "n_item": len(items), "n_choice": n_choice, **counts(lm.scores)}
+    return {"correct": marks, "n_item": len(items), "n_choice": n_choice, **counts(lm.scores)}
 
 
 @contextlib.contextmanager

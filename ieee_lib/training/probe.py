@@ -4,10 +4,10 @@ Models of 0.1M parameters are at chance on PIQA, SciQ and ARC-Easy; this task ha
 scale. It is no benchmark of the paper: its texts are the corpus's own validation documents, and
 its wrong choices continue other documents, so topic and style alone tell a lot.
 
-A choice counts by what the context adds to it, log p(choice | context) - log p(choice), which is
-lm-eval's acc_mutual_info. Small models know common tokens better than contexts: by likelihood
-alone they take the commonest choice, and a model that has overfitted to loss 6.1 does better
-(0.41) than one at 4.4 (0.34); by this measure they score 0.55 and 0.68 (LOG.md).
+It is marked twice. acc takes the likeliest choice, as lm-eval's acc does. acc_mutual_info takes the
+one that the context adds most to, log p(choice | context) - log p(choice), as its acc_mutual_info:
+small models know common tokens better than contexts, and by likelihood alone often take the
+commonest choice.
 
     items = continuation_items(corpus, block_size=64, n_item=200)
     items[0].context, items[0].choices[items[0].gold]        # token ids
@@ -102,8 +102,8 @@ def answer_items(
 ) -> Record:
     """Let every member subset of a stack answer; return what their record says.
 
-    acc holds one string a subset, with a 1 for each item answered rightly. There is no acc_norm:
-    choices are of equal length. Behind the separator a choice has no context.
+    Each metric holds one string a subset with a 1 for each item answered rightly. Choices are of
+    equal length, so there is no acc_norm. Behind the separator a choice has no context.
     """
     from ieee_lib.training.continuations import counts, score_continuations
 
@@ -111,16 +111,20 @@ def answer_items(
     contexts = [item.context for item in items for _ in item.choices]
     alone = [((separator,), choice) for choice in choices]
     scores = score_continuations(model, [*zip(contexts, choices, strict=True), *alone], subsets)
-    with_context, without = np.split(scores.log_p.numpy(), 2, axis=1)
-    added = (with_context - without).reshape(len(subsets), len(items), N_CHOICE)
-    right = added.argmax(-1) == [item.gold for item in items]  # (subset, item)
+    log_p = scores.log_p.numpy().reshape(len(subsets), 2, len(items), N_CHOICE)
+    judged = {"acc": log_p[:, 0], "acc_mutual_info": log_p[:, 0] - log_p[:, 1]}
+    gold = [item.gold for item in items]
     return {
-        "acc": ["".join("01"[int(mark)] for mark in row) for row in right],
-        "acc_norm": [""] * len(subsets),
+        "correct": {name: marked(score.argmax(-1) == gold) for name, score in judged.items()},
         "n_item": len(items),
         "n_choice": {str(N_CHOICE): len(items)},
         **counts(scores),
     }
+
+
+def marked(right: np.ndarray) -> list[str]:
+    """Return rows of right (n_subset, n_item) as strings of 0 and 1."""
+    return ["".join("01"[int(mark)] for mark in row) for row in right]
 
 
 def _tokens(corpus: Corpus, start: int, n: int) -> tuple[int, ...]:

@@ -1,0 +1,38 @@
+"""Downstream: which models of the book are asked which questions (Sec. 7.1, Fig 10, Table 5).
+
+entrant = Entrant(recipe="regularized", about="0.14M", models=EnsembleSpec(seeds))
+answers = study.evaluate([evaluation(study, entrant, "continuation")])
+"""
+
+from dataclasses import dataclass
+
+from ieee_lib.spec import EnsembleSpec, EvaluationSpec
+from ieee_lib.study import Study
+from ieee_lib.training.probe import PROBE
+from ieee_lib.training.tasks import fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """Trained models of one setting."""
+
+    recipe: str
+    """standard, regularized, ensemble or distilled."""
+    about: str
+    """What sets it apart within its recipe."""
+    models: EnsembleSpec
+    """Seeds of one model, or members of an ensemble."""
+
+    @property
+    def together(self) -> bool:
+        """Whether they answer as an ensemble too, not only each alone."""
+        return self.recipe == "ensemble"
+
+
+def evaluation(study: Study, entrant: Entrant, task: str, files: str = "") -> EvaluationSpec:
+    """Return one entrant on one task; items are local where `files` names their folder."""
+    wanted = study.scale.downstream
+    if task == PROBE:
+        return EvaluationSpec(models=entrant.models, task=task, n_item=wanted.probe_items)
+    named = fingerprint(task, files) if files else ""
+    return EvaluationSpec(models=entrant.models, task=task, n_item=wanted.items, files=named)
