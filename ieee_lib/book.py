@@ -7,7 +7,7 @@ A notebook shows its items one by one, with words between; `Chapter.items` is th
 the words, so that all figures are redrawn from records in seconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,9 @@ from ieee_lib.sections import (
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 
+COMMON = ("scale", "corpus", "source", "context")
+"""Parameters of every notebook: what a study is opened with."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -48,6 +51,12 @@ class Section:
     def items(self) -> dict[str, Callable[[Any], Drawing | Table]]:
         """File name -> function that draws it."""
         return self.module.ITEMS
+
+    def check(self, study: Study, parameters: Mapping[str, Any]) -> None:
+        """Raise InputError for a notebook's parameters that cannot work, before any training."""
+        if hasattr(self.module, "check"):
+            own = {n: v for n, v in parameters.items() if n not in COMMON}
+            self.module.check(study, **own)
 
     def specs(self, study: Study) -> list[RunSpec]:
         """Return the runs it needs, as far as known before any search has moved."""

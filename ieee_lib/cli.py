@@ -6,10 +6,11 @@ python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
 """
 
 import argparse
+import inspect
 import sys
 from collections.abc import Sequence
 
-from ieee_lib.errors import InputError, check_choice
+from ieee_lib.errors import InputError, check, check_choice
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["pack"])
 
     sub = command("bench", _bench, "measure this code; tables go to figures/bench/")
-    sub.add_argument("what", help="coverage (of the intervals of limits) or sampling (its speed)")
+    sub.add_argument("what", help="coverage (of intervals), sampling (its speed) or textbook")
+    sub.add_argument("--corpus", default="", help="textbook: what to train on")
+    sub.add_argument("--files", default="", help="textbook: folder with the items of the tasks")
 
     sub = commands.add_parser("readme", help="put recorded figures and tables into README.md")
     sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
@@ -149,7 +152,11 @@ def _bench(given: argparse.Namespace) -> int:
     from ieee_lib.scale import Scale
 
     check_choice("bench", given.what, BENCHMARKS)
-    table = BENCHMARKS[given.what](Scale.load(given.scale))
+    options = {name: getattr(given, name) for name in ("corpus", "files") if getattr(given, name)}
+    wanted = list(inspect.signature(BENCHMARKS[given.what]).parameters)[1:]
+    allowed = " and ".join(f"--{name}" for name in wanted) or "no option"
+    check(sorted(options) == sorted(wanted), "bench", given.what, f"takes {allowed}")
+    table = BENCHMARKS[given.what](Scale.load(given.scale), **options)
     save(table, paths.figures("bench"), f"tab_{given.what}")
     print(table.formatted().to_string(index=False))
     return 0

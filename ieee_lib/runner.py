@@ -48,6 +48,8 @@ def reproduce(
     name = study.scale.name
     if not study.scale.evidence:
         print(f"Scale {name} is a smoke test: it shows that everything runs, and proves nothing.")
+    for number, section in sections.items():
+        section.check(study, typed[number])
     left = plan_frame(study, sections).device_hours_left.tolist()
     n_worker = worker_count(study.scale.execution)
     out = paths.executed(name)

@@ -214,11 +214,13 @@ class Midtraining:
     """D of the target."""
     multiples: tuple[float, ...]
     """Times D that the default recipe gets for comparison."""
-    lr: float
     wd: float
     batch_size: int
     """Sequences a step of the default recipe."""
+    lr: float
     small_batch: int
+    small_lr: float
+    """Learning rate at the small batch."""
     epochs: int
     """Passes of the recipes that repeat."""
     members: int
@@ -238,7 +240,8 @@ class Midtraining:
             *self.multiples,
         ]
         check(rising, "midtraining.multiples", self.multiples, "must rise from above 1")
-        check_number("midtraining.lr", self.lr, above=0.0)
+        for name in ("lr", "small_lr"):
+            check_number(f"midtraining.{name}", getattr(self, name), above=0.0)
         check_number("midtraining.wd", self.wd, least=0.0)
 
     @property

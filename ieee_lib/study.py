@@ -59,6 +59,11 @@ class Study:
     executor: Executor | None = None
     """Where units run; None where nothing is ever trained. Its workers start when needed."""
 
+    def __post_init__(self) -> None:
+        if self.source == "train" and self.executor is None:
+            self.executor = open_executor(self.scale.execution)
+            atexit.register(self.executor.close)
+
     @classmethod
     def open(
         cls,
@@ -99,8 +104,6 @@ class Study:
                 "trains on a GPU and none is visible; smoke and laptop train on a CPU",
             )
         study = cls(scale, source, RunStore.of(scale.name), UNPREPARED, None, context)
-        study.executor = open_executor(scale.execution)
-        atexit.register(study.executor.close)
         return study.beside(scale)
 
     def beside(self, scale: Scale) -> "Study":

@@ -54,7 +54,14 @@ def refused(capsys, *arguments):
         (["-p", "wd", "-0.1", "--only", "01"], "sweep.wd = -0.1: allowed are 0.0, 0.1, 0.2"),
         (["-p", "scale", "laptop"], "-p scale = 'laptop': say --scale instead"),
         (["--source", "archive", "--corpus", "stdlib"], "recorded runs have their own"),
-        (["--corpus", "wikipedia"], "corpus = 'wikipedia': allowed are stdlib, files:GLOB and hub"),
+        (
+            ["--corpus", "wikipedia"],
+            "corpus = 'wikipedia': allowed are stdlib, stdlib:code, ",
+        ),
+        (["-p", "tasks", "piqua"], "task = 'piqua': is no task of lm-eval (did you mean 'piqa'?)"),
+        (["-p", "tasks", "gsm8k"], "task = 'gsm8k': must be multiple-choice; its output_type is"),
+        (["-p", "tasks", "piqa", "-p", "files", "nowhere"], "valid.jsonl': is missing; task piqa"),
+        (["-p", "target", "files:nowhere/*.txt"], "matches no file"),
         (["--corpus", "files:nowhere/*.txt"], "matches no file"),
         (["--corpus", "hub:a/b"], "allowed are stdlib"),
     ],
@@ -95,12 +102,44 @@ def test_bad_arguments(project, capsys, arguments, message):
         ),
         ("epochs = [1, 4, 16]", "epochs = 4", "sweep.epochs = 4: must be a list"),
         ("epochs = [1, 4, 16]", "epochs = [1, 3]", "sweep.epochs = 3: allowed are 1, 2, 4"),
+        ("n_token = 8_192", "n_token = 0", "distillation.n_token = 0: must be a whole number"),
+        (
+            "ensemble_weight = 0.5",
+            "ensemble_weight = 1.0",
+            "a weight = 1.0: must be a number above",
+        ),
+        (
+            "multiples = [4, 16]",
+            "multiples = [16, 4]",
+            "midtraining.multiples = (16, 4): must",
+        ),
+        (
+            "base = {",
+            'pretrained = "hub:a/b@c"\nbase = {',
+            "must be given exactly when no",
+        ),
+        ("self_weight = 0.5", "self_weight = -0.1", "a weight = -0.1: must be a number above 0"),
+        (
+            "weights = [0.5]",
+            "weights = []",
+            "distillation.weights = (): must be a list of",
+        ),
+        ('"mixture", "average"]', '"mean"]', "distillation.kinds = 'mean': allowed are mixture"),
+        ("probe_items = 64", "probe_items = 0", "downstream.probe_items = 0: must be a whole"),
         ("stack = 16", "stack = 0", "execution.stack = 0: must be a whole number of at least 1"),
     ],
 )
 def test_bad_scale_files(project, capsys, old, new, message):
     scale = own_scale(project, old, new)
     assert message in refused(capsys, "reproduce", "--scale", scale)
+
+
+def test_bad_benchmarks(project, capsys):
+    assert "bench = 'speed': allowed are coverage, sampling, textbook" in refused(
+        capsys, "bench", "speed"
+    )
+    assert "bench = 'textbook': takes --corpus and --files" in refused(capsys, "bench", "textbook")
+    assert "takes no option" in refused(capsys, "bench", "sampling", "--files", "here")
 
 
 def test_bad_text(project, capsys):

@@ -24,6 +24,7 @@ class Continued:
     """Target tokens."""
     batch_size: int
     """Sequences a step."""
+    lr: float
     epochs: int
 
 
@@ -54,8 +55,8 @@ class Setting:
     def recipes(self) -> dict[str, Continued]:
         """Return the recipes at the target's D, in the order in which they add up (Table 1)."""
         w = self.wanted
-        default = Continued(seed_tokens=w.seed_tokens, batch_size=w.batch_size, epochs=1)
-        small = replace(default, batch_size=w.small_batch)
+        default = Continued(seed_tokens=w.seed_tokens, batch_size=w.batch_size, lr=w.lr, epochs=1)
+        small = replace(default, batch_size=w.small_batch, lr=w.small_lr)
         return {
             "default": default,
             "smaller batch": small,
@@ -79,7 +80,7 @@ class Setting:
             seed_tokens=continued.seed_tokens,
             batch_size=continued.batch_size,
             epochs=continued.epochs,
-            lr=w.lr,
+            lr=continued.lr,
             wd=w.wd,
             val_sequences=self.target.scale.training.val_sequences,
             evals=self.target.scale.training.evals,
@@ -129,7 +130,7 @@ def open_setting(study: Study, *, target: str = "", text_field: str = "") -> Set
         text_field=text_field or wanted.text_field,
         tokenizer=_tokenizer(wanted, base),
         vocab_size=wanted.model.vocab_size if wanted.model else scale.corpus.vocab_size,
-        max_tokens=0,
+        max_tokens=max(wanted.ladder) if scale.corpus.max_tokens else 0,
     )
     ladder = {"seed_tokens": wanted.ladder, "base_tokens": wanted.seed_tokens}
     return Setting(wanted, study.beside(replace(scale, corpus=text, **ladder)), base)

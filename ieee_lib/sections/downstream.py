@@ -23,6 +23,7 @@ from ieee_lib.sections.distillation import teachers
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 from ieee_lib.training.probe import PROBE
+from ieee_lib.training.tasks import open_task
 
 Measure = tuple[str, str]
 """Task and metric; acc is the paper's."""
@@ -105,10 +106,22 @@ def specs(study: Study) -> list[RunSpec]:
     return [run for entrant in entrants(study, *known) for run in entrant.models.members]
 
 
+def check(study: Study, *, tasks: str = "", files: str = "") -> None:
+    """Raise InputError for a task or files that cannot be used."""
+    if study.source == "train":
+        for task in _tasks(study, tasks):
+            open_task(task, files=files or None)
+
+
+def _tasks(study: Study, tasks: str) -> list[str]:
+    return [t.strip() for t in tasks.split(",") if t.strip()] or list(study.scale.downstream.tasks)
+
+
 def gather(study: Study, *, tasks: str = "", files: str = "") -> Found:
     """Ask all recipes; `tasks`: comma-separated names of lm-eval (the scale's), `files`: the folder
     of their local items."""
-    names = [t.strip() for t in tasks.split(",") if t.strip()] or list(study.scale.downstream.tasks)
+    check(study, tasks=tasks, files=files)
+    names = _tasks(study, tasks)
     centres = [
         [result.centre for result in single.tune(study, recipe)]
         for recipe in ("standard", "regularized")

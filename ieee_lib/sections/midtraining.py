@@ -51,6 +51,12 @@ def specs(study: Study) -> list[RunSpec]:
     return open_setting(study).all_specs()
 
 
+def check(study: Study, *, target: str = "", text_field: str = "") -> None:
+    """Raise InputError for a target that cannot be read or is too short; packs both texts."""
+    if study.source == "train":
+        open_setting(study, target=target, text_field=text_field)
+
+
 def gather(study: Study, *, target: str = "", text_field: str = "") -> Found:
     setting = open_setting(study, target=target, text_field=text_field)
     runs = setting.train()
@@ -99,7 +105,8 @@ def recipe_table(found: Found) -> Table:
     settings = {**setting.recipes(), list(found.recipes)[-1]: setting.recipes()["+ epoching"]}
     rows = [
         {"recipe": name, "target tokens": settings[name].seed_tokens}
-        | {"batch": settings[name].batch_size, "epochs": settings[name].epochs}
+        | {"batch": settings[name].batch_size, "lr": settings[name].lr}
+        | {"epochs": settings[name].epochs}
         | {"K": 1 if name in setting.recipes() else found.law.K}
         | {"loss": value.value, "low": value.low, "high": value.high}
         | {"worth": found.worth(name).value, "worth low": found.worth(name).low}
@@ -110,7 +117,8 @@ def recipe_table(found: Found) -> Table:
         more = setting.more_data()[tokens]
         rows.append(
             {"recipe": f"default, {tokens / setting.wanted.seed_tokens:g}x the text"}
-            | {"target tokens": tokens, "batch": more.batch_size, "epochs": more.epochs, "K": 1}
+            | {"target tokens": tokens, "batch": more.batch_size, "lr": more.lr}
+            | {"epochs": more.epochs, "K": 1}
             | {"loss": value.value, "low": value.low, "high": value.high}
         )
     digits = dict.fromkeys(("loss", "low", "high"), 3)
