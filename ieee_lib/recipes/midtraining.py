@@ -123,14 +123,15 @@ def open_setting(study: Study, *, target: str = "", text_field: str = "") -> Set
             else replace(scale.corpus, source=source, val_source="")
         )
         base = study.beside(replace(scale, corpus=text, seed_tokens=(wanted.base.seed_tokens,)))
+    source = target or wanted.target
     text = replace(
         scale.corpus,
-        source=target or wanted.target,
+        source=source,
         val_source="",
         text_field=text_field or wanted.text_field,
         tokenizer=_tokenizer(wanted, base),
         vocab_size=wanted.model.vocab_size if wanted.model else scale.corpus.vocab_size,
-        max_tokens=max(wanted.ladder) if scale.corpus.max_tokens else 0,
+        max_tokens=max(wanted.ladder) if source.startswith("hub:") else 0,
     )
     ladder = {"seed_tokens": wanted.ladder, "base_tokens": wanted.seed_tokens}
     return Setting(wanted, study.beside(replace(scale, corpus=text, **ladder)), base)
