@@ -31,19 +31,23 @@ def mean(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def rank_correlation(losses: Sequence[float], errors: Sequence[Estimate]) -> Estimate:
-    """Return Spearman's rank correlation of losses with errors, over models."""
-    draws = np.stack([e.draws for e in errors], axis=1)  # (N_DRAW, n_model)
-    values = np.array([[e.value for e in errors]])
-    found = _spearman(np.asarray(losses), np.concatenate([values, draws]))
-    return Estimate(float(found[0]), found[1:])
+    """Return Spearman's rank correlation of losses with errors, over models.
+
+    Draws resample the models too: another set of recipes would have another correlation.
+    """
+    x, n = np.asarray(losses), len(losses)
+    draws = np.stack([e.draws for e in errors], axis=1)  # (N_DRAW, n)
+    chosen = named_generator(f"models {n}").integers(n, size=draws.shape)
+    found = _spearman(x[chosen], np.take_along_axis(draws, chosen, axis=1))
+    value = _spearman(x[None], np.array([[e.value for e in errors]]))
+    return Estimate(float(value[0]), found)
 
 
-def _spearman(x: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    """Return the correlation of ranks of x (n,) with those of every row of Y (m, n)."""
-    a = rankdata(x) - (len(x) + 1) / 2
-    B = rankdata(Y, axis=1) - (len(x) + 1) / 2
+def _spearman(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """Return the correlation of ranks of X with those of Y, both (m, n), row by row."""
+    A, B = (rankdata(values, axis=1) - (values.shape[1] + 1) / 2 for values in (X, Y))
     with np.errstate(invalid="ignore"):  # models that all err alike have no order
-        return B @ a / np.sqrt((a @ a) * (B * B).sum(axis=1))
+        return (A * B).sum(axis=1) / np.sqrt((A * A).sum(axis=1) * (B * B).sum(axis=1))
 
 
 def _resampled(task: str, n_item: int) -> np.ndarray:

@@ -81,7 +81,7 @@ class Found:
 
     def caption(self, n_point: int, *notes: str) -> str:
         items = ", ".join(f"{n:,} items of {task}" for task, n in self.n_item.items())
-        return self.study.caption(n_point, items, "95 % over items", *notes)
+        return self.study.caption(n_point, items, "bars: 95 % over items", *notes)
 
 
 def entrants(study: Study, standard: list[Settings], regularized: list[Settings]) -> list[Entrant]:
@@ -201,8 +201,8 @@ def _drawing(found: Found, measures: list[Measure]) -> Drawing:
         frame,
         chance=float(np.mean([found.chance[task] for task in tasks])),
         correlation=rank_correlation(found, measures),
-        label=f"{'mean of ' * (len(tasks) > 1)}{', '.join(tasks)}",
-        caption=found.caption(len(frame), measures[0][1]),
+        label=f"{'mean of ' * (len(tasks) > 1)}{', '.join(tasks)} ({measures[0][1]})",
+        caption=found.caption(len(frame)),
     )
 
 
