@@ -99,8 +99,8 @@ def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
             f"Scale {study.scale.name}: {study.scale.about}",
             *lines,
             f"Left: {hours:.3g} {kind}-hours at {rate}; {duration(hours * 3600 / n_worker)} on "
-            f"{n_worker} {kind}(s). Searches count as the least they can need; writing synthetic text "
-            "and answering questions are not counted.",
+            f"{n_worker} {kind}(s). Searches count as the least they can need; writing synthetic "
+            "text and answering questions are not counted.",
         ]
     )
 

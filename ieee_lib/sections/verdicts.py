@@ -1,5 +1,6 @@
 """09: every claim's verdict, what each notebook cost, and the paper's own points refitted."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
@@ -40,6 +41,14 @@ JUDGED = {
 }
 """Notebook -> the module that judges its statements."""
 
+KINDS = {
+    "train": "runs",
+    "ensemble": "ensembles",
+    "sample": "samples",
+    "evaluation": "evaluations",
+}
+"""Kind of a record -> the column that counts it."""
+
 PAPER = "the paper's published points, 200M tokens of DCLM unless said"
 REFITTED = f"{PAPER} · refitted with an assumed noise of {published.NOISE} nats a point"
 
@@ -67,10 +76,7 @@ def gather(study: Study) -> Found:
     counted: set[str] = set()
     for notebook in sorted({known.notebook for known in STATEMENTS.values()}):
         reader = study.reading()
-        section = JUDGED.get(notebook)
-        if section is None:
-            rows += without_measure(notebook, NOT_RUN)
-            continue
+        section = JUDGED[notebook]
         try:
             rows += section.claims(section.gather(reader))
         except MissingRuns:
@@ -80,11 +86,11 @@ def gather(study: Study) -> Found:
             rows += without_measure(notebook, UNTESTABLE, str(error))
             continue
         records = [study.store.get(i) for i in sorted(reader.touched)]
-        trained = [r for r in records if r["kind"] == "train"]
+        kinds = Counter(KINDS[record["kind"]] for record in records)
         own = [r for r in records if r["run_id"] not in counted]
         counted |= {r["run_id"] for r in own}
         costs.append(
-            {"notebook": notebook, "runs": len(trained), "ensembles": len(records) - len(trained)}
+            {"notebook": notebook, **{kind: kinds[kind] for kind in KINDS.values()}}
             | {"first used here": len(own), "tokens": sum(r["tokens"] for r in own)}
             | {"FLOPs": sum(r["flops"] for r in own), "seconds": sum(r["seconds"] for r in own)}
         )
