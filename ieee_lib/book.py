@@ -54,9 +54,9 @@ class Section:
 
     def check(self, study: Study, parameters: Mapping[str, Any]) -> None:
         """Raise InputError for a notebook's parameters that cannot work, before any training."""
-        if hasattr(self.module, "check"):
+        if hasattr(self.module, "precheck"):
             own = {n: v for n, v in parameters.items() if n not in COMMON}
-            self.module.check(study, **own)
+            self.module.precheck(study, **own)
 
     def specs(self, study: Study) -> list[RunSpec]:
         """Return the runs it needs, as far as known before any search has moved."""

@@ -144,6 +144,8 @@ class Ensembles:
 class Distillation:
     """Students of the model of `ensembles`, taught by its members (Sec. 6)."""
 
+    teachers: int
+    """K: members tuned for many, as in the ensembles."""
     n_token: int
     """Synthetic tokens of each sample."""
     kinds: tuple[str, ...]
@@ -155,14 +157,17 @@ class Distillation:
     """w of the student of an ensemble."""
     ensemble_wd: float
     self_weight: float
-    """w of the student of one model, and the length of the one without real data."""
+    """w of the student of one model."""
     self_wd: float
+    ablation_weight: float
+    """w that sets the length of the run without real data; one with them is as long (Table 4)."""
     weights: tuple[float, ...]
     """w of the sweep."""
     decays: tuple[float, ...]
     """Weight decays of the sweep."""
 
     def __post_init__(self) -> None:
+        check_integer("distillation.teachers", self.teachers, 2)
         check_integer("distillation.n_token", self.n_token, 1)
         check_choice("distillation.epochs", self.epochs, EPOCHS_GRID)
         check_choice("distillation.lr", self.lr, LR_GRID)
@@ -174,7 +179,9 @@ class Distillation:
             check_choice("distillation.kinds", kind, SAMPLE_KINDS)
         for wd in (self.ensemble_wd, self.self_wd, *self.decays):
             check_choice("distillation.wd", wd, WD_GRID)
-        for weight in (self.ensemble_weight, self.self_weight, *self.weights):
+        for weight in (
+            self.ensemble_weight, self.self_weight, self.ablation_weight, *self.weights,
+        ):  # fmt: skip
             check_number("distillation: a weight", weight, above=0.0, below=1.0)
 
 
@@ -186,6 +193,8 @@ class Downstream:
     """Items of the probe on held-out text."""
     tasks: tuple[str, ...] = ()
     """Multiple-choice tasks of lm-eval."""
+    files: str = ""
+    """Folder of their local items; empty: from the hub."""
     items: int = 0
     """Items of each of them, the first ones; 0: all."""
 
@@ -233,6 +242,9 @@ class Midtraining:
             self.base,
             "must be given exactly when no pretrained model and its shape are",
         )
+        hub = self.pretrained.startswith("hub:") and "@" in self.pretrained
+        allowed = "must be hub:NAME@REVISION of a Llama checkpoint"
+        check(hub or not self.pretrained, "midtraining.pretrained", self.pretrained, allowed)
         for name in ("seed_tokens", "batch_size", "small_batch", "epochs", "members"):
             check_integer(f"midtraining.{name}", getattr(self, name), 1)
         rising = isinstance(self.multiples, tuple) and sorted({1, *self.multiples}) == [
@@ -375,6 +387,15 @@ class Scale:
         check_number("assumed_noise", self.assumed_noise, above=0.0)
         for part in (self.overfitting, self.wd_sweep, self.heatmap, self.ensembles):
             check_choice("model", part.model, self.models)
+        for name in ("batch_size", "small_batch"):
+            size = getattr(self.midtraining, name)
+            allowed = f"must divide val_sequences = {self.training.val_sequences} and be a "
+            allowed += f"multiple of micro_batch = {self.execution.micro_batch}"
+            fits = self.training.val_sequences % size == 0
+            fits = fits and size % (self.execution.micro_batch or 1) == 0
+            check(fits, f"midtraining.{name}", size, allowed)
+        if self.midtraining.base is not None:
+            check_choice("midtraining.base.model", self.midtraining.base.model, self.models)
         for row in (*self.standard, *self.regularized):
             check_choice("model", row.model, self.models)
             check_choice("seed_tokens", row.seed_tokens, self.seed_tokens)
@@ -405,6 +426,8 @@ class Scale:
 
     def on(self, corpus: str) -> "Scale":
         """Return the same scale with another text; continued pre-training starts from it too."""
+        if corpus == self.corpus.source:
+            return self
         return replace(
             self,
             corpus=replace(self.corpus, source=corpus, val_source=""),

@@ -348,7 +348,7 @@ class SampleSpec:
     """mixture: each teacher writes an equal part of the sequences (the paper's data set, by its
     name). average: all write each sequence together, from their averaged logits."""
     n_token: int
-    """Tokens to write; rounded up to whole shards."""
+    """Tokens to write; rounded up to whole sequences of every teacher."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -412,7 +412,7 @@ class EvaluationSpec:
 
     @property
     def flops(self) -> float:
-        """Forward FLOPs of as many tokens: a third of training's."""
+        """Forward FLOPs of as many tokens, for progress only: a record has what was read."""
         return self.models.members[0].model.flops_per_token() * self.tokens / 3
 
     def to_dict(self) -> dict[str, Any]:

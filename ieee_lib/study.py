@@ -86,8 +86,12 @@ class Study:
         if source == "archive":
             check(not corpus, "corpus", corpus, "recorded runs have their own; leave it empty")
             archive = Archive.of(scale.name)
-            fingerprints = Counter(r["corpus"]["fingerprint"] for r in archive.records())
-            return cls(scale, source, archive, fingerprints.most_common(1)[0][0], None, context)
+            about = Counter(
+                (r["corpus"]["source"] == scale.corpus.source, r["corpus"]["fingerprint"])
+                for r in archive.records()
+            )
+            own = max(about, key=lambda text: (text[0], about[text]))  # others: continued runs
+            return cls(scale, source, archive, own[1], None, context)
         if source == "records":
             check(
                 scale.corpus.folder().is_dir(),
@@ -257,7 +261,8 @@ class Study:
             manifest = open_corpus(self.corpus_folder).manifest
             about = {**manifest["config"], **manifest}
         else:
-            about = next(iter(self.store.records()))["corpus"]
+            found = (record["corpus"] for record in self.store.records())
+            about = next(about for about in found if about["fingerprint"] == self.fingerprint)
         rows = {
             "source": about["source"],
             "training documents": about["documents"]["train"],

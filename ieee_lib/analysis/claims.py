@@ -390,14 +390,13 @@ def exponents_agree(a: Estimate, b: Estimate) -> Claim:
     return claim("exponents_agree", a - b, near_zero(a - b, 0.1))
 
 
-def keeps_gain(retention: Estimate, gain: Estimate) -> Claim:
-    """A student keeps more than half of its ensemble's gain (Fig 9); without a gain, none."""
-    if above(gain, 0.0) != HOLDS:
-        return claim("student_keeps_gain", retention, UNTESTABLE, "the ensemble gains nothing")
-    return claim("student_keeps_gain", retention, above(retention, 0.5))
+def keeps_gain(retention: Estimate, gain: Estimate, detail: str) -> Claim:
+    """A student keeps more than half of its ensemble's gain (Fig 9), if there surely is one."""
+    verdict = above(retention, 0.5) if above(gain, 0.0) == HOLDS else UNTESTABLE
+    return claim("student_keeps_gain", retention, verdict, detail)
 
 
-def difference_above(key: str, a: Estimate, b: Estimate, detail: str = "") -> Claim:
+def difference_above(key: str, a: Estimate, b: Estimate, detail: str) -> Claim:
     """Return the row of a statement "a lies above b"."""
     return claim(key, a - b, above(a - b, 0.0), detail)
 

@@ -57,15 +57,17 @@ def students_against_total(
 def loss_against_weight(
     points: pd.DataFrame, references: Mapping[str, Estimate], *, caption: str
 ) -> Drawing:
-    """Draw the students' loss against the share w of synthetic sequences, one line a decay.
+    """Draw the students' loss against the share w of synthetic sequences.
 
-    points: w, wd, loss (Estimates). references: horizontal lines by name.
+    points: taught (whose student, at which decay: a line each), w, loss (Estimates). references:
+    horizontal lines by name.
     """
     figure, ax = plt.subplots()
-    looks = zip(points.groupby("wd"), plots.shades("distilled", points.wd.nunique()), strict=True)
-    for (wd, group), color in looks:
-        look = {"color": color, "ecolor": color, "markerfacecolor": color, "linestyle": "-"}
-        plots.estimates(ax, group.w, list(group.loss), "distilled", label=f"wd {wd:g}", **look)
+    lines = list(points.groupby("taught", sort=False))
+    colors = plots.shades("distilled", len(lines))
+    for (name, group), color, dash in zip(lines, colors, ("-", "--", ":", "-.") * 4, strict=False):
+        look = {"color": color, "ecolor": color, "markerfacecolor": color, "linestyle": dash}
+        plots.estimates(ax, group.w, list(group.loss), "distilled", label=name, **look)
     for (name, value), line in zip(references.items(), ("--", ":"), strict=True):
         ax.axhline(value.value, color=plots.GREY, linestyle=line, label=name)
     ax.set_xticks(sorted(points.w.unique()))

@@ -13,8 +13,9 @@ from ieee_lib.analysis.uncertainty import Estimate
 def effective_data(curve: Mapping[int, Estimate], loss: Estimate) -> Estimate:
     """Return the tokens at which a measured curve reaches a loss.
 
-    The curve is read linearly in log D between its points and along its first stretch before
-    them; beyond its last point nothing was measured, so a lower loss gives inf.
+    The curve, made to fall everywhere by its running minimum, is read linearly in log D between
+    its points and along its first stretch before them. A law is convex there, so the chord gives
+    a little too much. Beyond the last point nothing was measured: a lower loss gives inf.
     """
     tokens = sorted(curve)
     x = np.log(tokens)
@@ -26,8 +27,10 @@ def effective_data(curve: Mapping[int, Estimate], loss: Estimate) -> Estimate:
 
 def _inverse(x: np.ndarray, y: np.ndarray, aim: float) -> float:
     """Return exp(x) where the line through (x, y) first falls to `aim`."""
+    y = np.minimum.accumulate(y)
     for i in range(len(x) - 1):
-        if aim >= y[i + 1] and y[i] > y[i + 1]:
-            share = (y[i] - aim) / (y[i] - y[i + 1])
-            return float(np.exp(x[i] + share * (x[i + 1] - x[i])))
+        slope = (y[i] - y[i + 1]) / (x[i + 1] - x[i])
+        if aim >= y[i + 1] and slope > 0:
+            start = 0 if aim > y[0] else i
+            return float(np.exp(x[start] + (y[start] - aim) / slope))
     return float("nan") if np.isnan(aim) else float("inf")

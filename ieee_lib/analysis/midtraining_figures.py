@@ -13,7 +13,12 @@ from ieee_lib.analysis.figures import short_count
 from ieee_lib.analysis.midtraining import effective_data
 from ieee_lib.analysis.uncertainty import Estimate
 
-LOOKS = ("standard", "regularized", "distilled", "ensemble")
+LOOKS = (
+    {"color": plots.GREY, "marker": "o", "markerfacecolor": "white"},
+    {"color": plots.GREY, "marker": "o", "markerfacecolor": plots.GREY},
+    {"color": plots.COLORS["ensemble"]},
+)
+"""Smaller batch, + epoching, + ensemble; the first two are no recipe of the other figures."""
 
 
 def staircase(
@@ -30,10 +35,11 @@ def staircase(
         ax, tokens, [curve[d] for d in tokens], "standard", label="default recipe", linestyle="-"
     )
     start = tokens[0]
-    for (name, loss), look in zip(list(recipes.items())[1:], LOOKS[1:], strict=True):
-        plots.estimates(ax, [start], [loss], look, label=name, markersize=8)
+    for (name, loss), look in zip(list(recipes.items())[1:], LOOKS, strict=True):
+        style = {"ecolor": look["color"], "markersize": 8, **look}
+        plots.estimates(ax, [start], [loss], "ensemble", label=name, **style)
         reach = min(effective_data(curve, loss).value, 1.5 * tokens[-1])
-        ax.plot([start, reach], [loss.value] * 2, linestyle=":", color=plots.COLORS[look])
+        ax.plot([start, reach], [loss.value] * 2, linestyle=":", color=look["color"])
     plots.log_ticks(ax, tokens, labels=[short_count(d) for d in tokens])
     ax.set_xlim(0.7 * start, 2 * tokens[-1])
     ax.set(xlabel="target tokens", ylabel="loss on the target (nats/token)")

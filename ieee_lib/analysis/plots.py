@@ -23,7 +23,7 @@ COLORS = {
 }
 """Recipe -> colour; told apart with every common form of colour blindness."""
 
-MARKERS = {"standard": "s", "regularized": "o", "ensemble": "D", "joint": "*", "distilled": "P"}
+MARKERS = {"standard": "s", "regularized": "o", "ensemble": "D", "joint": "X", "distilled": "*"}
 
 GREY = "#8c8c8c"
 

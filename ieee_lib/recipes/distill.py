@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from ieee_lib.errors import check
 from ieee_lib.spec import EnsembleSpec, RunSpec, SampleSpec
 from ieee_lib.study import Study
 
@@ -61,7 +62,11 @@ def alone(teachers: EnsembleSpec) -> EnsembleSpec:
 
 
 def students(study: Study, teachers: EnsembleSpec) -> dict[str, Student]:
-    """Return the students the section compares, by name; the first is the paper's recipe."""
+    """Return the students the section compares, by name.
+
+    ensemble and self are the paper's recipes. "no real data" is compared with "matched", which is
+    as long (Table 4), and is "self" where that has the same w.
+    """
     wanted, n_seed = study.scale.distillation, study.scale.seeds
     asked = {}
     for i, kind in enumerate(wanted.kinds):
@@ -77,19 +82,31 @@ def students(study: Study, teachers: EnsembleSpec) -> dict[str, Student]:
         wd=wanted.self_wd,
         n_seed=n_seed,
     )
-    return {**asked, "self": own, "no real data": replace(own, real_data=False)}
+    matched = replace(own, weight=wanted.ablation_weight)
+    asked |= {"self": own, "matched": matched, "no real data": replace(matched, real_data=False)}
+    return asked
 
 
 def sweep(study: Study, teachers: EnsembleSpec) -> list[Student]:
-    """Return students of the ensemble at every w and decay of the sweep (Table 3)."""
-    wanted = study.scale.distillation
-    text = sample(study, teachers, wanted.kinds[0])
-    n_seed = study.scale.search.seeds
-    return [
-        Student(sample=text, weight=weight, wd=wd, n_seed=n_seed)
-        for weight in wanted.weights
-        for wd in wanted.decays
-    ]
+    """Return students at every w: of the ensemble at every decay of the sweep (Table 3), of one
+    model at its own."""
+    wanted, n_seed = study.scale.distillation, study.scale.search.seeds
+    of_many = sample(study, teachers, wanted.kinds[0])
+    of_one = sample(study, alone(teachers), "mixture")
+    points = [(of_many, weight, wd) for weight in wanted.weights for wd in wanted.decays]
+    points += [(of_one, weight, wanted.self_wd) for weight in wanted.weights]
+    return [Student(sample=s, weight=w, wd=wd, n_seed=n_seed) for s, w, wd in points]
+
+
+def healthy(study: Study, teachers: EnsembleSpec) -> EnsembleSpec:
+    """Return the teachers without those that diverged, training what is missing.
+
+    Raises InputError where none is left.
+    """
+    runs = study.ensure(teachers.members, weights=True, label="teachers")
+    done = [m for m, status in zip(teachers.members, runs.status, strict=True) if status == "done"]
+    check(bool(done), "teachers", [m.run_id for m in teachers.members], "have all diverged")
+    return EnsembleSpec(tuple(done))
 
 
 def teach(study: Study, asked: Iterable[Student]) -> pd.DataFrame:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from ieee_lib.errors import check
 from ieee_lib.scale import Midtraining
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
+from ieee_lib.text.corpus import open_corpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +48,20 @@ class Setting:
         base = self.wanted.base
         return self.base.spec(
             base.model,
-            seed_tokens=base.seed_tokens,
+            seed_tokens=min(base.seed_tokens, self._available()),
             wd=base.wd,
             lr=base.lr,
             epochs=base.epochs,
         )
+
+    def _available(self) -> int:
+        """Return the tokens of the base's text, in whole steps; its D is at most that."""
+        training = self.base.scale.training
+        step = training.batch_size * training.block_size
+        if self.base.corpus_folder is None:  # records alone: they had enough
+            return self.wanted.base.seed_tokens
+        packed = open_corpus(self.base.corpus_folder).manifest["tokens"]["train"]
+        return packed // step * step
 
     def recipes(self) -> dict[str, Continued]:
         """Return the recipes at the target's D, in the order in which they add up (Table 1)."""
@@ -111,19 +122,18 @@ class Setting:
 def open_setting(study: Study, *, target: str = "", text_field: str = "") -> Setting:
     """Pack base and target text where needed; `target` replaces the scale's own source.
 
-    The target is cut into the base's tokens. Raises InputError as `Study.open` does.
+    The target is cut into the base's tokens. Raises InputError as `Study.open` does, and for a
+    target that the base has seen.
     """
     scale, wanted = study.scale, study.scale.midtraining
-    base = None
+    source, base = target or wanted.target, None
     if not wanted.pretrained:
-        source = wanted.base_corpus or scale.corpus.source
-        text = (
-            scale.corpus
-            if source == scale.corpus.source
-            else replace(scale.corpus, source=source, val_source="")
-        )
-        base = study.beside(replace(scale, corpus=text, seed_tokens=(wanted.base.seed_tokens,)))
-    source = target or wanted.target
+        text = scale.corpus
+        if wanted.base_corpus not in ("", text.source):
+            text = replace(text, source=wanted.base_corpus, val_source="")
+        seen = text.source in (source, "stdlib") and source.startswith(text.source)
+        check(not seen, "midtraining.target", source, f"is part of the base's {text.source}")
+        base = study.beside(replace(scale, corpus=text, seed_tokens=(scale.base_tokens,)))
     text = replace(
         scale.corpus,
         source=source,

@@ -28,7 +28,8 @@ class Taught:
     loss: Estimate
     """Mean over seeds; the luck of the teachers is not in its noise."""
     retention: Estimate
-    """Share of the teachers' gain over the tuned single model that the student keeps."""
+    """Share of the teachers' gain over the tuned single model that the student keeps; these
+    teachers, so their own noise is not in it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Found:
 
 def teachers(study: Study, centre) -> EnsembleSpec:
     """Return the ensemble that teaches: notebook 03's members tuned for many."""
-    return recipe.ensemble(study, recipe.heuristic(centre), study.scale.ensembles.members)
+    return recipe.ensemble(study, recipe.heuristic(centre), study.scale.distillation.teachers)
 
 
 def _asked(study: Study, ensemble: EnsembleSpec) -> tuple[dict[str, Student], list[Student]]:
@@ -73,6 +74,7 @@ def gather(study: Study) -> Found:
     ensemble = teachers(
         study, recipe.tuned_centre(regularized.centres, study.scale.ensembles.model)
     )
+    ensemble = distill.healthy(study, ensemble)
     noise = member_noise(study, [ensemble])
     law = ensemble_laws(study.score([ensemble], label="teachers"), noise=noise)[0]
     students, sweep = _asked(study, ensemble)
@@ -83,7 +85,7 @@ def gather(study: Study) -> Found:
     def taught(student: Student) -> Taught:
         ids = [spec.run_id for spec in student.specs(study)]
         loss = mean_of(runs[runs.run_id.isin(ids)], sigma=sigma)
-        return Taught(student, loss, (single_loss - loss) / (single_loss - law.best))
+        return Taught(student, loss, (single_loss - loss) / (single_loss - law.best.value))
 
     return Found(
         study=study,
@@ -108,16 +110,24 @@ def against_total(found: Found) -> Drawing:
 
 def against_weight(found: Found) -> Drawing:
     points = pd.DataFrame(
-        {"w": t.student.weight, "wd": t.student.wd, "loss": t.loss} for t in found.sweep
+        {"taught": _by(t), "w": t.student.weight, "loss": t.loss} for t in found.sweep
     )
-    seeds = found.study.scale.search.seeds
     return figures.loss_against_weight(
         points,
-        {"best single": found.single, "teachers": found.law.best},
-        caption=found.study.caption(
-            len(points), f"{found.law.K} teachers", "bars: 95 %", seeds=seeds
-        ),
+        {"best single": found.single, "teachers together": found.law.best},
+        caption=sweep_caption(found, len(points)),
     )
+
+
+def sweep_caption(found: Found, n_point: int) -> str:
+    """Return the caption of the sweep, which has the seeds of a search."""
+    seeds, teachers = found.study.scale.search.seeds, f"{found.law.K} teachers"
+    return found.study.caption(n_point, teachers, "bars: 95 %", seeds=seeds)
+
+
+def _by(taught: Taught) -> str:
+    n = len(taught.student.sample.teachers.members)
+    return f"of {n if n > 1 else 'one'}, wd {taught.student.wd:g}"
 
 
 def student_table(found: Found) -> Table:
@@ -130,6 +140,7 @@ def student_table(found: Found) -> Table:
         | {"retention": t.retention.value, "retention low": t.retention.low}
         | {"retention high": t.retention.high}
         for name, t in found.students.items()
+        if name != "matched" or t.student != found.students["self"].student
     ]
     digits = dict.fromkeys(("loss", "low", "high"), 3) | {"w": 3}
     digits |= dict.fromkeys(("retention", "retention low", "retention high"), 2)
@@ -141,23 +152,29 @@ def student_table(found: Found) -> Table:
 def sweep_table(found: Found) -> Table:
     """Return the students of the sweep over w and decay (Table 3)."""
     rows = [
-        {"w": t.student.weight, "wd": t.student.wd, "seeds": t.student.n_seed}
+        {"teachers": len(t.student.sample.teachers.members), "w": t.student.weight}
+        | {"wd": t.student.wd, "seeds": t.student.n_seed}
         | {"tokens": t.student.specs(found.study)[0].tokens}
         | {"loss": t.loss.value, "low": t.loss.low, "high": t.loss.high}
         for t in found.sweep
     ]
     digits = dict.fromkeys(("loss", "low", "high", "w"), 3)
-    return Table(pd.DataFrame(rows), found.caption(len(rows)), digits)
+    return Table(pd.DataFrame(rows), sweep_caption(found, len(rows)), digits)
 
 
 def claims(found: Found) -> list[Claim]:
     taught = found.students
+    at = {name: f"w {t.student.weight:g}, wd {t.student.wd:g}" for name, t in taught.items()}
+    own, matched, bare = (taught[name].loss for name in ("self", "matched", "no real data"))
+    gain = found.single - found.law.best
     return [
-        verdicts.keeps_gain(taught["ensemble"].retention, found.single - found.law.best),
-        verdicts.difference_below("self_distillation_helps", taught["self"].loss, found.single),
-        verdicts.difference_above(
-            "real_data_is_needed", taught["no real data"].loss, taught["self"].loss
+        verdicts.keeps_gain(
+            taught["ensemble"].retention, gain, f"{found.law.K} teachers, {at['ensemble']}"
         ),
+        verdicts.difference_below(
+            "self_distillation_helps", own, found.single, f"one teacher, {at['self']}"
+        ),
+        verdicts.difference_above("real_data_is_needed", bare, matched, at["matched"]),
     ]
 
 

@@ -14,15 +14,18 @@ from ieee_lib.analysis.claims import Claim, claims_table
 from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.analysis.published import published
 from ieee_lib.analysis.uncertainty import Estimate
+from ieee_lib.errors import check
 from ieee_lib.recipes import distill, single
 from ieee_lib.recipes import ensemble as ensembles
+from ieee_lib.recipes.distill import Student
 from ieee_lib.recipes.downstream import Entrant, evaluation
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.scale import Settings
 from ieee_lib.sections.distillation import teachers
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
-from ieee_lib.training.probe import PROBE
+from ieee_lib.text.corpus import open_corpus
+from ieee_lib.training.probe import PROBE, continuation_items
 from ieee_lib.training.tasks import open_task
 
 Measure = tuple[str, str]
@@ -81,10 +84,17 @@ class Found:
 
     def caption(self, n_point: int, *notes: str) -> str:
         items = ", ".join(f"{n:,} items of {task}" for task, n in self.n_item.items())
-        return self.study.caption(n_point, items, "bars: 95 % over items", *notes)
+        return self.study.caption(
+            n_point, items, "bars: 95 % over items (of the probe: over documents)", *notes
+        )
 
 
-def entrants(study: Study, standard: list[Settings], regularized: list[Settings]) -> list[Entrant]:
+def entrants(
+    study: Study,
+    standard: list[Settings],
+    regularized: list[Settings],
+    students: dict[str, Student],
+) -> list[Entrant]:
     """Return everything that answers: tuned single models, ensembles, students."""
     found = []
     for recipe, centres in (("standard", standard), ("regularized", regularized)):
@@ -93,24 +103,39 @@ def entrants(study: Study, standard: list[Settings], regularized: list[Settings]
             found.append(Entrant(recipe=recipe, about=centre.model, models=seeds))
     for centre, members in zip(regularized, ensembles.for_limit(study, regularized), strict=True):
         found.append(Entrant(recipe="ensemble", about=centre.model, models=members))
-    small = ensembles.tuned_centre(regularized, study.scale.ensembles.model)
-    taught = distill.students(study, teachers(study, small))
-    for name in ("ensemble", "self"):
-        seeds = EnsembleSpec(tuple(taught[name].specs(study)))
+    for name, student in students.items():
+        seeds = EnsembleSpec(tuple(student.specs(study)))
         found.append(Entrant(recipe="distilled", about=f"of {name}", models=seeds))
     return found
 
 
+def _taught_by(study: Study, teaching: EnsembleSpec) -> dict[str, Student]:
+    """Return the two students of notebook 06 that answer."""
+    students = distill.students(study, teaching)
+    return {name: students[name] for name in ("ensemble", "self")}
+
+
+def _teachers(study: Study, regularized: list[Settings]) -> EnsembleSpec:
+    return teachers(study, ensembles.tuned_centre(regularized, study.scale.ensembles.model))
+
+
 def specs(study: Study) -> list[RunSpec]:
     known = [single.known_centres(study, recipe) for recipe in ("standard", "regularized")]
-    return [run for entrant in entrants(study, *known) for run in entrant.models.members]
+    students = _taught_by(study, _teachers(study, known[1]))
+    return [run for e in entrants(study, *known, students) for run in e.models.members]
 
 
-def check(study: Study, *, tasks: str = "", files: str = "") -> None:
-    """Raise InputError for a task or files that cannot be used."""
+def precheck(study: Study, *, tasks: str = "", files: str = "") -> None:
+    """Raise InputError for tasks or files that cannot be used, and a text too short to probe."""
+    names = _tasks(study, tasks)
+    files = files or study.scale.downstream.files
+    check(not files or bool(names), "files", files, "has items of tasks; name some: -p tasks piqa")
     if study.source == "train":
-        for task in _tasks(study, tasks):
+        answered = {r["spec"]["task"] for r in study.store.records() if r["kind"] == "evaluation"}
+        for task in set(names) - answered:
             open_task(task, files=files or None)
+        corpus = open_corpus(study.corpus_folder)
+        continuation_items(corpus, block_size=study.scale.training.block_size, n_item=1)
 
 
 def _tasks(study: Study, tasks: str) -> list[str]:
@@ -118,30 +143,36 @@ def _tasks(study: Study, tasks: str) -> list[str]:
 
 
 def gather(study: Study, *, tasks: str = "", files: str = "") -> Found:
-    """Ask all recipes; `tasks`: comma-separated names of lm-eval (the scale's), `files`: the folder
-    of their local items."""
-    check(study, tasks=tasks, files=files)
-    names = _tasks(study, tasks)
+    """Ask all recipes; `tasks`: comma-separated names of lm-eval, `files`: the folder of their
+    local items; empty: the scale's.
+
+    Raises InputError where all runs of a recipe diverged.
+    """
+    names, files = _tasks(study, tasks), files or study.scale.downstream.files
     centres = [
         [result.centre for result in single.tune(study, recipe)]
         for recipe in ("standard", "regularized")
     ]
-    asked = entrants(study, *centres)
-    taught = [e for e in asked if e.recipe == "distilled"]
-    losses = _losses(study, asked, taught)
+    students = _taught_by(study, distill.healthy(study, _teachers(study, centres[1])))
+    distill.teach(study, students.values())
+    asked = entrants(study, *centres, students)
     evaluations = {
         (i, task): evaluation(study, entrant, task, files)
         for task in (PROBE, *names)
         for i, entrant in enumerate(asked)
     }
     frame = study.evaluate(evaluations.values(), files=files or None, label="downstream")
-    by_task = frame.groupby("task", sort=False)
+    losses = _losses(study, asked)
     by_record = dict(list(frame.groupby("evaluation")))
     answers = []
     for i, entrant in enumerate(asked):
-        own = {task: by_record[evaluations[i, task].run_id] for task in (PROBE, *names)}
+        ids = {task: evaluations[i, task].run_id for task in (PROBE, *names)}
+        name = f"{entrant.recipe}, {entrant.about}"
+        check(set(ids.values()) <= set(by_record), "runs", name, "have all diverged")
+        own = {task: by_record[run_id] for task, run_id in ids.items()}
         for k in range(1, 1 + (own[PROBE].K.max() if entrant.together else 1)):
             answers.append(_answers(entrant, k, own, losses))
+    by_task = frame.groupby("task", sort=False)
     return Found(
         study=study,
         answers=answers,
@@ -151,10 +182,8 @@ def gather(study: Study, *, tasks: str = "", files: str = "") -> Found:
     )
 
 
-def _losses(study: Study, asked: list[Entrant], taught: list[Entrant]) -> dict[tuple, float]:
+def _losses(study: Study, asked: list[Entrant]) -> dict[tuple, float]:
     """Return the loss of every tuple of run ids that may answer."""
-    small = next(e for e in asked if e.together and e.about == study.scale.ensembles.model)
-    distill.teach(study, distill.students(study, small.models).values())
     runs = study.ensure([m for e in asked for m in e.models.members], label="downstream")
     losses = {(run.run_id,): run.val_loss for run in runs.itertuples()}
     scores = study.score([e.models for e in asked if e.together], label="downstream")
@@ -175,7 +204,7 @@ def _answers(
         N=int(first.N.iloc[0]),
         loss=float(np.mean([losses[subset] for subset in members])),
         errors={
-            (task, metric): analysis.error(task, np.mean(np.stack(list(part.correct)), axis=0))
+            (task, metric): analysis.error_of(part)
             for task, frame in rows.items()
             for metric, part in frame.groupby("metric", sort=False)
         },
@@ -209,7 +238,8 @@ def _drawing(found: Found, measures: list[Measure]) -> Drawing:
 def rank_correlation(found: Found, measures: Sequence[Measure] = ()) -> Estimate:
     """Return Spearman's correlation of loss and error over everything that answered."""
     errors = [found.error(a, measures) for a in found.answers]
-    return analysis.rank_correlation([a.loss for a in found.answers], errors)
+    groups = [a.label for a in found.answers]  # an ensemble at every K is one
+    return analysis.rank_correlation([a.loss for a in found.answers], errors, groups)
 
 
 def answer_table(found: Found) -> Table:
@@ -226,7 +256,9 @@ def answer_table(found: Found) -> Table:
     digits = {name: 1 for name in frame.columns[5:]} | {"loss": 3}
     notes = ["accuracy in %, ± half the interval"]
     notes += [f"chance on {t}: {100 * (1 - c):.0f} %" for t, c in found.chance.items()]
-    notes += [f"{100 * c:.0f} % of {t} cut" for t, c in found.truncated.items() if c]
+    notes += [
+        f"{100 * c:.0f} % of requests of {t} truncated" for t, c in found.truncated.items() if c
+    ]
     return Table(frame, found.caption(len(rows), *notes), digits)
 
 
@@ -281,7 +313,9 @@ def claims(found: Found) -> list[Claim]:
     n = len(found.answers)
     return [
         verdicts.predicts_error(rank_correlation(found), f"{n} models, acc on {tasks}"),
-        verdicts.helps_downstream(change, f"{a.name} against {b.name}, acc on {tasks}"),
+        verdicts.helps_downstream(
+            change, f"{a.name} against {b.name}, acc on {tasks}, over items and not seeds"
+        ),
     ]
 
 

@@ -2,22 +2,23 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from ieee_lib.analysis import claims as verdicts
 from ieee_lib.analysis import midtraining_figures as figures
 from ieee_lib.analysis.claims import Claim, claims_table
-from ieee_lib.analysis.downstream import error
+from ieee_lib.analysis.downstream import error_of
 from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws
 from ieee_lib.analysis.midtraining import effective_data
 from ieee_lib.analysis.published import published
 from ieee_lib.analysis.uncertainty import Estimate, mean_of, replicate_noise
+from ieee_lib.errors import check
 from ieee_lib.recipes.midtraining import Setting, open_setting
 from ieee_lib.spec import EnsembleSpec, EvaluationSpec, RunSpec
 from ieee_lib.study import Study
-from ieee_lib.training.probe import PROBE
+from ieee_lib.text.corpus import open_corpus
+from ieee_lib.training.probe import PROBE, continuation_items
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ def specs(study: Study) -> list[RunSpec]:
     return open_setting(study).all_specs()
 
 
-def check(study: Study, *, target: str = "", text_field: str = "") -> None:
+def precheck(study: Study, *, target: str = "", text_field: str = "") -> None:
     """Raise InputError for a target that cannot be read or is too short; packs both texts."""
     if study.source == "train":
-        open_setting(study, target=target, text_field=text_field)
+        found = open_setting(study, target=target, text_field=text_field).target
+        corpus = open_corpus(found.corpus_folder)
+        continuation_items(corpus, block_size=study.scale.training.block_size, n_item=1)
 
 
 def gather(study: Study, *, target: str = "", text_field: str = "") -> Found:
@@ -81,16 +84,21 @@ def _errors(
     setting: Setting, models: dict[str | int, EnsembleSpec], together: str
 ) -> dict[str, dict[str | int, Estimate]]:
     """Return errors on the probe by metric: of seeds their mean, of the ensemble its own."""
-    asked = {name: EvaluationSpec(models=m, task=PROBE) for name, m in models.items()}
+    asked = {name: _on_probe(setting, m) for name, m in models.items()}
     frame = setting.target.evaluate(asked.values(), label="probe")
     errors: dict[str, dict[str | int, Estimate]] = {}
     for name, spec in asked.items():
         rows = frame[frame.evaluation == spec.run_id]
         rows = rows[rows.k == (rows.K.max() if name == together else 1)]
+        check(len(rows) > 0, "continued runs", str(name), "have all diverged")
         for metric, part in rows.groupby("metric", sort=False):
-            correct = np.mean(np.stack(list(part.correct)), axis=0)
-            errors.setdefault(metric, {})[name] = error(PROBE, correct)
+            errors.setdefault(metric, {})[name] = error_of(part)
     return errors
+
+
+def _on_probe(setting: Setting, models: EnsembleSpec) -> EvaluationSpec:
+    n_item = setting.target.scale.downstream.probe_items
+    return EvaluationSpec(models=models, task=PROBE, n_item=n_item)
 
 
 def staircase(found: Found) -> Drawing:
@@ -142,7 +150,7 @@ def probe_table(found: Found) -> Table:
                 row |= {"worth": worth.value, "worth low": worth.low, "worth high": worth.high}
             rows.append(row)
     digits = dict.fromkeys(("error", "low", "high", "worth", "worth low", "worth high"), 1)
-    note = "error in %, 95 % over items; guessing errs at 75 %"
+    note = "error in %, 95 % over documents; guessing errs at 75 %"
     return Table(pd.DataFrame(rows), found.caption(len(rows), note), digits)
 
 

@@ -42,6 +42,8 @@ class ContinuationScores:
     n_cut: int
     """Those of them whose continuation, longer than the context itself, lost tokens too: what is
     left of it is scored, where lm-eval's `hf` model would stop."""
+    n_read: int = 0
+    """Tokens that each member read; equal requests are read once."""
 
 
 @torch.no_grad()
@@ -74,13 +76,15 @@ def score_continuations(
         greedy=greedy[:, asked],
         n_truncated=sum(len(before) + len(after) > longest for before, after in requests),
         n_cut=sum(len(after) >= longest for _, after in requests),
+        n_read=sum(len(ids) - 1 for ids, _ in unique),
     )
 
 
 def counts(scores: ContinuationScores) -> dict[str, int]:
-    """Return what a record says of requests that were too long for the model's context."""
+    """Return what a record says of the requests: how many, too long ones, tokens of a member."""
     n_request = scores.log_p.shape[1]
-    return {"requests": n_request, "truncated": scores.n_truncated, "cut": scores.n_cut}
+    too_long = {"truncated": scores.n_truncated, "cut": scores.n_cut}
+    return {"requests": n_request, **too_long, "tokens": scores.n_read}
 
 
 def _window(request: Request, block_size: int) -> Window:

@@ -71,8 +71,6 @@ class EvaluationUnit:
                     "status": "done" if healthy else "diverged",
                     "members": healthy,
                     "diverged": [i for i in members if i not in healthy],
-                    "tokens": spec.tokens,
-                    "flops": spec.flops,
                     **self._evaluate(healthy, store, execution),
                 }
             )
@@ -84,20 +82,23 @@ class EvaluationUnit:
         from ieee_lib.training.provenance import provenance
         from ieee_lib.training.scoring import load_stack
 
-        corpus = open_for(self.corpus_folder, execution)
+        first = self.evaluation.models.members[0]
+        corpus = open_for(self.corpus_folder, execution, first.corpus)
         device = device_of(execution)
         start = time.perf_counter()
         subsets = singles_and_prefixes(len(healthy))
-        answers = {"correct": {}}
+        answers = {"correct": {}, "tokens": 0}
         if healthy:
-            first = self.evaluation.models.members[0]
             files = [store.weights_path(run_id) for run_id in healthy]
             model = load_stack(first.model, files).to(device)
             with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
                 answers = self._answers(corpus, model, subsets)
+        tokens = len(healthy) * answers["tokens"]
         return {
             "subsets": [list(subset) for subset in subsets],
             **answers,
+            "tokens": tokens,
+            "flops": first.model.flops_per_token() * tokens / 3,
             "seconds": time.perf_counter() - start,
             "device": device,
             **provenance(corpus),

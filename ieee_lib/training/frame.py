@@ -88,6 +88,7 @@ EVALUATION_COLUMNS = [
     "metric",
     "accuracy",
     "correct",
+    "groups",
     "truncated",
     "cut",
     "n_diverged",
@@ -146,8 +147,9 @@ def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
     Settings, K, k and `members` as in `subsets_frame`. metric: acc, and acc_norm or, for the probe,
     acc_mutual_info; accuracy: share of n_item items answered rightly; chance: that of guessing;
-    `correct`: bool (n_item,), for intervals; truncated: share of the requests too long for the
-    context; cut: share that is an answer too long for it, of which only the end was scored.
+    `correct`: bool (n_item,); groups (n_item,): items of equal value are alike; truncated: share of
+    the requests too long for the context; cut: share that is an answer too long for it, of which
+    only the end was scored.
     """
     rows = []
     for record in records:
@@ -158,6 +160,7 @@ def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
         shared |= {"evaluation": record["run_id"], "D": spec.get("seed_tokens"), "N": record["N"]}
         shared |= {"K": len(record["members"]), "n_diverged": len(record["diverged"])}
         shared |= {"split": record["split"], "n_item": n_item}
+        shared["groups"] = np.array(record.get("groups", range(n_item)))
         shared["chance"] = sum(n / int(c) for c, n in record["n_choice"].items()) / n_item
         shared |= {name: record[name] / record["requests"] for name in ("truncated", "cut")}
         for metric, answered in record["correct"].items():

@@ -70,11 +70,10 @@ def continuation_items(corpus: Corpus, *, block_size: int, n_item: int = 0) -> l
         for start in range(begin, end - width + 1, width)
     ]
     check(
-        max(1, n_item) <= len(windows),
-        "n_item",
-        n_item,
-        f"the validation documents of {source} hold {len(windows)} windows of {width} tokens; "
-        "ask for fewer items or bring more text",
+        len(windows) > 0,
+        "task",
+        PROBE,
+        f"needs validation documents of at least {width} tokens; {source} has none",
     )
     chosen = np.random.default_rng(SEED).permutation(len(windows))[: n_item or None]
     items = []
@@ -102,6 +101,8 @@ def answer_items(
 ) -> Record:
     """Let every member subset of a stack answer; return what their record says.
 
+    groups: the document of each item, since items of one document are easy or hard together.
+
     Each metric holds one string a subset with a 1 for each item answered rightly. Choices are of
     equal length, so there is no acc_norm. Behind the separator a choice has no context.
     """
@@ -116,6 +117,7 @@ def answer_items(
     gold = [item.gold for item in items]
     return {
         "correct": {name: marked(score.argmax(-1) == gold) for name, score in judged.items()},
+        "groups": [item.documents[item.gold] for item in items],
         "n_item": len(items),
         "n_choice": {str(N_CHOICE): len(items)},
         **counts(scores),

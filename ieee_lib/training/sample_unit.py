@@ -19,6 +19,8 @@ SHARD_SEQUENCES = 4096
 """Sequences of a shard: what a killed sampler loses at most."""
 BATCH_LOGITS = {"cpu": 2**20, "cuda": 2**28}
 """Next-token logits held at once, per member: what a CPU's cache has room for; 1 GiB on a GPU."""
+BATCH_KEYS = {"cpu": 2**24, "cuda": 2**30}
+"""Cached keys and values held at once, per member: 64 MiB; 4 GiB on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,13 @@ class SampleUnit:
         from ieee_lib.training.sampling import sample
         from ieee_lib.training.scoring import load_stack
 
-        corpus = open_for(self.corpus_folder, execution)
-        device = device_of(execution)
         spec, first = self.sample, self.sample.teachers.members[0]
+        corpus = open_for(self.corpus_folder, execution, first.corpus)
+        device = device_of(execution)
         start = time.perf_counter()
         model = load_stack(first.model, [store.weights_path(i) for i in teachers]).to(device)
         starts = corpus.slice(first.seed_tokens, first.model.block_size)[:, 0]
-        rows = max(1, BATCH_LOGITS[device] // first.model.vocab_size)  # of each member
-        rows *= 1 if spec.kind == "average" else len(teachers)
+        rows = batch_rows(first.model, device) * (1 if spec.kind == "average" else len(teachers))
         each = SHARD_SEQUENCES - SHARD_SEQUENCES % len(teachers)
         n_sequence = -(-spec.n_token // first.model.block_size)
         n_sequence += -n_sequence % len(teachers)
@@ -115,6 +116,12 @@ class SampleUnit:
             "device": device,
             **provenance(corpus),
         }
+
+
+def batch_rows(model: ModelConfig, device: str) -> int:
+    """Return the sequences of each member that are written at once."""
+    keys = 2 * model.n_layer * model.n_kv_head * model.head_dim * model.block_size  # and values
+    return max(1, min(BATCH_LOGITS[device] // model.vocab_size, BATCH_KEYS[device] // keys))
 
 
 def open_sample(store: RunStore, run_id: str):

@@ -76,7 +76,7 @@ class ScoreUnit:
         from ieee_lib.training.provenance import provenance
         from ieee_lib.training.scoring import load_stack, score_subsets, subsets_of
 
-        corpus = open_for(self.corpus_folder, execution)
+        corpus = open_for(self.corpus_folder, execution, self.ensemble.members[0].corpus)
         device = device_of(execution)
         start = time.perf_counter()
         subsets = subsets_of(len(healthy)) if healthy else []

@@ -116,14 +116,14 @@ def train(
         module.model.start_from(start)
     callbacks = [*callbacks, _TokenCount(on_tokens, specs)]
     trainer = _trainer(first, accelerator, micro_batch, logger, callbacks)
-    start = time.perf_counter()
+    began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(module, data)
         if module.curve[-1]["step"] < first.n_step:
             trainer.validate(module, data, verbose=False)
             module.curve[-1]["step"] = first.n_step
-    seconds = (time.perf_counter() - start) / len(specs)
+    seconds = (time.perf_counter() - began) / len(specs)
     return [
         RunResult(
             spec=spec,

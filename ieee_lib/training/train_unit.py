@@ -62,7 +62,7 @@ class TrainUnit:
         from ieee_lib.training.provenance import provenance
         from ieee_lib.training.train import close_logger, open_logger, train
 
-        corpus = open_for(self.corpus_folder, execution)
+        corpus = open_for(self.corpus_folder, execution, specs[0].corpus)
         logs = paths.root() / "data" / "logs" / self.scale
         logger = open_logger(execution.logger, logs, specs[0].run_id)
         sampled = specs[0].synthetic

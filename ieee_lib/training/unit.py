@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from ieee_lib.errors import TrainingError
+from ieee_lib.errors import TrainingError, check
 from ieee_lib.scale import Execution
 from ieee_lib.spec import ModelConfig
 from ieee_lib.training.store import Record, RunStore
@@ -42,15 +42,20 @@ class Unit(Protocol):
     def run(self, execution: Execution, on_tokens: Listener = ...) -> None: ...
 
 
-def open_for(folder: Path, execution: Execution):
-    """Open a corpus in a worker, with the threads that the scale gives it."""
+def open_for(folder: Path, execution: Execution, fingerprint: str):
+    """Open a corpus in a worker, with the threads that the scale gives it.
+
+    Raises InputError where it is not the one that the unit's spec names.
+    """
     import torch
 
     from ieee_lib.text.corpus import open_corpus
 
     if execution.threads:
         torch.set_num_threads(execution.threads)
-    return open_corpus(folder)
+    corpus = open_corpus(folder)
+    check(corpus.fingerprint == fingerprint, "corpus", str(folder), f"is not {fingerprint}")
+    return corpus
 
 
 def trained(store: RunStore, run_ids: Sequence[str], role: str) -> dict[str, Record]:

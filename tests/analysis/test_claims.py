@@ -111,11 +111,11 @@ def test_seed_means_back_the_differences():
 
 def test_claims_about_students():
     gain = near(0.3)
-    assert claims.keeps_gain(near(0.8, 0.1), gain).verdict == claims.HOLDS
-    assert claims.keeps_gain(near(0.2, 0.1), gain).verdict == claims.DOES_NOT
-    assert claims.keeps_gain(near(0.5, 0.1), gain).verdict == claims.UNTESTABLE
-    assert claims.keeps_gain(near(0.8, 0.1), near(0.0)).verdict == claims.UNTESTABLE
+    assert claims.keeps_gain(near(0.8, 0.1), gain, "").verdict == claims.HOLDS
+    assert claims.keeps_gain(near(0.2, 0.1), gain, "").verdict == claims.DOES_NOT
+    assert claims.keeps_gain(near(0.5, 0.1), gain, "").verdict == claims.UNTESTABLE
+    assert claims.keeps_gain(near(0.8, 0.1), near(0.0), "").verdict == claims.UNTESTABLE
     worse = claims.difference_above(
-        "real_data_is_needed", near(4.4), Estimate(4.2, np.full(1000, 4.2))
+        "real_data_is_needed", near(4.4), Estimate(4.2, np.full(1000, 4.2)), ""
     )
     assert worse.verdict == claims.HOLDS and worse.notebook == "06"

@@ -160,6 +160,66 @@ def test_the_table_of_a_notebook_is_what_its_records_say(book):
     assert len(losses) == 2 and row.loss == pytest.approx(sum(losses) / 2)
 
 
+def test_a_students_row_is_what_its_records_say(book):
+    """Losses are means over seeds; retention is the share of the teachers' gain."""
+    home = book[0]
+    rows = pd.read_csv(home / "figures" / "smoke" / "tab09_students.csv").set_index("student")
+    tuned = pd.read_csv(home / "figures" / "smoke" / "tab03_regularized.csv").set_index("model")
+    store = {record["run_id"]: record for _, record in records(home).values()}
+    samples = {i: r for i, r in store.items() if r["kind"] == "sample"}
+    (own,) = (i for i, r in samples.items() if len(r["spec"]["members"]) == 1)
+    assert sorted(r["spec"]["kind"] for r in samples.values()) == ["average", "mixture", "mixture"]
+    students = [r for r in store.values() if r["kind"] == "train" and r["spec"]["synthetic"]]
+    for name, only in (("self", False), ("no real data", True)):
+        losses = [
+            r["val_loss"]
+            for r in students
+            if r["spec"]["synthetic"] == own and r["spec"]["synthetic_only"] == only
+        ]
+        assert len(losses) == 2 and rows.loss[name] == pytest.approx(sum(losses) / 2)
+    members = samples[own]["spec"]["members"]
+    together = next(
+        r["losses"]["logits"][r["subsets"].index([0, 1, 2])]
+        for r in store.values()
+        if r["kind"] == "ensemble" and len(r["members"]) == 3 and r["members"][0] == members[0]
+    )
+    kept = (tuned.loss["14k"] - rows.loss) / (tuned.loss["14k"] - together)
+    assert rows.retention.tolist() == pytest.approx(kept.tolist(), abs=1e-6)
+
+
+def test_the_accuracy_of_a_notebook_is_what_its_records_say(book):
+    home = book[0]
+    row = pd.read_csv(home / "figures" / "smoke" / "tab10_accuracy.csv").query("K == 3").iloc[0]
+    store = [r for _, r in records(home).values() if r["kind"] == "evaluation"]
+    shares = [
+        100 * r["correct"]["acc"][r["subsets"].index([0, 1, 2])].count("1") / r["n_item"]
+        for r in store
+        if len(r["members"]) == 3 and r["N"] * 3 == row.parameters
+    ]
+    assert shares == [pytest.approx(row.continuation)]
+    assert {len(r["groups"]) for r in store} == {r["n_item"] for r in store}
+    pairs = pd.read_csv(home / "figures" / "smoke" / "tab10_pairs.csv")
+    assert (pairs.low <= pairs["a - b"]).all() and (pairs["a - b"] <= pairs.high).all()
+
+
+def test_continued_runs_in_a_table_are_what_their_records_say(book):
+    home = book[0]
+    rows = pd.read_csv(home / "figures" / "smoke" / "tab11_recipes.csv").set_index("recipe")
+    runs = [r for _, r in records(home).values() if r["kind"] == "train" and r["spec"]["start"]]
+    assert len({r["spec"]["start"] for r in runs}) == 1
+    for name, batch, epochs in (("default", 16, 1), ("smaller batch", 2, 1), ("+ epoching", 2, 4)):
+        losses = [
+            r["val_loss"]
+            for r in runs
+            if r["spec"]["batch_size"] == batch
+            and r["spec"]["epochs"] == epochs
+            and r["spec"]["seed_tokens"] == 1024
+        ]
+        assert len(losses) == 2 and rows.loss[name] == pytest.approx(sum(losses) / 2)
+    assert rows.worth["default"] == pytest.approx(1.0)
+    assert (rows.worth.dropna() > 0).all() and len(rows) == 6
+
+
 def test_a_finished_book_trains_nothing_and_redraws_the_same(book):
     home, _ = book
     figures = digests(home)
@@ -232,7 +292,13 @@ def test_a_recorded_book_is_drawn_without_text_or_training(book, tmp_path):
     packed = home / "data" / "archive" / "smoke.jsonl.gz"
     (tmp_path / "data" / "archive" / "smoke.jsonl.gz").write_bytes(packed.read_bytes())
     run("ieee_lib", "figures", "--scale", "smoke", "--source", "archive", home=tmp_path)
-    for name in ("fig03_regularized_against_size.svg", "tab03_claims.csv"):
+    for name in (
+        "fig03_regularized_against_size.svg",
+        "tab03_claims.csv",
+        "fig09_students_against_total_parameters.svg",
+        "tab10_accuracy.csv",
+        "tab11_recipes.csv",
+    ):
         recorded = tmp_path / "figures" / "recorded" / "smoke" / name
         assert recorded.read_bytes() == (home / "figures" / "smoke" / name).read_bytes()
     arguments = ("--scale", "smoke", "--source", "archive", "--only", "00,01")

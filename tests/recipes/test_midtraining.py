@@ -1,5 +1,8 @@
 """Continuing from trained weights on another text: where it starts, and what it is worth."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -98,6 +101,27 @@ def test_the_target_is_cut_into_the_bases_tokens(home):
     study.close()
 
 
+def test_a_target_that_the_base_has_seen_is_refused(home):
+    study = Study(Scale.load("smoke"), "records", RunStore.of("smoke"), UNPREPARED, None)
+    own = dataclasses.replace(study.scale.midtraining, base_corpus="")
+    scale = dataclasses.replace(study.scale, midtraining=own)
+    with pytest.raises(InputError, match=r"midtraining\.target = 'stdlib:prose': is part of"):
+        open_setting(dataclasses.replace(study, scale=scale))
+    assert study.scale.on("stdlib") == study.scale  # the scale's own text changes nothing
+    assert study.scale.on("files:mine/*.txt").midtraining.base_corpus == ""
+
+
+def test_the_base_takes_what_a_short_text_has(home):
+    words = [" ".join(f"word{i}x{j}" for j in range(40)) for i in range(50)]
+    (home / "mine.jsonl").write_text("\n".join(json.dumps({"text": t}) for t in words))
+    scale = Scale.load("smoke").on(f"files:{home}/mine.jsonl")
+    study_wants = scale.midtraining.base.seed_tokens
+    setting = open_setting(Study.open(dataclasses.replace(scale, seed_tokens=(4096,))))
+    packed = setting.base.corpus_table().loc["training tokens", "corpus"]
+    assert packed - 128 < setting.base_spec.seed_tokens <= packed
+    assert setting.base_spec.seed_tokens < study_wants
+
+
 def test_records_of_a_text_never_packed_are_missing(home):
     study = Study(Scale.load("smoke"), "records", RunStore.of("smoke"), UNPREPARED, None)
     setting = open_setting(study)
@@ -142,5 +166,8 @@ def test_effective_data_reads_the_default_curve():
     assert effective_data(curve, estimate(4.2)).value == pytest.approx(500)
     assert effective_data(curve, estimate(3.2)).value == np.inf
     assert effective_data(curve, Estimate(3.8, np.full(1000, 3.8))).high == pytest.approx(2000)
+    bent = {1000: estimate(4.0), 4000: estimate(4.1), 16000: estimate(3.5)}
+    assert effective_data(bent, estimate(3.9)).value > 4000  # it falls in the last stretch only
+    assert effective_data(bent, estimate(4.05)).value < 1000  # and a worse loss is worth less
     noisy = effective_data(curve, estimate(3.31, 0.05))
     assert noisy.low < noisy.value < 16000 and noisy.high == np.inf
