@@ -116,7 +116,9 @@ def test_the_base_takes_what_a_short_text_has(home):
     (home / "mine.jsonl").write_text("\n".join(json.dumps({"text": t}) for t in words))
     scale = Scale.load("smoke").on(f"files:{home}/mine.jsonl")
     study_wants = scale.midtraining.base.seed_tokens
-    setting = open_setting(Study.open(dataclasses.replace(scale, seed_tokens=(4096,))))
+    few = dataclasses.replace(scale.training, val_sequences=16)
+    scale = dataclasses.replace(scale, seed_tokens=(4096,), training=few)
+    setting = open_setting(Study.open(scale))
     packed = setting.base.corpus_table().loc["training tokens", "corpus"]
     assert packed - 128 < setting.base_spec.seed_tokens <= packed
     assert setting.base_spec.seed_tokens < study_wants
