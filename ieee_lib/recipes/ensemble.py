@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ieee_lib.recipes.search import GRIDS, neighbours
 from ieee_lib.recipes.single import sweep_points
-from ieee_lib.scale import EPOCHS_GRID, Settings
+from ieee_lib.settings import EPOCHS_GRID, Settings
 from ieee_lib.spec import EnsembleSpec
 from ieee_lib.study import Study
 

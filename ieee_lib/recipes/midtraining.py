@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ieee_lib.errors import check
-from ieee_lib.scale import Midtraining
+from ieee_lib.settings import Midtraining
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import open_corpus

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ieee_lib.scale import EPOCHS_GRID, LR_GRID, WD_GRID, Settings
+from ieee_lib.settings import EPOCHS_GRID, LR_GRID, WD_GRID, Settings
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 from ieee_lib.training.frame import pooled_noise, seed_means

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ieee_lib.errors import MissingRuns, check
 from ieee_lib.recipes.search import SearchResult, ring_specs, search, specs_of
-from ieee_lib.scale import EPOCHS_GRID, Settings, Sweep
+from ieee_lib.settings import EPOCHS_GRID, Settings, Sweep
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 

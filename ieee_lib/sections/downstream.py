@@ -20,8 +20,8 @@ from ieee_lib.recipes import ensemble as ensembles
 from ieee_lib.recipes.distill import Student
 from ieee_lib.recipes.downstream import Entrant, evaluation
 from ieee_lib.recipes.search import specs_of
-from ieee_lib.scale import Settings
 from ieee_lib.sections.distillation import teachers
+from ieee_lib.settings import Settings
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import open_corpus

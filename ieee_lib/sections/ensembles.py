@@ -13,8 +13,9 @@ from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws, laws_frame
 from ieee_lib.analysis.uncertainty import replicate_noise
 from ieee_lib.recipes import ensemble as recipe
 from ieee_lib.recipes import single
-from ieee_lib.scale import UNITS, Settings
+from ieee_lib.scale import UNITS
 from ieee_lib.sections.tuned import Tuned, tuned
+from ieee_lib.settings import Settings
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 

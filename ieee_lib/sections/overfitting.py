@@ -9,8 +9,8 @@ from ieee_lib.analysis.claims import Claim, claims_table, memorizes, overfits, s
 from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import certificates_frame
-from ieee_lib.scale import EPOCHS_GRID
 from ieee_lib.sections.tuned import Tuned, tuned
+from ieee_lib.settings import EPOCHS_GRID
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 

@@ -15,7 +15,8 @@ from ieee_lib.analysis.laws import PowerLaw
 from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of, mean_of
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import NOT_SEARCHED, SearchResult, specs_of, tuned_frame
-from ieee_lib.scale import UNITS, Settings
+from ieee_lib.scale import UNITS
+from ieee_lib.settings import Settings
 from ieee_lib.study import Study
 
 

@@ -8,13 +8,13 @@ import pandas as pd
 from ieee_lib.analysis import published, published_figures
 from ieee_lib.analysis.claims import (
     NOT_RUN,
-    STATEMENTS,
     UNTESTABLE,
     Claim,
     claims_table,
     without_measure,
 )
 from ieee_lib.analysis.drawing import Drawing, Table
+from ieee_lib.analysis.statements import STATEMENTS
 from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.sections import (
     data_scaling,

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ieee_lib.errors import check
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import EvaluationSpec, ModelConfig
 from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.probe import PROBE, answer_items, continuation_items

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Protocol
 
 from ieee_lib.errors import InputError
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig
 from ieee_lib.training.progress import Progress
 from ieee_lib.training.unit import Unit

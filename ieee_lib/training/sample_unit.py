@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ieee_lib.errors import check
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig, SampleSpec, content_id
 from ieee_lib.training.store import RunStore
 from ieee_lib.training.unit import Listener, device_of, open_for, trained

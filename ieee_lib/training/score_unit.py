@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import EnsembleSpec, ModelConfig
 from ieee_lib.training.store import Record, RunStore
 from ieee_lib.training.unit import Listener, device_of, open_for, trained

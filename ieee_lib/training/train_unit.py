@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ieee_lib import paths
 from ieee_lib.errors import check
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig, RunSpec, build
 from ieee_lib.training.sample_unit import open_sample
 from ieee_lib.training.store import Record, RunStore

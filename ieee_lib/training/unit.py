@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ieee_lib.errors import TrainingError, check
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig
 from ieee_lib.training.store import Record, RunStore
 

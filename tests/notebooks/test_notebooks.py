@@ -14,7 +14,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from ieee_lib.analysis.claims import STATEMENTS
+from ieee_lib.analysis.statements import STATEMENTS
 from ieee_lib.book import SECTIONS
 from tests.conftest import ROOT
 

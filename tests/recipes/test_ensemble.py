@@ -4,7 +4,7 @@ import pytest
 
 from ieee_lib import InputError, Scale
 from ieee_lib.recipes import ensemble as recipe
-from ieee_lib.scale import Settings
+from ieee_lib.settings import Settings
 from ieee_lib.spec import EnsembleSpec
 from ieee_lib.study import Study
 from ieee_lib.training.store import RunStore

@@ -13,7 +13,7 @@ from ieee_lib.analysis.midtraining import effective_data
 from ieee_lib.analysis.uncertainty import Estimate
 from ieee_lib.errors import MissingRuns, TrainingError
 from ieee_lib.recipes.midtraining import open_setting
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.study import UNPREPARED, Study
 from ieee_lib.text.corpus import CorpusConfig, prepare
 from ieee_lib.text.sources import open_source

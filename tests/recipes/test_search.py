@@ -15,7 +15,7 @@ from ieee_lib.recipes.search import (
     search,
     tuned_frame,
 )
-from ieee_lib.scale import Search, Settings
+from ieee_lib.settings import Search, Settings
 from ieee_lib.study import Study
 from ieee_lib.training.store import RunStore
 

@@ -3,7 +3,8 @@
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.analysis.claims import NOT_RUN, STATEMENTS
+from ieee_lib.analysis.claims import NOT_RUN
+from ieee_lib.analysis.statements import STATEMENTS
 from ieee_lib.book import SECTIONS
 from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.sections import verdicts

@@ -13,7 +13,7 @@ import torch
 
 import ieee_lib.training.continuations as continuations
 from ieee_lib import InputError, Scale, Study
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import EnsembleSpec, EvaluationSpec, ModelConfig
 from ieee_lib.text.corpus import CorpusConfig, prepare
 from ieee_lib.text.tokenizer import separator_id, train_bpe

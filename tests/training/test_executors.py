@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.study import into_stacks
 from ieee_lib.training.executors import LocalExecutor
 from ieee_lib.training.progress import Progress

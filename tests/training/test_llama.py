@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from ieee_lib import InputError, paths
 from ieee_lib.cli import main
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import EnsembleSpec, ModelConfig, SampleSpec
 from ieee_lib.training.llama import export_run, exportable, read_llama, to_llama
 from ieee_lib.training.llama_format import FIXED, config_of, fields_of

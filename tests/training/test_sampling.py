@@ -6,7 +6,7 @@ from scipy.stats import chisquare
 
 from ieee_lib import InputError
 from ieee_lib.benchmarks import recomputed
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import EnsembleSpec, SampleSpec
 from ieee_lib.training.data import StepBatches
 from ieee_lib.training.model import StackedDecoder

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 from ieee_lib import InputError, load_runs, paths
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.training.store import SCHEMA, Archive, RunStore, pack_archive, seal
 from ieee_lib.training.train_unit import TrainUnit
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ieee_lib.errors import TrainingError
-from ieee_lib.scale import Execution
+from ieee_lib.settings import Execution
 from ieee_lib.spec import EnsembleSpec
 from ieee_lib.training.frame import subsets_frame
 from ieee_lib.training.score_unit import ScoreUnit

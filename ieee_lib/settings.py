@@ -1,0 +1,263 @@
+"""The tables of a scale file, one class each: what may be set, and what is allowed.
+
+Settings(model="0.14M", seed_tokens=32768, wd=1.6, lr=3e-3, epochs=16)
+"""
+
+from dataclasses import dataclass
+
+from ieee_lib.errors import check, check_choice
+from ieee_lib.spec import SAMPLE_KINDS, ModelConfig, check_integer, check_number
+
+WD_GRID = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+LR_GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+EPOCHS_GRID = (1, 2, 4, 8, 16, 32, 64, 128)
+"""The paper's search grid (Sec. 3; utils.py of its code). 128 epochs are in Fig 2 only: a search
+never tries them (`recipes.search.GRIDS`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Hyper-parameters of one (N, D) cell of a recipe."""
+
+    model: str
+    """Name of the model in the scale."""
+    seed_tokens: int
+    """D."""
+    wd: float
+    """Weight decay."""
+    lr: float
+    """Peak learning rate."""
+    epochs: int
+    """Passes over the D tokens."""
+
+    def __post_init__(self) -> None:
+        check_choice("settings.wd", self.wd, WD_GRID)
+        check_choice("settings.lr", self.lr, LR_GRID)
+        check_choice("settings.epochs", self.epochs, EPOCHS_GRID)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How runs are executed; nothing here changes a result beyond rounding."""
+
+    executor: str = "inline"
+    """inline (this process) or local (worker processes)."""
+    workers: int = 0
+    """Worker processes; 0: one per GPU or per `threads` cores."""
+    threads: int = 0
+    """CPU threads of a worker; 0: torch's default."""
+    stack: int = 8
+    """Most members of a stack."""
+    micro_batch: int = 0
+    """Sequences of one forward pass; gradients add up to the whole batch. 0: the whole batch."""
+    keep_weights: bool = False
+    """Keep the final weights of every run, not only of those asked for: ensembles of tuned runs
+    then need no second training."""
+    compile: str = "auto"
+    """auto (where a compiler exists) or never."""
+    accelerator: str = "auto"
+    """Lightning's accelerator: auto, cpu, gpu."""
+    logger: str = "csv"
+    """Lightning logger: csv, tensorboard, wandb or none."""
+    flops_per_second: float = 5e10
+    """Rate assumed by `plan` for a worker until runs have been measured."""
+
+    def __post_init__(self) -> None:
+        check_choice("execution.executor", self.executor, ("inline", "local"))
+        check_choice("execution.keep_weights", self.keep_weights, (True, False))
+        check_choice("execution.compile", self.compile, ("auto", "never"))
+        check_choice("execution.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
+        check_choice("execution.logger", self.logger, ("csv", "tensorboard", "wandb", "none"))
+        for name, least in (("workers", 0), ("threads", 0), ("stack", 1), ("micro_batch", 0)):
+            check_integer(f"execution.{name}", getattr(self, name), least)
+        check_number("execution.flops_per_second", self.flops_per_second, above=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What all runs of a scale share; see RunSpec."""
+
+    block_size: int
+    batch_size: int
+    val_sequences: int
+    evals: int
+    precision: str = "32-true"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How far the tuning goes (Sec. 3; `recipes.search`)."""
+
+    seeds: int
+    """Seeds of a neighbour that is not clearly worse; the centre has the scale's."""
+    tolerance: float
+    """A neighbour is better when it is lower by this many standard errors; the paper: 0."""
+    max_moves: int
+    """Moves of the centre before the search gives up uncertified."""
+    screen: float = 5.0
+    """Standard errors above the centre at which one seed of a neighbour is enough."""
+    ladder: bool = True
+    """Search at every D; false: at the base only, other D take the scale's settings as given."""
+
+    def __post_init__(self) -> None:
+        check_integer("search.seeds", self.seeds, 1)
+        check_integer("search.max_moves", self.max_moves, 0)
+        check_number("search.tolerance", self.tolerance, least=0.0)
+        check_number("search.screen", self.screen, least=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensembles:
+    """How many members, and which model the figures of one size show (Sec. 4)."""
+
+    model: str
+    """Model of the figures of one size."""
+    members: int
+    """K at the base D."""
+    ladder_members: int
+    """K at every other D, and of the seed ablation."""
+
+    def __post_init__(self) -> None:
+        check_integer("ensembles.members", self.members, 2)
+        check_integer("ensembles.ladder_members", self.ladder_members, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """Students of the model of `ensembles`, taught by its members (Sec. 6)."""
+
+    teachers: int
+    """K: members tuned for many, as in the ensembles."""
+    n_token: int
+    """Synthetic tokens of each sample."""
+    kinds: tuple[str, ...]
+    """How an ensemble writes: the first is the recipe, others are compared with it."""
+    epochs: int
+    """Passes over the real data."""
+    lr: float
+    ensemble_weight: float
+    """w of the student of an ensemble."""
+    ensemble_wd: float
+    self_weight: float
+    """w of the student of one model."""
+    self_wd: float
+    ablation_weight: float
+    """w that sets the length of the run without real data; one with them is as long (Table 4)."""
+    weights: tuple[float, ...]
+    """w of the sweep."""
+    decays: tuple[float, ...]
+    """Weight decays of the sweep."""
+
+    def __post_init__(self) -> None:
+        check_integer("distillation.teachers", self.teachers, 2)
+        check_integer("distillation.n_token", self.n_token, 1)
+        check_choice("distillation.epochs", self.epochs, EPOCHS_GRID)
+        check_choice("distillation.lr", self.lr, LR_GRID)
+        for name in ("kinds", "weights", "decays"):
+            values = getattr(self, name)
+            listed = isinstance(values, tuple) and len(values) > 0
+            check(listed, f"distillation.{name}", values, "must be a list of at least one value")
+        for kind in self.kinds:
+            check_choice("distillation.kinds", kind, SAMPLE_KINDS)
+        for wd in (self.ensemble_wd, self.self_wd, *self.decays):
+            check_choice("distillation.wd", wd, WD_GRID)
+        for weight in (
+            self.ensemble_weight, self.self_weight, self.ablation_weight, *self.weights,
+        ):  # fmt: skip
+            check_number("distillation: a weight", weight, above=0.0, below=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downstream:
+    """Which questions the models are asked (Sec. 7.1)."""
+
+    probe_items: int
+    """Items of the probe on held-out text."""
+    tasks: tuple[str, ...] = ()
+    """Multiple-choice tasks of lm-eval."""
+    files: str = ""
+    """Folder of their local items; empty: from the hub."""
+    items: int = 0
+    """Items of each of them, the first ones; 0: all."""
+
+    def __post_init__(self) -> None:
+        check_integer("downstream.probe_items", self.probe_items, 1)
+        check_integer("downstream.items", self.items, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Midtraining:
+    """Continued pre-training of one base model on a small target text (Sec. 7.2, Table 1)."""
+
+    target: str
+    """Source of the target text."""
+    base: Settings | None = None
+    """The base model, where it is trained here, on `base_corpus`."""
+    base_corpus: str = ""
+    """Its text; empty: the scale's."""
+    pretrained: str = ""
+    """The base model, where it is given: hub:NAME@REVISION of a Llama checkpoint."""
+    model: ModelConfig | None = None
+    """Shape of the given one."""
+    text_field: str = "text"
+    """Field of a target's record that holds its text."""
+    seed_tokens: int
+    """D of the target."""
+    multiples: tuple[float, ...]
+    """Times D that the default recipe gets for comparison."""
+    wd: float
+    batch_size: int
+    """Sequences a step of the default recipe."""
+    lr: float
+    small_batch: int
+    small_lr: float
+    """Learning rate at the small batch."""
+    epochs: int
+    """Passes of the recipes that repeat."""
+    members: int
+    """K of the ensemble."""
+
+    def __post_init__(self) -> None:
+        check(
+            (self.base is None) == bool(self.pretrained) == (self.model is not None),
+            "midtraining.base",
+            self.base,
+            "must be given exactly when no pretrained model and its shape are",
+        )
+        hub = self.pretrained.startswith("hub:") and "@" in self.pretrained
+        allowed = "must be hub:NAME@REVISION of a Llama checkpoint"
+        check(hub or not self.pretrained, "midtraining.pretrained", self.pretrained, allowed)
+        for name in ("seed_tokens", "batch_size", "small_batch", "epochs", "members"):
+            check_integer(f"midtraining.{name}", getattr(self, name), 1)
+        rising = isinstance(self.multiples, tuple) and sorted({1, *self.multiples}) == [
+            1,
+            *self.multiples,
+        ]
+        check(rising, "midtraining.multiples", self.multiples, "must rise from above 1")
+        for name in ("lr", "small_lr"):
+            check_number(f"midtraining.{name}", getattr(self, name), above=0.0)
+        check_number("midtraining.wd", self.wd, least=0.0)
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """D of the target, and the larger ones of the default recipe."""
+        return tuple(int(m * self.seed_tokens) for m in (1, *self.multiples))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A line or a plane of the grid around one model, for the ablation figures."""
+
+    model: str
+    epochs: tuple[int, ...]
+    wd: tuple[float, ...]
+    lr: float
+
+    def __post_init__(self) -> None:
+        check_choice("sweep.lr", self.lr, LR_GRID)
+        for name, grid in (("epochs", EPOCHS_GRID), ("wd", WD_GRID)):
+            values = getattr(self, name)
+            listed = isinstance(values, tuple) and len(values) > 0
+            check(listed, f"sweep.{name}", values, "must be a list of at least one value")
+            for value in values:
+                check_choice(f"sweep.{name}", value, grid)
