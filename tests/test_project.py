@@ -43,6 +43,7 @@ def test_installed_versions_are_the_locked_ones():
     from importlib.metadata import version
 
     names = ("torch", "lightning", "papermill", "matplotlib", "lmfit", "datasets", "tokenizers")
+    names += ("lm-eval", "transformers")
     assert {n: version(n).split("+")[0] for n in names} == {n: pins()[n] for n in names}
 
 
