@@ -119,7 +119,7 @@ def textbook(scale: Scale, *, corpus: str, files: str) -> Table:
     asked += [EvaluationSpec(models=models, task=t, files=name) for t, name in tasks.items()]
     rows = []
     for row in study.evaluate(asked, files=files, label="textbook").itertuples():
-        wrong = error(row.task, row.correct.astype(float))
+        wrong = error(row.task, row.correct.astype(float), row.groups)
         rows.append(
             {"task": row.task, "split": row.split, "items": row.n_item, "metric": row.metric}
             | {"accuracy": 100 * (1 - wrong.value), "low": 100 * (1 - wrong.high)}

@@ -32,7 +32,6 @@ def students_against_total(
     figure, ax = plt.subplots()
     single_models(ax, single, single_limit, unit=unit)
     members(ax, law, label=f"1 to {law.K} teachers of {law.about['model']}")
-    plots.limit(ax, law.limit, "ensemble", label="limit in K")
     N = law.about["N"]
     ax.axvline(N, color=plots.GREY, linewidth=0.8, linestyle=":")
     for (name, loss), filled in zip(students.items(), (True, False), strict=True):

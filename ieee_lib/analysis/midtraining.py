@@ -15,7 +15,8 @@ def effective_data(curve: Mapping[int, Estimate], loss: Estimate) -> Estimate:
 
     The curve, made to fall everywhere by its running minimum, is read linearly in log D between
     its points and along its first stretch before them. A law is convex there, so the chord gives
-    a little too much. Beyond the last point nothing was measured: a lower loss gives inf.
+    a little too much. Beyond the last point nothing was measured: a lower loss gives inf. A curve
+    that never falls gives nan above it.
     """
     tokens = sorted(curve)
     x = np.log(tokens)
@@ -28,9 +29,13 @@ def effective_data(curve: Mapping[int, Estimate], loss: Estimate) -> Estimate:
 def _inverse(x: np.ndarray, y: np.ndarray, aim: float) -> float:
     """Return exp(x) where the line through (x, y) first falls to `aim`."""
     y = np.minimum.accumulate(y)
-    for i in range(len(x) - 1):
-        slope = (y[i] - y[i + 1]) / (x[i + 1] - x[i])
-        if aim >= y[i + 1] and slope > 0:
-            start = 0 if aim > y[0] else i
-            return float(np.exp(x[start] + (y[start] - aim) / slope))
-    return float("nan") if np.isnan(aim) else float("inf")
+    if aim == y[0]:
+        return float(np.exp(x[0]))
+    if aim < y[-1]:
+        return float("inf")
+    slopes = -np.diff(y) / np.diff(x)
+    falling = [i for i, slope in enumerate(slopes) if slope > 0 and aim >= y[i + 1]]
+    if not falling:  # nothing tells what a loss above a level curve is worth
+        return float("nan")
+    start = 0 if aim > y[0] else falling[0]
+    return float(np.exp(x[start] + (y[start] - aim) / slopes[falling[0]]))

@@ -25,6 +25,9 @@ COLORS = {
 
 MARKERS = {"standard": "s", "regularized": "o", "ensemble": "D", "joint": "X", "distilled": "*"}
 
+SIZES = {"distilled": 9}
+"""Recipe -> marker size where the style's is too small: a star has little ink."""
+
 GREY = "#8c8c8c"
 
 
@@ -77,6 +80,7 @@ def estimates(
     middle = np.array([v.value for v in values])
     ends = np.array([[v.value - v.low, v.high - v.value] for v in values]).T
     style = {"linestyle": "", "marker": MARKERS[recipe], "color": color, "ecolor": color}
+    style |= {"markersize": SIZES[recipe]} if recipe in SIZES else {}
     ax.errorbar(
         x,
         middle,

@@ -171,5 +171,9 @@ def test_effective_data_reads_the_default_curve():
     bent = {1000: estimate(4.0), 4000: estimate(4.1), 16000: estimate(3.5)}
     assert effective_data(bent, estimate(3.9)).value > 4000  # it falls in the last stretch only
     assert effective_data(bent, estimate(4.05)).value < 1000  # and a worse loss is worth less
+    level = {1000: estimate(4.0), 4000: estimate(4.1), 16000: estimate(4.2)}
+    assert effective_data(level, level[1000]).value == pytest.approx(1000)
+    assert np.isnan(effective_data(level, estimate(4.05)).value)
+    assert effective_data(level, estimate(3.9)).value == np.inf
     noisy = effective_data(curve, estimate(3.31, 0.05))
     assert noisy.low < noisy.value < 16000 and noisy.high == np.inf
