@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["pack"])
 
     sub = command("bench", _bench, "measure this code; tables go to figures/bench/")
-    sub.add_argument("what", help="coverage (of intervals), sampling (its speed) or textbook")
+    sub.add_argument("what", help="coverage (of intervals), sampling, speed or textbook")
     sub.add_argument("--corpus", default="", help="textbook: what to train on")
     sub.add_argument("--files", default="", help="textbook: folder with the items of the tasks")
 
@@ -147,7 +147,7 @@ def _archive(given: argparse.Namespace) -> int:
 
 def _bench(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.analysis.drawing import save
+    from ieee_lib.analysis.drawing import Table, save
     from ieee_lib.benchmarks import BENCHMARKS
     from ieee_lib.scale import Scale
 
@@ -156,9 +156,10 @@ def _bench(given: argparse.Namespace) -> int:
     wanted = list(inspect.signature(BENCHMARKS[given.what]).parameters)[1:]
     allowed = " and ".join(f"--{name}" for name in wanted) or "no option"
     check(sorted(options) == sorted(wanted), "bench", given.what, f"takes {allowed}")
-    table = BENCHMARKS[given.what](Scale.load(given.scale), **options)
-    save(table, paths.figures("bench"), f"tab_{given.what}")
-    print(table.formatted().to_string(index=False))
+    for name, item in BENCHMARKS[given.what](Scale.load(given.scale), **options).items():
+        save(item, paths.figures("bench"), name)
+        if isinstance(item, Table):
+            print(item.formatted().to_string(index=False))
     return 0
 
 

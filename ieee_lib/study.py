@@ -119,7 +119,8 @@ class Study:
         if self.source == "archive":
             found = (r["corpus"] for r in self.store.records())
             known = {about["source"]: about["fingerprint"] for about in found}
-            fingerprint = known.get(scale.corpus.source, UNPREPARED)
+            # A text that no record names may be the scale's own: cut short, two can be one.
+            fingerprint = known.get(scale.corpus.source, self.fingerprint)
             return replace(self, scale=scale, fingerprint=fingerprint)
         folder = scale.corpus.folder()
         if self.source == "train":

@@ -135,7 +135,7 @@ def test_bad_scale_files(project, capsys, old, new, message):
 
 
 def test_bad_benchmarks(project, capsys):
-    assert "bench = 'speed': allowed are coverage, sampling, textbook" in refused(
+    assert "bench = 'speed': allowed are coverage, sampling, speed" in refused(
         capsys, "bench", "speed"
     )
     assert "bench = 'textbook': takes --corpus and --files" in refused(capsys, "bench", "textbook")

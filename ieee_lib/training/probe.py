@@ -49,8 +49,8 @@ class ProbeItem:
 def continuation_items(corpus: Corpus, *, block_size: int, n_item: int = 0) -> list[ProbeItem]:
     """Return the probe's items, the same for every model of one context length.
 
-    Windows lie side by side in each validation document and never cross its end; n_item of them
-    are drawn, 0 for all. Raises InputError where the documents are too few or too short.
+    Windows lie side by side in each validation document and never cross its end; at most n_item
+    of them are drawn, 0 for all. Raises InputError where the documents are too few or too short.
     """
     n_context, n_choice = block_size // 2, block_size // 4
     check(n_choice > 0, "model.block_size", block_size, "must be at least 4 for the probe")

@@ -23,10 +23,12 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 def run(*arguments, home, cwd=None, check=True):
     environment = {**os.environ, "IEEE_LIB_HOME": str(home)}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", *arguments],
-        env=environment, cwd=cwd, capture_output=True, text=True, check=check, timeout=600,
+        env=environment, cwd=cwd, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done
 
 
 def records(home):

@@ -5,7 +5,7 @@ import torch
 from scipy.stats import chisquare
 
 from ieee_lib import InputError
-from ieee_lib.benchmarks import recomputed
+from ieee_lib.benchmarks.sampling import recomputed
 from ieee_lib.settings import Execution
 from ieee_lib.spec import EnsembleSpec, SampleSpec
 from ieee_lib.training.data import StepBatches

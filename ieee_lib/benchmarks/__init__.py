@@ -1,0 +1,29 @@
+"""Measurements beside the book; their tables and figures go to figures/bench/.
+
+BENCHMARKS["sampling"](Scale.load("laptop"))["tab_sampling"]
+"""
+
+from collections.abc import Callable
+
+from ieee_lib.analysis.coverage import TRUTH, coverage_frame
+from ieee_lib.analysis.drawing import Drawing, Table
+from ieee_lib.benchmarks import sampling, speed, textbook
+from ieee_lib.scale import Scale
+
+DATA_SETS = 500
+"""Synthetic data sets of each case of the coverage study."""
+
+
+def coverage(scale: Scale) -> dict[str, Table]:
+    """Return how often 95 % intervals of a limit cover it, on data of known noise."""
+    caption = f"95 % intervals of a limit on synthetic data sets with known noise; truth {TRUTH}"
+    digits = {"coverage": 3, "median width": 3, "unbounded": 3}
+    return {"tab_coverage": Table(coverage_frame(n=DATA_SETS), caption, digits)}
+
+
+BENCHMARKS: dict[str, Callable[..., dict[str, Drawing | Table]]] = {
+    "coverage": coverage,
+    "sampling": sampling.run,
+    "speed": speed.run,
+    "textbook": textbook.run,
+}
