@@ -15,9 +15,7 @@ from ieee_lib.training.store import RunStore
 
 def open_plan(scale: Scale) -> Study:
     """Open a study for planning: nothing is downloaded, tokenized or trained."""
-    if scale.corpus.folder().is_dir():
-        return Study.open(scale, source="records")
-    return Study(scale, "records", RunStore.of(scale.name), UNPREPARED, None)
+    return Study(scale, "records", RunStore.of(scale.name), UNPREPARED, None).beside(scale)
 
 
 def plan_frame(study: Study, sections: Mapping[str, Section]) -> pd.DataFrame:

@@ -135,8 +135,8 @@ def test_bad_scale_files(project, capsys, old, new, message):
 
 
 def test_bad_benchmarks(project, capsys):
-    assert "bench = 'speed': allowed are coverage, sampling, speed" in refused(
-        capsys, "bench", "speed"
+    assert "bench = 'quick': allowed are coverage, sampling, speed" in refused(
+        capsys, "bench", "quick"
     )
     assert "bench = 'textbook': takes --corpus and --files" in refused(capsys, "bench", "textbook")
     assert "takes no option" in refused(capsys, "bench", "sampling", "--files", "here")

@@ -3,11 +3,12 @@
 The base is trained here on other text, or given (Llama-3.2-3B at the paper's scale). Members of
 an ensemble continue from the same weights and differ in the order of their data alone.
 
-    setting = open_setting(study)                # trains the base where it is missing
+    setting = open_setting(study)                # packs both texts where that is to be done
     setting.specs(setting.recipes()["+ epoching"])
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -40,7 +41,7 @@ class Setting:
     base: Study | None
     """Where the base is trained; None where it is given."""
 
-    @property
+    @cached_property
     def base_spec(self) -> RunSpec | None:
         """The run of the base model; None where it is given."""
         if self.base is None:

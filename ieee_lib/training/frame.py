@@ -49,8 +49,7 @@ COLUMNS = [
 OPTIONS = {f.name: f.default for f in fields(RunSpec) if f.default is not MISSING}
 """What a record says that was written before an option existed."""
 
-SUBSET_COLUMNS = [
-    "ensemble",
+MEMBER_COLUMNS = [
     "D",
     "N",
     "epochs",
@@ -62,27 +61,22 @@ SUBSET_COLUMNS = [
     "K",
     "k",
     "members",
-    "loss",
-    "loss_probabilities",
     "n_diverged",
 ]
+"""What is said of a subset of members, whatever was done with it."""
 
+SUBSET_COLUMNS = [
+    "ensemble",
+    *MEMBER_COLUMNS,
+    "loss",
+    "loss_probabilities",
+]
 
 EVALUATION_COLUMNS = [
     "evaluation",
     "task",
     "split",
-    "D",
-    "N",
-    "epochs",
-    "lr",
-    "wd",
-    "decay_mask",
-    "init_seed",
-    "data_seed",
-    "K",
-    "k",
-    "members",
+    *MEMBER_COLUMNS,
     "n_item",
     "chance",
     "metric",
@@ -91,7 +85,6 @@ EVALUATION_COLUMNS = [
     "groups",
     "truncated",
     "cut",
-    "n_diverged",
 ]
 
 
@@ -130,10 +123,7 @@ def subsets_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """
     rows = []
     for record in records:
-        spec, losses = record["spec"], record["losses"]
-        shared = {name: spec.get(name) for name in SUBSET_COLUMNS}
-        shared |= {"ensemble": record["run_id"], "D": spec.get("seed_tokens"), "N": record["N"]}
-        shared |= {"K": len(record["members"]), "n_diverged": len(record["diverged"])}
+        shared, losses = {"ensemble": record["run_id"], **_members(record)}, record["losses"]
         scored = zip(record["subsets"], losses["logits"], losses["probabilities"], strict=True)
         for subset, logits, probabilities in scored:
             members = tuple(record["members"][i] for i in subset)
@@ -155,11 +145,9 @@ def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     for record in records:
         if record["status"] != "done":
             continue
-        spec, n_item = record["spec"], record["n_item"]
-        shared = {name: spec.get(name) for name in EVALUATION_COLUMNS}
-        shared |= {"evaluation": record["run_id"], "D": spec.get("seed_tokens"), "N": record["N"]}
-        shared |= {"K": len(record["members"]), "n_diverged": len(record["diverged"])}
-        shared |= {"split": record["split"], "n_item": n_item}
+        n_item = record["n_item"]
+        shared = {"evaluation": record["run_id"], **_members(record)}
+        shared |= {"task": record["spec"]["task"], "split": record["split"], "n_item": n_item}
         shared["groups"] = np.array(record.get("groups", range(n_item)))
         shared["chance"] = sum(n / int(c) for c, n in record["n_choice"].items()) / n_item
         shared |= {name: record[name] / record["requests"] for name in ("truncated", "cut")}
@@ -170,6 +158,16 @@ def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
                 correct = np.frombuffer(marks.encode(), dtype=np.uint8) == ord("1")
                 rows.append({**shared, **row, "accuracy": correct.mean(), "correct": correct})
     return pd.DataFrame(rows, columns=EVALUATION_COLUMNS)
+
+
+def _members(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what an ensemble's or evaluation's record says of all its members."""
+    spec = record["spec"]
+    return {
+        **{name: spec.get(name) for name in MEMBER_COLUMNS},
+        **{"D": spec.get("seed_tokens"), "N": record["N"]},
+        **{"K": len(record["members"]), "n_diverged": len(record["diverged"])},
+    }
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:
