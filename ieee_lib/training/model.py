@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ieee_lib.spec import ModelConfig
+from ieee_lib.training.head import next_token_losses
 
 
 class StackedLinear(nn.Module):
@@ -222,14 +223,15 @@ class StackedDecoder(nn.Module):
 
     def losses(self, ids: Tensor) -> Tensor:
         """Return each member's mean next-token loss (K,), nats/token, of ids (K, B, T)."""
-        return self.head_losses(self.hidden(ids), self._any_member_count(ids))
+        return self.head_losses(self.hidden(ids), ids)
 
     def head_losses(self, x: Tensor, ids: Tensor) -> Tensor:
         """Return `losses` from the last block's output x (K, B*T, C)."""
-        return next_token_losses(self.lm_head(self.norm(x)).view(*ids.shape, -1), ids)
+        x = self.norm(self._any_member_count(x))
+        return next_token_losses(x, self.lm_head.weight, ids)
 
     def compile_regions(self) -> None:
-        """Compile one block and the head; every block, and every K, then shares that code.
+        """Compile one block and the norm; every block, and every K, then shares that code.
 
         Compiling the whole model would unroll its layers and take longer than a laptop trains.
         """
@@ -240,26 +242,11 @@ class StackedDecoder(nn.Module):
         self.compiled = True
         for parameter in self.parameters():
             self._any_member_count(parameter)
-        for block in self.blocks:
-            block.compile()
-        self.head_losses = torch.compile(self.head_losses)
+        for module in (*self.blocks, self.norm):
+            module.compile()
 
     def _any_member_count(self, x: Tensor) -> Tensor:
         """Tell the compiler that the member axis of x may have another length next time."""
         if self.compiled and self.n_member > 1:
             torch._dynamo.mark_dynamic(x, 0)
         return x
-
-
-def next_token_losses(logits: Tensor, ids: Tensor) -> Tensor:
-    """Return each member's mean next-token loss (K,), nats/token.
-
-    logits (K, B, T, V), ids (K, B, T). As in the paper's code a sequence of T tokens gives
-    T - 1 targets: nothing outside it is read.
-    """
-    n_member, n_sequence, n_position = ids.shape
-    targets = F.pad(ids[..., 1:], (0, 1), value=-100)
-    loss = F.cross_entropy(
-        logits.view(-1, logits.shape[-1]).float(), targets.reshape(-1), reduction="none"
-    )
-    return loss.view(n_member, -1).sum(1) / (n_sequence * (n_position - 1))

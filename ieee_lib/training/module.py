@@ -59,7 +59,8 @@ class StackModule(lightning.LightningModule):
     def validation_step(self, ids: Tensor, index: int) -> None:
         # With gradients on, the compiled training forward serves here too: no second compile.
         with torch.enable_grad():
-            self.val_sum += self.model.losses(ids).detach()
+            x = self.model.hidden(ids)
+        self.val_sum += self.model.head_losses(x.detach(), ids)
         self.n_val_batch += 1
 
     def on_validation_epoch_end(self) -> None:

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from ieee_lib import Scale
-from ieee_lib.training.model import StackedDecoder, next_token_losses, rotary_tables
+from ieee_lib.training import head
+from ieee_lib.training.model import StackedDecoder, rotary_tables
 from tests.conftest import TINY
 
 
@@ -109,18 +111,57 @@ def test_nothing_sees_the_future():
     assert not torch.equal(model(ids)[:, :, 10:], model(changed)[:, :, 10:])
 
 
-def test_loss_is_the_mean_over_targets_within_the_sequence():
-    ids = ids_of(2)
-    logits = torch.randn(*ids.shape, TINY.vocab_size)
-    expected = torch.stack(
-        [
-            F.cross_entropy(
-                logits[k, :, :-1].reshape(-1, TINY.vocab_size), ids[k, :, 1:].reshape(-1)
-            )
-            for k in range(2)
-        ]
-    )
-    torch.testing.assert_close(next_token_losses(logits, ids), expected)
+def head_inputs():
+    """Return x (K, B*T, C), lm_head (K, C, V) and ids (K, B, T)."""
+    generator = torch.Generator().manual_seed(2)
+    ids = ids_of(3)
+    x = torch.randn(3, ids[0].numel(), 8, generator=generator)
+    weight = torch.randn(3, 8, TINY.vocab_size, generator=generator)
+    return x.requires_grad_(), weight.requires_grad_(), ids
+
+
+def reference_losses(x, weight, ids):
+    logits = torch.bmm(x.double(), weight.double()).view(*ids.shape, -1)
+    members = zip(logits[:, :, :-1], ids[..., 1:], strict=True)
+    return torch.stack([F.cross_entropy(a.flatten(0, 1), b.flatten()) for a, b in members])
+
+
+@pytest.mark.parametrize("values", [1, 20 * TINY.vocab_size, 100 * TINY.vocab_size, 2**30])
+def test_losses_and_gradients_are_those_of_cross_entropy_in_any_chunks(monkeypatch, values):
+    """Chunks of one row, of part of a member, of two members, and of all."""
+    monkeypatch.setitem(head.CHUNK_VALUES, "cpu", values)
+    x, weight, ids = head_inputs()
+    scale = torch.tensor([1.0, 0.5, 2.0])
+    expected = reference_losses(x, weight, ids)
+    gradients = torch.autograd.grad((expected * scale).sum(), (x, weight))
+    losses = head.next_token_losses(x, weight, ids)
+    torch.testing.assert_close(losses.double(), expected, rtol=1e-6, atol=1e-6)
+    own = torch.autograd.grad((losses * scale).sum(), (x, weight))
+    torch.testing.assert_close(own, gradients, rtol=1e-5, atol=1e-7)
+    with torch.no_grad():
+        assert torch.equal(head.next_token_losses(x, weight, ids), losses)
+
+
+def test_losses_where_a_target_has_no_probability_left():
+    x, weight, ids = head_inputs()
+    with torch.no_grad():
+        weight.mul_(300)  # float32 probabilities end at exp(-103)
+    expected = reference_losses(x, weight, ids)
+    assert (expected > 500).all()
+    torch.testing.assert_close(head.next_token_losses(x, weight, ids).double(), expected)
+
+
+def test_losses_in_mixed_precision():
+    x, weight, ids = head_inputs()
+    expected = reference_losses(x, weight, ids)
+    gradients = torch.autograd.grad(expected.sum(), (x, weight))
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = head.next_token_losses(x, weight, ids)
+    assert losses.dtype == torch.float32
+    torch.testing.assert_close(losses.double(), expected, rtol=0.01, atol=0)
+    for own, right in zip(torch.autograd.grad(losses.sum(), (x, weight)), gradients, strict=True):
+        assert own.dtype == torch.float32
+        assert (own - right).norm() < 0.01 * right.norm()
 
 
 def test_presets_of_every_scale_have_the_parameters_they_count():
