@@ -29,6 +29,7 @@ from ieee_lib.sections import (
     verdicts,
 )
 from ieee_lib.spec import RunSpec
+from ieee_lib.stages import DRAW, FIT, stage
 from ieee_lib.study import Study
 
 COMMON = ("scale", "corpus", "source", "context")
@@ -91,7 +92,8 @@ class Chapter:
         """Gather a section's runs and fits, training what is missing; options are its own."""
         check_choice("section", number, SECTIONS)
         section = SECTIONS[number]
-        return cls(section, study, section.module.gather(study, **options))
+        with stage(FIT):
+            return cls(section, study, section.module.gather(study, **options))
 
     def draw(self, name: str) -> Drawing | Table:
         """Return one item by its file name."""
@@ -101,8 +103,9 @@ class Chapter:
 
     def show(self, name: str) -> Drawing | Table:
         """Draw an item, write it below figures/, and return it to be shown."""
-        item = self.draw(name)
-        save(item, self.study.figures_folder(), name)
+        with stage(DRAW):
+            item = self.draw(name)
+            save(item, self.study.figures_folder(), name)
         return item
 
     def items(self) -> Iterator[tuple[str, Drawing | Table]]:

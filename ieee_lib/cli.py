@@ -7,6 +7,7 @@ python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
 
 import argparse
 import inspect
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -141,6 +142,9 @@ def _archive(given: argparse.Namespace) -> int:
         Chapter.open(number, study)  # what the book reads is what is packed
     path = paths.archive(study.scale.name)
     n = pack_archive((study.store.get(run_id) for run_id in sorted(study.touched)), path)
+    for file in paths.figures(study.scale.name).glob("tab_stages.*"):
+        recorded = paths.figures(f"recorded/{study.scale.name}")
+        shutil.copyfile(file, recorded / file.name)  # times are of the machine that recorded
     print(f"{n} records, {path.stat().st_size / 1e3:.0f} kB: {path.relative_to(paths.root())}")
     return 0
 

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
+from ieee_lib.analysis.drawing import save
+from ieee_lib.analysis.tables import stage_table
 from ieee_lib.book import Chapter, Section, choose
 from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.plan import duration, plan_frame
+from ieee_lib.scale import Scale
+from ieee_lib.stages import log_to, read_stages
 from ieee_lib.study import Study
 from ieee_lib.training.executors import worker_count
 
@@ -41,9 +45,10 @@ def reproduce(
         check(name not in parameters, f"-p {name}", parameters.get(name), f"say --{name} instead")
     given = {**own, **parameters}
     typed = {n: notebook_parameters(s, given) for n, s in sections.items()}
-    known = sorted(set().union(*typed.values()))
+    names = sorted(set().union(*typed.values()))
     for name in given:
-        check_choice("parameter", name, known)
+        check_choice("parameter", name, names)
+    start, stages = time.monotonic(), log_to(paths.executed(Scale.load(scale).name))
     study = Study.open(scale, source=source, corpus=corpus, context=given.get("context", "paper"))
     name = study.scale.name
     if not study.scale.evidence:
@@ -52,9 +57,8 @@ def reproduce(
         section.check(study, typed[number])
     left = plan_frame(study, sections).device_hours_left.tolist()
     n_worker = worker_count(study.scale.execution)
+    known = {record["run_id"] for record in study.store.records()}
     out = paths.executed(name)
-    out.mkdir(parents=True, exist_ok=True)
-    start = time.monotonic()
     for i, (number, section) in enumerate(sections.items()):
         ahead = duration(sum(left[i:-1]) * 3600 / n_worker)  # the last row is the sum
         print(f"[{i + 1}/{len(sections)}] {section.notebook}: at least {ahead} of training left")
@@ -62,10 +66,15 @@ def reproduce(
         if code := _execute(section, out / f"{section.notebook}.ipynb", typed[number]):
             return code
         print(f"      done in {duration(time.monotonic() - began)}", flush=True)
-    took = duration(time.monotonic() - start)
-    print(f"Book of scale {name}: {len(sections)} notebooks in {took}")
+    took = time.monotonic() - start
+    print(f"Book of scale {name}: {len(sections)} notebooks in {duration(took)}")
     print(f"  executed notebooks: {out}\n  figures and tables: {study.figures_folder()}")
     _print_claims(study)
+    new = [record for record in study.store.records() if record["run_id"] not in known]
+    if any(record["kind"] == "train" for record in new):
+        table = stage_table(read_stages(stages), new, took, n_worker)
+        save(table, study.figures_folder(), "tab_stages")
+        print(f"Where the time went:\n{table.formatted().to_string(index=False)}")
     return 0
 
 

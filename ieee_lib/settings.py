@@ -115,7 +115,7 @@ class Ensembles:
     members: int
     """K at the base D."""
     ladder_members: int
-    """K at every other D, and of the seed ablation."""
+    """K at every other D; the seed ablation has at least the seeds of a point."""
 
     def __post_init__(self) -> None:
         check_integer("ensembles.members", self.members, 2)

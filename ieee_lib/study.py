@@ -24,6 +24,7 @@ from ieee_lib import paths
 from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
 from ieee_lib.scale import Scale
 from ieee_lib.spec import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
+from ieee_lib.stages import PREPARE, WORK, stage
 from ieee_lib.text.corpus import open_corpus, prepare
 from ieee_lib.training.evaluation_unit import EvaluationUnit, open_questions
 from ieee_lib.training.executors import Executor, open_executor, visible_gpus
@@ -124,7 +125,8 @@ class Study:
             return replace(self, scale=scale, fingerprint=fingerprint)
         folder = scale.corpus.folder()
         if self.source == "train":
-            packed = prepare(scale.corpus, _say)
+            with stage(PREPARE):
+                packed = prepare(scale.corpus, _say)
             packed.check_length(
                 seed_tokens=max(scale.seed_tokens),
                 val_sequences=scale.training.val_sequences,
@@ -318,7 +320,8 @@ class Study:
 
         progress = Progress(label, units)
         try:
-            failures = self.executor.run(units, progress)
+            with stage(WORK):
+                failures = self.executor.run(units, progress)
         except BaseException:
             self.close()
             raise

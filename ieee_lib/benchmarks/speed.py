@@ -121,7 +121,7 @@ def _stack(n_member: int, compiled: bool, shape: ModelConfig, batch_size: int, d
     if compiled:
         model.compile_regions()
     rates = {"lr": [3e-3] * n_member, "wd": [0.8] * n_member}
-    optimizer = StackedAdamW(model, **rates, compile=compiled)
+    optimizer = StackedAdamW(model, **rates)
     ids = _ids(shape, (n_member, batch_size), device)
     return _loop(lambda: model.losses(ids).sum(), optimizer, device)
 

@@ -87,8 +87,11 @@ def plane_members(study: Study) -> int:
 
 
 def seed_ablation(study: Study, settings: Settings) -> dict[str, EnsembleSpec]:
-    """Return ensembles whose members differ by init, by order, or by both (Fig 16)."""
-    n_member = study.scale.ensembles.ladder_members
+    """Return ensembles whose members differ by init, by order, or by both (Fig 16).
+
+    At least as many members as a point has seeds: those that differ by both are trained anyway.
+    """
+    n_member = max(study.scale.seeds, study.scale.ensembles.ladder_members)
     return {vary: ensemble(study, settings, n_member, vary=vary) for vary in VARIED}
 
 

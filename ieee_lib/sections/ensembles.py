@@ -137,7 +137,7 @@ def one_and_many(found: Found) -> Drawing:
 
 
 def by_seed(found: Found) -> Drawing:
-    members = found.study.scale.ensembles.ladder_members
+    members = next(iter(found.seeds.values())).K
     caption = found.caption(members, f"{found.model} members, tuned for one", members=members)
     return figures.loss_by_seed(found.seeds, caption=caption)
 

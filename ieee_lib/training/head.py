@@ -33,10 +33,7 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:
         device = x.device.type
-        if torch.is_autocast_enabled(device):
-            low = torch.get_autocast_dtype(device)
-        else:
-            low = x.dtype
+        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         own_x, own_weight = x.to(low), weight.to(low)
         if with_gradients:
             dx, dweight = torch.empty_like(x), torch.zeros_like(weight)

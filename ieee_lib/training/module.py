@@ -1,5 +1,6 @@
 """The Lightning module of a stack: sum of members' losses down, each member's curve out."""
 
+import time
 from collections.abc import Sequence
 
 import lightning
@@ -29,6 +30,7 @@ class StackModule(lightning.LightningModule):
         self.register_buffer("train_sum", zeros.clone(), persistent=False)
         self.register_buffer("val_sum", zeros.clone(), persistent=False)
         self.n_train_batch = self.n_val_batch = 0
+        self.evaluation_seconds = 0.0
 
     def configure_model(self) -> None:
         if self.compiled and not self.model.compiled:  # Lightning calls this more than once
@@ -45,7 +47,6 @@ class StackModule(lightning.LightningModule):
             beta2=spec.beta2,
             eps=spec.eps,
             clip_norm=spec.clip_norm,
-            compile=self.compiled,
         )
         schedule = LambdaLR(optimizer, warmup_cosine(spec.n_step, spec.warmup_fraction))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -62,6 +63,12 @@ class StackModule(lightning.LightningModule):
             x = self.model.hidden(ids)
         self.val_sum += self.model.head_losses(x.detach(), ids)
         self.n_val_batch += 1
+
+    def on_validation_start(self) -> None:
+        self.evaluation_began = time.perf_counter()
+
+    def on_validation_end(self) -> None:
+        self.evaluation_seconds += time.perf_counter() - self.evaluation_began
 
     def on_validation_epoch_end(self) -> None:
         point = {

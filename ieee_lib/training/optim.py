@@ -8,6 +8,7 @@ after `clip_grad_norm_` (Sec. 2): a step shrinks decayed weights by lr_t * wd.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +39,9 @@ def warmup_cosine(n_step: int, warmup_fraction: float) -> Callable[[int], float]
 class StackedAdamW(torch.optim.Optimizer):
     """AdamW over parameters (K, ...), with lr and wd per member.
 
-    A group's `lr` is the factor that a scheduler moves, 1 at the peak; the members' own peak
-    rates are tensors (K,), so that one compiled update serves every lr and wd.
+    A group's `lr` is the factor that a scheduler moves, 1 at the peak. Each member's slices go
+    through torch's own fused kernel, all of its parameters in one call; the kernel also divides
+    gradients by how far that member's norm exceeds `clip_norm`.
     """
 
     def __init__(
@@ -53,23 +55,26 @@ class StackedAdamW(torch.optim.Optimizer):
         beta2: float = 0.95,
         eps: float = 1e-8,
         clip_norm: float = 1.0,
-        compile: bool = False,
     ) -> None:
         decayed = decayed_names(model, decay_mask)
         named = dict(model.named_parameters())
-        super().__init__(list(named.values()), {"lr": 1.0, "step": 0})
-        device = next(iter(named.values())).device
-        self.member_lr = torch.tensor(lr, dtype=torch.float32, device=device)[:, None]
-        member_wd = torch.tensor(wd, dtype=torch.float32, device=device)[:, None]
-        self.wd = [member_wd if n in decayed else torch.zeros_like(member_wd) for n in named]
-        self.constants = (beta1, beta2, eps)
+        parameters = list(named.values())
+        super().__init__(parameters, {"lr": 1.0})
+        self.lr, self.wd = list(lr), list(wd)
+        self.constants = {"beta1": beta1, "beta2": beta2, "eps": eps}
         self.clip_norm = clip_norm
-        for parameter in named.values():
+        decays = [name in decayed for name in named]
+        self.split = [
+            ([i for i, own in enumerate(decays) if own == kind], kind)
+            for kind in sorted(set(decays))
+        ]
+        """Places of the parameters that do not decay, and of those that do, with which it is."""
+        for parameter in parameters:
             self.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
-        self.update = torch.compile(_update, dynamic=True) if compile else _update
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
@@ -79,40 +84,45 @@ class StackedAdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         group = self.param_groups[0]
-        group["step"] += 1
-        beta1, beta2, eps = self.constants
         parameters = group["params"]
-        gradients = [p.grad.flatten(1) for p in parameters]
-        norms = torch.stack([torch.linalg.vector_norm(g, dim=1) for g in gradients])
-        norm = torch.linalg.vector_norm(norms, dim=0)[:, None]  # (K, 1)
-        clip = (self.clip_norm / (norm + 1e-6)).clamp(max=1.0)
-        rate = self.member_lr * (group["lr"] / (1 - beta1 ** group["step"]))
-        root = torch.tensor(math.sqrt(1 - beta2 ** group["step"]))
-        for parameter, gradient, wd in zip(parameters, gradients, self.wd, strict=True):
-            state = self.state[parameter]
-            self.update(
-                parameter.view(len(clip), -1),
-                gradient,
-                state["exp_avg"].view(len(clip), -1),
-                state["exp_avg_sq"].view(len(clip), -1),
-                clip,
-                1 - self.member_lr * group["lr"] * wd,
-                rate,
-                root,
-                beta1,
-                beta2,
-                eps,
-            )
+        gradients = [p.grad for p in parameters]
+        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])
+        norm = torch.linalg.vector_norm(norms, dim=0)  # (K,)
+        excess = ((norm + 1e-6) / self.clip_norm).clamp(min=1.0)
+        steps = [self.state[p]["step"] for p in parameters]
+        torch._foreach_add_(steps, 1)
+        slices = [g.unbind() for g in gradients]
+        for k, (lr, wd) in enumerate(zip(self.lr, self.wd, strict=True)):
+            held = self._views[k]
+            for places, decays in self.split:
+                torch._fused_adamw_(
+                    [held[i][0] for i in places],
+                    [slices[i][k] for i in places],
+                    [held[i][1] for i in places],
+                    [held[i][2] for i in places],
+                    [],
+                    [steps[i] for i in places],
+                    lr=lr * group["lr"],
+                    weight_decay=wd * decays,
+                    **self.constants,
+                    amsgrad=False,
+                    maximize=False,
+                    grad_scale=excess[k],
+                )
         return loss
 
+    @cached_property
+    def _views(self) -> list[list[tuple[Tensor, Tensor, Tensor]]]:
+        """Member k's slice of every parameter and of its moments."""
+        n_member = len(self.lr)
+        return [
+            [
+                (p.detach()[k], self.state[p]["exp_avg"][k], self.state[p]["exp_avg_sq"][k])
+                for p in self.param_groups[0]["params"]
+            ]
+            for k in range(n_member)
+        ]
 
-def _update(p, g, exp_avg, exp_avg_sq, clip, shrink, rate, root, beta1, beta2, eps) -> None:
-    """Move one parameter (K, n) of all members; clip, shrink and rate are (K, 1).
-
-    One parameter at a time: compiled once, this serves every shape, where a fused update of the
-    whole list would take a compile of its own for each model.
-    """
-    g = g * clip
-    exp_avg.lerp_(g, 1 - beta1)
-    exp_avg_sq.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-    p.mul_(shrink).sub_(rate * exp_avg / (exp_avg_sq.sqrt() / root + eps))
+    def load_state_dict(self, state_dict: dict) -> None:
+        super().load_state_dict(state_dict)
+        self.__dict__.pop("_views", None)  # the moments are other tensors now

@@ -43,6 +43,9 @@ class RunResult:
     device: str
     stack_size: int
     compiled: bool
+    compile_seconds: float
+    evaluation_seconds: float
+    """Of the seconds, those of compiling and of validation."""
 
     @property
     def diverged(self) -> bool:
@@ -116,7 +119,7 @@ def train(
         module.model.start_from(start)
     callbacks = [*callbacks, _TokenCount(on_tokens, specs)]
     trainer = _trainer(first, accelerator, micro_batch, logger, callbacks)
-    began = time.perf_counter()
+    began, compile_began = time.perf_counter(), _compile_seconds()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(module, data)
@@ -124,6 +127,7 @@ def train(
             trainer.validate(module, data, verbose=False)
             module.curve[-1]["step"] = first.n_step
     seconds = (time.perf_counter() - began) / len(specs)
+    compile_seconds = _compile_seconds() - compile_began
     return [
         RunResult(
             spec=spec,
@@ -133,6 +137,8 @@ def train(
             device=trainer.strategy.root_device.type,
             stack_size=len(specs),
             compiled=compiled,
+            compile_seconds=compile_seconds / len(specs),
+            evaluation_seconds=module.evaluation_seconds / len(specs),
         )
         for k, spec in enumerate(specs)
     ]
@@ -154,6 +160,13 @@ def can_compile(on_gpu: bool) -> bool:
         needed = "Triton" if on_gpu else "C++ compiler or no Python headers"
         warnings.warn(f"training eagerly, about 1.5x slower: no {needed} found", stacklevel=2)
     return found
+
+
+def _compile_seconds() -> float:
+    """Return what compiling has taken in this process so far."""
+    from torch._dynamo.utils import calculate_time_spent
+
+    return calculate_time_spent().get("total_wall_time", 0.0)
 
 
 def open_logger(kind: str, folder: Path, name: str) -> Logger | bool:

@@ -102,6 +102,8 @@ class TrainUnit:
                     "size": result.stack_size,
                     "compiled": result.compiled,
                     "threads": torch.get_num_threads(),
+                    "compile_seconds": result.compile_seconds,
+                    "evaluation_seconds": result.evaluation_seconds,
                 },
                 "weights": None,
                 **provenance(corpus),

@@ -34,9 +34,9 @@ def plain_llama(weights, config, ids):
         sizes = [config.n_head * d, config.n_kv_head * d, config.n_kv_head * d]
         q, k, v = (h @ w[b + "attention.qkv.weight"]).split(sizes, -1)
         heads = []
-        for head in range(config.n_head):
-            shared = head // (config.n_head // config.n_kv_head)
-            qh = rotate(q[..., head * d : (head + 1) * d])
+        for i_head in range(config.n_head):
+            shared = i_head // (config.n_head // config.n_kv_head)
+            qh = rotate(q[..., i_head * d : (i_head + 1) * d])
             kh = rotate(k[..., shared * d : (shared + 1) * d])
             vh = v[..., shared * d : (shared + 1) * d]
             score = qh @ kh.transpose(-1, -2) / d**0.5

@@ -69,6 +69,28 @@ def test_decay_shrinks_by_lr_times_wd_a_step():
     torch.testing.assert_close(model.lm_head.weight, before * (1 - 0.1 * 2.0))
 
 
+def test_a_loaded_state_goes_on_as_if_never_left():
+    def trained(n_whole, n_after):
+        stack = StackedDecoder(TINY, seeds=[0, 1, 2])
+        optimizer = StackedAdamW(stack, lr=LR, wd=WD)
+        for i, ids in enumerate(batches(n_whole + n_after)):
+            if i == n_whole:
+                weights, state = stack.state_dict(), optimizer.state_dict()
+                stack = StackedDecoder(TINY, seeds=[7, 8, 9])
+                optimizer = StackedAdamW(stack, lr=LR, wd=WD)
+                stack.losses(ids).sum().backward()
+                optimizer.step()  # its own moments are in use when others are loaded
+                stack.load_state_dict(weights)
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            stack.losses(ids).sum().backward()
+            optimizer.step()
+        return list(stack.parameters())
+
+    for a, b in zip(trained(4, 0), trained(2, 2), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_schedule_warms_up_linearly_and_ends_at_zero():
     factor = warmup_cosine(200, 0.05)
     assert [factor(s) for s in (0, 5, 10)] == [0.0, 0.5, 1.0]
