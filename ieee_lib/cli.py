@@ -7,9 +7,11 @@ python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
 
 import argparse
 import inspect
+import json
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ieee_lib.errors import InputError, check, check_choice
 
@@ -64,9 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["pack"])
 
     sub = command("bench", _bench, "measure this code; tables go to figures/bench/")
-    sub.add_argument("what", help="coverage (of intervals), sampling, speed or textbook")
-    sub.add_argument("--corpus", default="", help="textbook: what to train on")
-    sub.add_argument("--files", default="", help="textbook: folder with the items of the tasks")
+    what = "coverage (of intervals), mfu, sampling, speed (the default), text, textbook"
+    sub.add_argument("what", nargs="?", default="speed", help=what)
+    sub.add_argument("--corpus", help="text, textbook: what to read")
+    sub.add_argument("--files", help="textbook: folder with the items of the tasks")
+    sub.add_argument("--device", help="mfu, speed: cpu or cuda; default: what is there")
+    sub.add_argument("--seconds", type=float, help="mfu, speed: begin nothing after them")
+    sub.add_argument("--json", metavar="FILE", help="write the tables' numbers there too")
 
     sub = commands.add_parser("readme", help="put recorded figures and tables into README.md")
     sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
@@ -117,8 +123,6 @@ def _figures(given: argparse.Namespace) -> int:
 
 
 def _export(given: argparse.Namespace) -> int:
-    from pathlib import Path
-
     from ieee_lib.scale import Scale
     from ieee_lib.text.corpus import find_corpus
     from ieee_lib.training.llama import export_run, exportable
@@ -156,14 +160,25 @@ def _bench(given: argparse.Namespace) -> int:
     from ieee_lib.scale import Scale
 
     check_choice("bench", given.what, BENCHMARKS)
-    options = {name: getattr(given, name) for name in ("corpus", "files") if getattr(given, name)}
-    wanted = list(inspect.signature(BENCHMARKS[given.what]).parameters)[1:]
-    allowed = " and ".join(f"--{name}" for name in wanted) or "no option"
-    check(sorted(options) == sorted(wanted), "bench", given.what, f"takes {allowed}")
-    for name, item in BENCHMARKS[given.what](Scale.load(given.scale), **options).items():
+    asked = {name: getattr(given, name) for name in ("corpus", "files", "device", "seconds")}
+    options = {name: value for name, value in asked.items() if value is not None}
+    taken = dict(list(inspect.signature(BENCHMARKS[given.what]).parameters.items())[1:])
+    needed = {name for name, option in taken.items() if option.default is option.empty}
+    allowed = " and ".join(f"--{name}" for name in taken) or "no option"
+    fits = needed <= set(options) <= set(taken)
+    check(fits, "bench", given.what, f"takes {allowed}" + " (all needed)" * bool(needed))
+    json_file = Path(given.json) if given.json else None
+    if json_file is not None:
+        check(json_file.parent.is_dir(), "--json", given.json, "must be a file in a folder")
+    made = BENCHMARKS[given.what](Scale.load(given.scale), **options)
+    for name, item in made.items():
         save(item, paths.figures("bench"), name)
         if isinstance(item, Table):
             print(item.formatted().to_string(index=False))
+    if json_file is not None:
+        tables = {name: item for name, item in made.items() if isinstance(item, Table)}
+        numbers = {n: json.loads(t.frame.to_json(orient="records")) for n, t in tables.items()}
+        json_file.write_text(json.dumps(numbers, indent=1))
     return 0
 
 

@@ -1,25 +1,76 @@
 """Contenders of the speed benchmark train the same shape; ratios are against the plain loop."""
 
 import dataclasses
+import json
+
+import pytest
 
 from ieee_lib import Scale
-from ieee_lib.benchmarks import speed
+from ieee_lib.benchmarks import contenders, mfu, speed, text
+from ieee_lib.cli import main
 from tests.conftest import TINY
 
 
-def test_every_contender_takes_its_steps(monkeypatch):
-    monkeypatch.setattr(speed, "WIDTHS", (1, 2))
-    found = {c.name: c for c in speed.contenders() if "compiled" not in c.name}
-    assert {speed.PLAIN, "stack of 2, eager", "Lightning Trainer, one run"} < set(found)
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(contenders, "WIDTHS", (1, 2))
+    return dataclasses.replace(Scale.load("smoke"), models={"tiny": TINY})
+
+
+def test_every_contender_takes_its_steps(tiny):
+    found = {c.name: c for c in contenders.contenders() if not c.compiled}
+    assert {contenders.PLAIN, "stack of 2, eager", "Lightning Trainer"} < set(found)
     for contender in found.values():
         assert contender.build(TINY, 2, "cpu")(2) > 0
 
 
-def test_the_table_compares_with_the_plain_loop(monkeypatch):
-    kept = [c for c in speed.contenders() if c.name in (speed.PLAIN, "stack of 4, eager")]
+def test_the_table_compares_with_the_plain_loop(tiny, monkeypatch):
+    kept = [c for c in contenders.contenders() if c.name == contenders.PLAIN or "eager" in c.name]
+    kept = [c for c in kept if "2" in c.name or c.n_member == 1]
     monkeypatch.setattr(speed, "contenders", lambda: kept)
     monkeypatch.setattr(speed, "SECONDS", 0.01)
-    scale = dataclasses.replace(Scale.load("smoke"), models={"tiny": TINY})
-    frame = speed.run(scale)["tab_speed"].frame
-    assert list(frame.members) == [1, 4] and frame.gain[0] == 1.0
+    frame = speed.run(tiny, device="cpu")["tab_speed"].frame.set_index("contender")
+    assert list(frame.members) == [1, 1, 2]
+    plain, alone, two = (frame.loc[c.name] for c in kept)
+    assert plain.gain == 1.0 and plain.workers == 1
     assert (frame["of limit"] > 0).all() and (frame["tokens/s"] > 0).all()
+    state = 16 * TINY.count().total / 1e6
+    assert alone["peak memory (MB)"] > state
+    assert 1.5 < two["peak memory (MB)"] / alone["peak memory (MB)"] < 2.1
+    assert two["of bound"] < 1
+
+
+def test_a_crew_reports_what_went_wrong_in_it(tmp_path):
+    crew = speed.Crew(1, 1, str(tmp_path))
+    with pytest.raises(KeyError, match="never built"):
+        crew.take(contenders.Contender("never built", 1, contenders.plain), 1)
+    crew.close()
+
+
+def test_utilisation_tries_larger_batches_until_they_gain_nothing(tiny, monkeypatch):
+    monkeypatch.setattr(
+        mfu, "stack", lambda n, compiled, *about: contenders.stack(n, False, *about)
+    )
+    monkeypatch.setattr(mfu, "LARGEST", 2)
+    frame = mfu.run(tiny, device="cpu")["tab_mfu"].frame
+    assert list(frame["sequences a pass"]) in ([1, 2], [1])
+    assert ((frame.MFU > 0) & (frame.MFU < 1)).all()
+    rates = {1: 10.0, 2: 19.0, 4: 19.1, 8: 99.0}
+    monkeypatch.setattr(mfu, "LARGEST", 8)
+    monkeypatch.setattr(mfu, "_measured", lambda shape, sequences, device: (rates[sequences], 0))
+    assert list(mfu.run(tiny, device="cpu")["tab_mfu"].frame["sequences a pass"]) == [1, 2, 4]
+
+
+def test_text_is_measured_and_its_numbers_written(home, monkeypatch, capsys):
+    monkeypatch.setattr(text, "CHARACTERS", 400_000)
+    words = [f"line {i} of a text that says {i * i % 97} things\n" * 20 for i in range(40)]
+    (home / "words.jsonl").write_text("\n".join(json.dumps({"text": w}) for w in words))
+    made = home / "made.json"
+    arguments = ("--corpus", f"files:{home}/words.jsonl", "--json", str(made))
+    assert main(("bench", "text", "--scale", "smoke", *arguments)) == 0
+    rows = json.loads(made.read_text())["tab_text"]
+    assert len(rows) == 3 and all(row["million characters/s"] > 0 for row in rows)
+    assert 0.05 < rows[2]["peak memory (GB)"] < 1
+    assert 0.2 < rows[1]["of tokenizers"] < 2
+    assert (home / "figures" / "bench" / "tab_text.md").is_file()
+    capsys.readouterr()

@@ -135,11 +135,14 @@ def test_bad_scale_files(project, capsys, old, new, message):
 
 
 def test_bad_benchmarks(project, capsys):
-    assert "bench = 'quick': allowed are coverage, sampling, speed" in refused(
+    assert "bench = 'quick': allowed are coverage, mfu, sampling, speed" in refused(
         capsys, "bench", "quick"
     )
     assert "bench = 'textbook': takes --corpus and --files" in refused(capsys, "bench", "textbook")
     assert "takes no option" in refused(capsys, "bench", "sampling", "--files", "here")
+    assert "device = 'tpu': allowed are cpu, cuda" in refused(capsys, "bench", "--device", "tpu")
+    message = refused(capsys, "bench", "--json", str(project / "none" / "file.json"))
+    assert "must be a file in a folder" in message
 
 
 def test_bad_text(project, capsys):

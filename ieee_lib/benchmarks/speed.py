@@ -1,17 +1,16 @@
 """Speed of training: our stack beside what people use, taken in turns on one machine.
 
-Every contender takes optimizer steps on the same batch of random ids; tokens/s count all of its
-members, and the limit is the machine's own rate of float32 (on a GPU bf16) matrix products.
+Every contender has the whole machine: one process with a thread a core, as an ordinary script
+has it, or, ours, the workers that the scale's executor starts. tokens/s count all members of all
+workers; the limit is the machine's own rate of float32 (on a GPU bf16) matrix products.
 
     run(Scale.load("laptop"))["tab_speed"]
 """
 
-import logging
+import multiprocessing
+import os
+import tempfile
 import time
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from statistics import median
 
 import matplotlib.pyplot as plt
@@ -19,233 +18,210 @@ import pandas as pd
 
 from ieee_lib.analysis import plots
 from ieee_lib.analysis.drawing import Drawing, Table, context, finish
+from ieee_lib.benchmarks.contenders import PLAIN, Contender, contenders, matrix_rate
+from ieee_lib.errors import check, check_choice
 from ieee_lib.scale import Scale
 from ieee_lib.spec import ModelConfig
 
-WIDTHS = (1, 2, 4, 8, 16)
-"""Members of the stacks."""
 REPEATS = 5
 SECONDS = 0.5
 """Least time of one measurement."""
-PLAIN = "plain loop, one run"
-"""What speed-ups are against: the same architecture, trained one run after another."""
-
-Run = Callable[[int], float]
-"""Takes some optimizer steps, returns their seconds."""
 
 
-@dataclass(frozen=True)
-class Contender:
-    """One way to train; `build` returns what takes its steps."""
+def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Drawing | Table]:
+    """Return tokens/s of every contender for every model of a scale, and the gain of stacking.
 
-    name: str
-    n_member: int
-    build: Callable[[ModelConfig, int, str], Run]
-    """From shape, sequences a step and device."""
-
-
-def contenders() -> list[Contender]:
-    """Return all that can run here; those of packages that are missing are left out."""
-    found = [Contender(PLAIN, 1, _plain), Contender("Lightning Trainer, one run", 1, _lightning)]
-    try:
-        import transformers  # noqa: F401
-
-        found.append(Contender("transformers Llama, one run", 1, _transformers))
-    except ModuleNotFoundError:
-        pass
-    for n_member in WIDTHS:
-        for compiled in (False, True):
-            name = f"stack of {n_member}, {'compiled' if compiled else 'eager'}"
-            found.append(Contender(name, n_member, partial(_stack, n_member, compiled)))
-    return found
-
-
-def run(scale: Scale) -> dict[str, Drawing | Table]:
-    """Return tokens/s of every contender for every model of a scale, and the gain of stacking."""
+    `device`: cpu or cuda; empty: the scale's. `seconds`: no model is begun after them; 0: all.
+    Raises InputError for a device that is not there.
+    """
     import torch
 
-    from ieee_lib.training.unit import device_of
-
-    device = device_of(scale.execution)
-    torch.set_num_threads(scale.execution.threads or torch.get_num_threads())
-    limit = _matrix_rate(device)
-    rows = []
-    for model, shape in scale.models.items():
-        rows += _compare(model, shape, scale, device, limit)
+    device = chosen_device(device)
+    n_core = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    own_threads = scale.execution.threads or n_core
+    n_worker = 1 if device == "cuda" else max(1, n_core // own_threads)
+    began, rows = time.monotonic(), []
+    with tempfile.TemporaryDirectory() as cache:  # first steps then include their compile
+        whole = Crew(1, n_core, cache)
+        ours = Crew(n_worker, own_threads, cache)
+        try:
+            limit = whole.matrix_rate(device)
+            for model, shape in scale.models.items():
+                if not rows or not seconds or time.monotonic() - began < seconds:
+                    rows += _compare(model, shape, scale, device, limit, whole, ours)
+        finally:
+            whole.close()
+            ours.close()
     frame = pd.DataFrame(rows)
-    threads = f"{torch.get_num_threads()} thread(s)" if device == "cpu" else "one GPU"
+    workers = f"stacks: {n_worker} worker(s) of {own_threads} thread(s), others one of {n_core}"
+    machine = workers if device == "cpu" else torch.cuda.get_device_name()
     turns = f"{REPEATS} turns of {SECONDS} s or more, median, spread: half the range"
-    batch = f"{scale.training.batch_size} sequences of {scale.training.block_size} tokens"
-    caption = f"{scale.name} scale · {threads} · limit {limit:.3g} FLOP/s · {batch} · {turns}"
+    batch = f"{scale.training.batch_size} sequences of {scale.training.block_size} tokens a step"
+    caption = f"{scale.name} scale · {machine} · limit {limit:.3g} FLOP/s · {batch} · {turns}"
     digits = {"of limit": 2, "first step (s)": 1, "gain": 2, "spread (%)": 1}
+    digits |= {"peak memory (MB)": 1, "of bound": 2}
     with context():
         drawing = _drawing(frame, caption)
     return {"tab_speed": Table(frame, caption, digits), "fig_speed": drawing}
 
 
-def _compare(model: str, shape: ModelConfig, scale: Scale, device: str, limit: float) -> list[dict]:
-    batch_size, tokens = scale.training.batch_size, scale.training.batch_size * shape.block_size
-    runs, first = {}, {}
-    for contender in contenders():
-        began = time.perf_counter()
-        runs[contender] = contender.build(shape, batch_size, device)
-        runs[contender](1)
-        first[contender] = time.perf_counter() - began
-    steps = {c: max(1, round(SECONDS / (run(4) / 4))) for c, run in runs.items()}
-    rates = {contender: [] for contender in runs}
-    for _ in range(REPEATS):  # in turns, so that a slow minute slows all of them
-        for contender, run in runs.items():
-            taken = run(steps[contender])
-            rates[contender].append(contender.n_member * steps[contender] * tokens / taken)
-    plain = next(rates[c] for c in runs if c.name == PLAIN)
-    rows = []
-    for contender, own in rates.items():
-        middle = median(own)
-        rows.append(
-            {"model": model, "width": shape.n_embd, "contender": contender.name}
-            | {"members": contender.n_member, "tokens/s": middle}
-            | {"spread (%)": 50 * (max(own) - min(own)) / middle}
-            | {"gain": median(a / b for a, b in zip(own, plain, strict=True))}
-            | {"of limit": middle * shape.flops_per_token() / limit}
-            | {"first step (s)": first[contender]}
-        )
-    return rows
-
-
-def _stack(n_member: int, compiled: bool, shape: ModelConfig, batch_size: int, device: str) -> Run:
-    """Return our training step of a stack."""
-    from ieee_lib.training.model import StackedDecoder
-    from ieee_lib.training.optim import StackedAdamW
-
-    model = StackedDecoder(shape, seeds=list(range(n_member))).to(device)
-    if compiled:
-        model.compile_regions()
-    rates = {"lr": [3e-3] * n_member, "wd": [0.8] * n_member}
-    optimizer = StackedAdamW(model, **rates)
-    ids = _ids(shape, (n_member, batch_size), device)
-    return _loop(lambda: model.losses(ids).sum(), optimizer, device)
-
-
-def _plain(shape: ModelConfig, batch_size: int, device: str) -> Run:
-    """Return an ordinary loop: one model, torch's AdamW and clipping, eager."""
+def chosen_device(name: str) -> str:
+    """Return cpu or cuda; empty: what is there. Raises InputError for one that is not there."""
     import torch
 
-    from ieee_lib.training.model import StackedDecoder
-
-    model = StackedDecoder(shape, seeds=[0]).to(device)
-    ids = _ids(shape, (1, batch_size), device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.8)
-    return _loop(lambda: model.losses(ids).sum(), optimizer, device, clipped=model)
-
-
-def _transformers(shape: ModelConfig, batch_size: int, device: str) -> Run:
-    """Return the same loop around transformers' model of the same shape."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from ieee_lib.training.llama_format import fields_of
-
-    fields = {k: v for k, v in fields_of(shape).items() if k not in ("architectures", "model_type")}
-    model = LlamaForCausalLM(LlamaConfig(**fields)).to(device).train()
-    ids = _ids(shape, (batch_size,), device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.8)
-    return _loop(lambda: model(input_ids=ids, labels=ids).loss, optimizer, device, clipped=model)
+    found = torch.cuda.is_available()
+    name = name or ("cuda" if found else "cpu")
+    check_choice("device", name, ("cpu", "cuda"))
+    check(name == "cpu" or found, "device", name, "no GPU is visible")
+    return name
 
 
-def _lightning(shape: ModelConfig, batch_size: int, device: str) -> Run:
-    """Return fits by a stock Trainer, timed from its first step to its last."""
-    import lightning
-    import torch
-    from torch.utils.data import DataLoader
+class Crew:
+    """Processes that train side by side, each its own copy of a contender."""
 
-    from ieee_lib.training.model import StackedDecoder
+    def __init__(self, n_process: int, n_thread: int, cache: str) -> None:
+        self.n_process = n_process
+        spawn = multiprocessing.get_context("spawn")
+        self.pipes, self.processes = [], []
+        for _ in range(n_process):
+            pipe, theirs = spawn.Pipe()
+            process = spawn.Process(target=_serve, args=(theirs, n_thread, cache), daemon=True)
+            process.start()
+            theirs.close()
+            self.pipes.append(pipe)
+            self.processes.append(process)
 
-    class Module(lightning.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = StackedDecoder(shape, seeds=[0])
+    def build(self, contender: Contender, shape: ModelConfig, batch_size: int, device: str):
+        """Build a contender and take its first step; return seconds and peak bytes of a step."""
+        answers = self._ask(("build", contender, shape, batch_size, device))
+        return max(first for first, _ in answers), max(peak for _, peak in answers)
 
-        def training_step(self, ids, index):
-            return self.model.losses(ids).sum()
+    def take(self, contender: Contender, n_step: int) -> float:
+        """Take steps in every process at once; return the slowest one's seconds."""
+        return max(self._ask(("take", contender.name, n_step)))
 
-        def configure_optimizers(self):
-            return torch.optim.AdamW(self.parameters(), lr=3e-3, weight_decay=0.8)
+    def forget(self) -> None:
+        """Free what was built."""
+        self._ask(("forget",))
 
-        def on_train_start(self) -> None:
-            self.began = time.perf_counter()
+    def matrix_rate(self, device: str) -> float:
+        """Return FLOP/s of matrix products in one process."""
+        return self._ask(("rate", device))[0]
 
-        def on_train_end(self) -> None:
-            _wait(device)
-            self.seconds = time.perf_counter() - self.began
+    def _ask(self, message: tuple) -> list:
+        for pipe in self.pipes:
+            pipe.send(message)
+        answers = [pipe.recv() for pipe in self.pipes]
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
 
-    module = Module()
-    ids = _ids(shape, (1, batch_size), "cpu")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-
-    def run(n_step: int) -> float:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trainer = lightning.Trainer(
-                accelerator="gpu" if device == "cuda" else "cpu",
-                devices=1,
-                max_steps=n_step,
-                gradient_clip_val=1.0,
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-            trainer.fit(module, DataLoader([ids] * n_step, batch_size=None))
-        return module.seconds
-
-    return run
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.join(timeout=10)
 
 
-def _loop(loss, optimizer, device: str, *, clipped=None) -> Run:
+def _serve(pipe, n_thread: int, cache: str) -> None:
+    """Answer a crew's questions until it is closed."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     import torch
 
-    def run(n_step: int) -> float:
-        began = time.perf_counter()
-        for _ in range(n_step):
-            optimizer.zero_grad()
-            loss().backward()
-            if clipped is not None:
-                torch.nn.utils.clip_grad_norm_(clipped.parameters(), 1.0)
-            optimizer.step()
-        _wait(device)
-        return time.perf_counter() - began
+    torch.set_num_threads(n_thread)
+    built = {}
+    while True:
+        kind, *about = pipe.recv()
+        try:
+            if kind == "build":
+                contender, shape, batch_size, device = about
+                began = time.perf_counter()
+                held = torch.cuda.memory_allocated() if device == "cuda" else 0
+                take = built[contender.name] = contender.build(shape, batch_size, device)
+                take(1)
+                first = time.perf_counter() - began
+                state = 12 * shape.count().total * contender.n_member  # weights and two moments
+                pipe.send((first, _peak_memory(take, device, state, held)))
+            elif kind == "take":
+                name, n_step = about
+                pipe.send(built[name](n_step))
+            elif kind == "rate":
+                pipe.send(matrix_rate(*about))
+            else:
+                built.clear()
+                pipe.send(None)
+        except Exception as error:
+            pipe.send(error)
 
-    return run
 
-
-def _ids(shape: ModelConfig, lead: tuple[int, ...], device: str):
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    size = (*lead, shape.block_size)
-    return torch.randint(0, shape.vocab_size, size, generator=generator).to(device)
-
-
-def _wait(device: str) -> None:
+def _peak_memory(take, device: str, state: int, held: int) -> int:
+    """Return the most bytes of tensors alive in one step, what it keeps between steps included."""
     import torch
 
     if device == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        take(1)
+        return torch.cuda.max_memory_allocated() - held
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        take(1)
+    events = profiled.profiler.kineto_results.events()
+    changes = [e for e in events if e.name() == "[memory]"]
+    alive = peak = 0
+    for event in sorted(changes, key=lambda e: e.start_ns()):
+        alive += event.nbytes()
+        peak = max(peak, alive)
+    return state + peak
 
 
-def _matrix_rate(device: str) -> float:
-    """Return FLOP/s of a large matrix product."""
-    import torch
-
-    n, kind = (8192, torch.bfloat16) if device == "cuda" else (1024, torch.float32)
-    a = torch.randn(n, n, device=device, dtype=kind)
-    best = 0.0
-    for _ in range(20):
-        began = time.perf_counter()
-        a @ a
-        _wait(device)
-        best = max(best, 2 * n**3 / (time.perf_counter() - began))
-    return best
+def _compare(
+    model: str, shape: ModelConfig, scale: Scale, device: str, limit: float, whole: Crew, ours: Crew
+) -> list[dict]:
+    batch_size, tokens = scale.training.batch_size, scale.training.batch_size * shape.block_size
+    entered = [(c, ours if c.spread else whole) for c in contenders()]
+    first, peak, steps = {}, {}, {}
+    for contender, crew in entered:
+        first[contender.name], peak[contender.name] = crew.build(
+            contender, shape, batch_size, device
+        )
+        steps[contender.name] = max(1, round(SECONDS / (crew.take(contender, 4) / 4)))
+    rates: dict[str, list[float]] = {contender.name: [] for contender, _ in entered}
+    for _ in range(REPEATS):  # in turns, so that a slow minute slows all of them
+        for contender, crew in entered:
+            n_step = steps[contender.name]
+            done = crew.n_process * contender.n_member * n_step * tokens
+            rates[contender.name].append(done / crew.take(contender, n_step))
+    whole.forget()
+    ours.forget()
+    state = 16 * shape.count().total  # weights, gradients and two moments of a member, float32
+    activations = {
+        c.compiled: peak[c.name] - state for c, _ in entered if c.stacked and c.n_member == 1
+    }
+    rows = []
+    for contender, crew in entered:
+        own = rates[contender.name]
+        middle, n = median(own), contender.n_member
+        row = {
+            "model": model,
+            "width": shape.n_embd,
+            "contender": contender.name,
+            "members": n,
+            "workers": crew.n_process,
+            "tokens/s": middle,
+            "spread (%)": 50 * (max(own) - min(own)) / middle,
+            "gain": median(a / b for a, b in zip(own, rates[PLAIN], strict=True)),
+            "of limit": middle * shape.flops_per_token() / limit,
+            "peak memory (MB)": peak[contender.name] / 1e6,
+            "of bound": float("nan"),
+            "first step (s)": first[contender.name],
+        }
+        if contender.stacked and contender.compiled in activations:
+            # the bound: 1.2 times the members' state, and one batch's activations a member
+            bound = 1.2 * n * state + n * activations[contender.compiled]
+            row["of bound"] = peak[contender.name] / bound
+        rows.append(row)
+    return rows
 
 
 def _drawing(frame: pd.DataFrame, caption: str) -> Drawing:
@@ -255,9 +231,13 @@ def _drawing(frame: pd.DataFrame, caption: str) -> Drawing:
     colors = plots.shades("ensemble", stacks.members.nunique())
     for (n_member, own), color in zip(stacks.groupby("members"), colors, strict=True):
         ax.plot(own.width, own.gain, marker="D", color=color, label=f"stack of {n_member}")
-    ax.axhline(1, color=plots.GREY, linestyle=":", label=PLAIN)
+    others = frame[~frame.contender.str.startswith("stack") & (frame.contender != PLAIN)]
+    lines = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+    for (name, own), line in zip(others.groupby("contender"), lines, strict=False):
+        ax.plot(own.width, own.gain, linestyle=line, color=plots.GREY, label=name)
+    ax.axhline(1, color=plots.GREY, linewidth=0.8)
     widths = sorted(frame.width.unique())
     plots.log_ticks(ax, widths)
-    ax.set(xlabel="model width (channels)", ylabel="tokens/s against one by one")
+    ax.set(xlabel="model width (channels)", ylabel="tokens/s against the plain loop")
     plots.legend_above(figure, ax)
     return finish(figure, caption, gains=stacks)

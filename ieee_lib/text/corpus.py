@@ -213,7 +213,7 @@ def prepare(config: CorpusConfig, report: Callable[[str], None] = lambda line: N
         report(f"corpus {config.source}: reading, tokenizing and packing, once")
         scratch = Path(tempfile.mkdtemp(prefix=f".making-{folder.name}-", dir=folder.parent))
         try:
-            _make(config, scratch)
+            make(config, scratch)
             scratch.chmod(0o755)
             scratch.rename(folder)
         finally:
@@ -221,7 +221,8 @@ def prepare(config: CorpusConfig, report: Callable[[str], None] = lambda line: N
         return open_corpus(folder)
 
 
-def _make(config: CorpusConfig, folder: Path) -> None:
+def make(config: CorpusConfig, folder: Path) -> None:
+    """Split, tokenize and pack a corpus into an empty folder."""
     from tokenizers import Tokenizer
 
     from ieee_lib.text.tokenizer import load_tokenizer, separator_id, train_bpe
@@ -248,7 +249,7 @@ def _make(config: CorpusConfig, folder: Path) -> None:
     tokens = {}
     for split, cap in (("train", config.max_tokens), ("val", 0)):
         documents = _read(folder / f"{split}.jsonl")
-        tokens[split] = _pack(documents, tokenizer, separator, folder / f"{split}.bin", dtype, cap)
+        tokens[split] = pack(documents, tokenizer, separator, folder / f"{split}.bin", dtype, cap)
         (folder / f"{split}.jsonl").unlink()
     files = {
         name: _file_sha256(folder / name) for name in ("train.bin", "val.bin", "tokenizer.json")
@@ -311,11 +312,14 @@ def _split(config: CorpusConfig, folder: Path) -> dict[str, int]:
     return counts
 
 
-def _pack(documents, tokenizer, separator: int, path: Path, dtype: np.dtype, cap: int) -> int:
-    """Write every document's ids, each with a separator behind; return the tokens written."""
+def pack(documents, tokenizer, separator: int, path: Path, dtype: np.dtype, cap: int) -> int:
+    """Write every document's ids, each with a separator behind; return the tokens written.
+
+    `cap`: end after as many tokens; 0: never.
+    """
     written = 0
     with path.open("wb") as out:
-        for batch in _batches(documents):
+        for batch in batches(documents):
             encodings = tokenizer.encode_batch_fast([p for p, _ in batch], add_special_tokens=False)
             for encoding, (_, is_last) in zip(encodings, batch, strict=True):
                 ids = np.array(encoding.ids + [separator] * is_last, dtype=dtype)
@@ -350,7 +354,7 @@ def _pieces(text: str) -> Iterator[str]:
         start = end
 
 
-def _batches(documents: Iterable[str]) -> Iterator[list[tuple[str, bool]]]:
+def batches(documents: Iterable[str]) -> Iterator[list[tuple[str, bool]]]:
     """Group pieces into batches of bounded size; each piece says whether it ends a document."""
     batch, size = [], 0
     for text in documents:

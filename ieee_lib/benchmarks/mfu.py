@@ -1,0 +1,71 @@
+"""Model FLOPs utilisation: training FLOPs a second over the device's own matrix rate.
+
+FLOPs a token are `ModelConfig.flops_per_token`: 6 a matrix weight plus causal attention. The rate
+is that of a large bf16 (on a CPU float32) matrix product, measured beside it.
+
+    run(Scale.load("paper"), device="cuda", seconds=300)["tab_mfu"]
+"""
+
+import time
+
+import pandas as pd
+
+from ieee_lib.analysis.drawing import Table
+from ieee_lib.benchmarks.contenders import matrix_rate, stack, wait
+from ieee_lib.benchmarks.speed import chosen_device
+from ieee_lib.scale import Scale
+from ieee_lib.spec import ModelConfig
+
+STEPS = 5
+"""Steps of one measurement, after two that warm up."""
+LARGEST = 64
+"""Sequences a pass: doubled up to here, or until memory ends or a pass is no faster a token."""
+
+
+def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Table]:
+    """Return the utilisation of one compiled run of every model, at its best batch in a pass.
+
+    `device`: cpu or cuda; empty: what is there. `seconds`: no batch is begun after them; 0: all
+    are. Raises InputError for a device that is not there.
+    """
+    device = chosen_device(device)
+    began, rows, limit = time.monotonic(), [], matrix_rate(device)
+    for model, shape in scale.models.items():
+        sequences, best = 1, 0.0
+        while sequences <= LARGEST and (not seconds or time.monotonic() - began < seconds):
+            rate, memory = _measured(shape, sequences, device)
+            if rate:
+                used = rate * shape.flops_per_token() / limit
+                rows.append(
+                    {"model": model, "context": shape.block_size, "sequences a pass": sequences}
+                    | {"tokens/s": rate, "MFU": used, "peak memory (GB)": memory / 1e9}
+                )
+            if rate < 1.02 * best:  # no room, or no gain
+                break
+            sequences, best = 2 * sequences, rate
+    about = f"{scale.name} scale · {device} · limit {limit:.3g} FLOP/s · compiled, one run"
+    about += " · 6 FLOPs a matrix weight and token plus causal attention"
+    columns = ["model", "context", "sequences a pass", "tokens/s", "MFU", "peak memory (GB)"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return {"tab_mfu": Table(frame, about, {"MFU": 3, "peak memory (GB)": 2})}
+
+
+def _measured(shape: ModelConfig, sequences: int, device: str) -> tuple[float, int]:
+    """Return tokens/s and peak bytes (CUDA only) of a compiled run; 0 where memory ends."""
+    import torch
+
+    try:
+        take = stack(1, True, shape, sequences, device)
+        take(2)
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        seconds = take(STEPS)
+    except torch.OutOfMemoryError:
+        return 0.0, 0
+    finally:
+        take = None
+        if device == "cuda":
+            torch.cuda.empty_cache()
+        wait(device)
+    memory = torch.cuda.max_memory_allocated() if device == "cuda" else 0
+    return STEPS * sequences * shape.block_size / seconds, memory
