@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["pack"])
 
     sub = command("bench", _bench, "measure this code; tables go to figures/bench/")
-    what = "coverage (of intervals), mfu, sampling, speed (the default), text, textbook"
+    what = "coverage (of intervals), mfu, records, sampling, speed (the default), text, textbook"
     sub.add_argument("what", nargs="?", default="speed", help=what)
     sub.add_argument("--corpus", help="text, textbook: what to read")
     sub.add_argument("--files", help="textbook: folder with the items of the tasks")

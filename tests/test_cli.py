@@ -135,7 +135,7 @@ def test_bad_scale_files(project, capsys, old, new, message):
 
 
 def test_bad_benchmarks(project, capsys):
-    assert "bench = 'quick': allowed are coverage, mfu, sampling, speed" in refused(
+    assert "bench = 'quick': allowed are coverage, mfu, records, sampling, speed" in refused(
         capsys, "bench", "quick"
     )
     assert "bench = 'textbook': takes --corpus and --files" in refused(capsys, "bench", "textbook")

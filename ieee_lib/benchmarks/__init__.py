@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ieee_lib.analysis.coverage import TRUTH, coverage_frame
 from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.benchmarks import mfu, sampling, speed, text, textbook
+from ieee_lib.benchmarks import mfu, records, sampling, speed, text, textbook
 from ieee_lib.scale import Scale
 
 DATA_SETS = 500
@@ -24,6 +24,7 @@ def coverage(scale: Scale) -> dict[str, Table]:
 BENCHMARKS: dict[str, Callable[..., dict[str, Drawing | Table]]] = {
     "coverage": coverage,
     "mfu": mfu.run,
+    "records": records.run,
     "sampling": sampling.run,
     "speed": speed.run,
     "text": text.run,

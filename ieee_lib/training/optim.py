@@ -40,8 +40,8 @@ class StackedAdamW(torch.optim.Optimizer):
     """AdamW over parameters (K, ...), with lr and wd per member.
 
     A group's `lr` is the factor that a scheduler moves, 1 at the peak. Each member's slices go
-    through torch's own fused kernel, all of its parameters in one call; the kernel also divides
-    gradients by how far that member's norm exceeds `clip_norm`.
+    through the kernel of `torch.optim.AdamW(fused=True)`, all of its parameters in one call; the
+    kernel also divides gradients by how far that member's norm exceeds `clip_norm`.
     """
 
     def __init__(
@@ -63,12 +63,11 @@ class StackedAdamW(torch.optim.Optimizer):
         self.lr, self.wd = list(lr), list(wd)
         self.constants = {"beta1": beta1, "beta2": beta2, "eps": eps}
         self.clip_norm = clip_norm
-        decays = [name in decayed for name in named]
-        self.split = [
-            ([i for i, own in enumerate(decays) if own == kind], kind)
-            for kind in sorted(set(decays))
-        ]
-        """Places of the parameters that do not decay, and of those that do, with which it is."""
+        places = {
+            kind: [i for i, n in enumerate(named) if (n in decayed) == kind] for kind in (0, 1)
+        }
+        self.places = {kind: own for kind, own in places.items() if own}
+        """Which parameters do not decay (0), and which do (1)."""
         for parameter in parameters:
             self.state[parameter] = {
                 "step": torch.zeros((), device=parameter.device),
@@ -94,7 +93,7 @@ class StackedAdamW(torch.optim.Optimizer):
         slices = [g.unbind() for g in gradients]
         for k, (lr, wd) in enumerate(zip(self.lr, self.wd, strict=True)):
             held = self._views[k]
-            for places, decays in self.split:
+            for decays, places in self.places.items():
                 torch._fused_adamw_(
                     [held[i][0] for i in places],
                     [slices[i][k] for i in places],
