@@ -3,10 +3,11 @@
 import dataclasses
 import json
 
+import pandas as pd
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.benchmarks import contenders, mfu, speed, text
+from ieee_lib.benchmarks import contenders, mfu, records, speed, text
 from ieee_lib.cli import main
 from tests.conftest import TINY
 
@@ -74,3 +75,26 @@ def test_text_is_measured_and_its_numbers_written(home, monkeypatch, capsys):
     assert 0.2 < rows[1]["of tokenizers"] < 2
     assert (home / "figures" / "bench" / "tab_text.md").is_file()
     capsys.readouterr()
+
+
+def test_records_are_loaded_and_the_chain_is_fitted(monkeypatch):
+    monkeypatch.setattr(records, "RECORDS", 50)
+    frame = records.run(Scale.load("laptop"))["tab_records"].frame
+    assert list(frame.what) == [
+        "read and verify 50 records into a frame",
+        "fit K, N and D in turn, 1,000 draws (notebook 05)",
+    ]
+    assert (frame.seconds > 0).all()
+
+
+def test_gains_are_of_the_stack_of_eight_over_each_of_the_others():
+    rates = {"plain loop": 10.0, "litgpt GPT": 20.0, "stack of 4, compiled": 1.0}
+    rates |= {"stack of 8, compiled": 50.0}
+    rows = [
+        {"model": "m", "width": 8, "contender": name, "tokens/s": rate, "of limit": 0.5}
+        | {"of bound": 0.9}
+        for name, rate in rates.items()
+    ]
+    (row,) = speed.gains_frame(pd.DataFrame(rows)).to_dict("records")
+    assert row["against plain loop"] == 5.0 and row["against litgpt GPT"] == 2.5
+    assert not any("stack" in name for name in row)

@@ -45,7 +45,8 @@ def run(scale: Scale, *, corpus: str = "") -> dict[str, Table]:
     frame["million characters/s"] = n_character / 1e6 / frame.seconds
     frame["of tokenizers"] = alone / frame.seconds
     frame["peak memory (GB)"] = [float("nan"), float("nan"), peak / 1e9]
-    about = f"{source} repeated to {n_character / 1e6:.0f} million characters"
+    text = Path(source).parent.name or source  # a folder's name says enough
+    about = f"{text} repeated to {n_character / 1e6:.0f} million characters"
     about += f" · vocabulary {config.vocab_size} · {n_token / 1e6:.1f} million training tokens"
     digits = {"seconds": 1, "million characters/s": 1, "of tokenizers": 2, "peak memory (GB)": 2}
     return {"tab_text": Table(frame, about, digits)}
