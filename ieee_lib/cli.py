@@ -9,7 +9,9 @@ import argparse
 import inspect
 import json
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    asked_to_end = []
+
+    def end(number, frame) -> None:
+        asked_to_end.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)  # a scheduler's way to say Ctrl-C
     try:
         return given.command(given)
     except InputError as error:
@@ -27,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on where this one ended", file=sys.stderr)
-        return 130
+        return 128 + (asked_to_end or [signal.SIGINT])[0]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -55,6 +55,8 @@ class Execution:
     then need no second training."""
     compile: str = "auto"
     """auto (where a compiler exists) or never."""
+    checkpoint_minutes: float = 10.0
+    """Between two checkpoints of a stack that trains; 0: none."""
     accelerator: str = "auto"
     """Lightning's accelerator: auto, cpu, gpu."""
     logger: str = "csv"
@@ -70,6 +72,7 @@ class Execution:
         check_choice("execution.logger", self.logger, ("csv", "tensorboard", "wandb", "none"))
         for name, least in (("workers", 0), ("threads", 0), ("stack", 1), ("micro_batch", 0)):
             check_integer(f"execution.{name}", getattr(self, name), least)
+        check_number("execution.checkpoint_minutes", self.checkpoint_minutes, least=0.0)
         check_number("execution.flops_per_second", self.flops_per_second, above=0.0)
 
 

@@ -4,13 +4,13 @@ data = SliceData(specs, corpus)
 data.batches[0]          # ids (K, B, T) of step 0
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import lightning
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ieee_lib.spec import RunSpec
 from ieee_lib.text.corpus import Corpus
@@ -87,8 +87,11 @@ class SliceData(lightning.LightningDataModule):
         corpus: Corpus,
         micro_batch: int,
         synthetic: np.ndarray | None = None,
+        *,
+        n_done: int = 0,
     ) -> None:
         super().__init__()
+        self.n_done = n_done
         spec = specs[0]
         block_size = spec.model.block_size
         seed_slice = corpus.slice(spec.seed_tokens, block_size)
@@ -97,11 +100,24 @@ class SliceData(lightning.LightningDataModule):
         self.validation = ValidationBatches(len(specs), held_out, micro_batch)
 
     def train_dataloader(self) -> DataLoader:
-        return _loader(self.batches)
+        return _loader(self.batches, sampler=_Rest(self.batches, self.n_done))
 
     def val_dataloader(self) -> DataLoader:
         return _loader(self.validation)
 
 
-def _loader(batches: Dataset) -> DataLoader:
-    return DataLoader(batches, batch_size=None, shuffle=False, pin_memory=torch.cuda.is_available())
+class _Rest(Sampler):
+    """Passes from `n_done` on; its length is that of the whole run, as Lightning counts."""
+
+    def __init__(self, batches: StepBatches, n_done: int) -> None:
+        self.n_done, self.n_pass = n_done, len(batches)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.n_done, self.n_pass))
+
+    def __len__(self) -> int:
+        return self.n_pass
+
+
+def _loader(batches: Dataset, **options) -> DataLoader:
+    return DataLoader(batches, batch_size=None, pin_memory=torch.cuda.is_available(), **options)

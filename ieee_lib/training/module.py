@@ -12,6 +12,9 @@ from ieee_lib.spec import RunSpec
 from ieee_lib.training.model import StackedDecoder
 from ieee_lib.training.optim import StackedAdamW, warmup_cosine
 
+PROGRESS = ("curve", "train_sum", "val_sum", "n_train_batch", "n_val_batch", "evaluation_seconds")
+"""What a module counts while it trains, and a checkpoint keeps."""
+
 
 class StackModule(lightning.LightningModule):
     """Trains K runs of equal shape side by side; `curve` fills at each evaluation.
@@ -63,6 +66,14 @@ class StackModule(lightning.LightningModule):
             x = self.model.hidden(ids)
         self.val_sum += self.model.head_losses(x.detach(), ids)
         self.n_val_batch += 1
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["progress"] = {name: getattr(self, name) for name in PROGRESS}
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        for name, value in checkpoint["progress"].items():
+            old = getattr(self, name)
+            setattr(self, name, value.to(old.device) if isinstance(old, Tensor) else value)
 
     def on_validation_start(self) -> None:
         self.evaluation_began = time.perf_counter()

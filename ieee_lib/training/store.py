@@ -121,6 +121,11 @@ class RunStore:
         write_atomically(self.weights_path(run_id), data)
         return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
+    def unfinished_path(self, run_ids: Iterable[str]) -> Path:
+        """Return where the checkpoint of a stack lies while it trains."""
+        name = hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:16]
+        return self.weights_folder / "unfinished" / f"{name}.checkpoint"
+
     def shard_path(self, run_id: str, shard: int) -> Path:
         return self.samples_folder / run_id / f"{shard:05d}.bin"
 

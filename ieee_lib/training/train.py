@@ -25,6 +25,7 @@ from torch import Tensor
 from ieee_lib.errors import InputError, check
 from ieee_lib.spec import RunSpec
 from ieee_lib.text.corpus import Corpus
+from ieee_lib.training.checkpoint import Checkpoint, SafeCheckpointIO, passes_done, usable
 from ieee_lib.training.data import SliceData
 from ieee_lib.training.module import StackModule
 
@@ -62,6 +63,8 @@ def train(
     micro_batch: int = 0,
     synthetic: np.ndarray | None = None,
     start: dict[str, Tensor] | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 0.0,
     logger: Logger | bool = False,
     callbacks: Sequence[lightning.Callback] = (),
     on_tokens: Callable[[int], None] = lambda tokens: None,
@@ -70,9 +73,10 @@ def train(
 
     `micro_batch` sequences pass at a time (0: the whole batch). `synthetic` (n, T) are the ids
     that specs with a synthetic share mix in, `start` the weights (without member axis) that specs
-    with a start continue from. `on_tokens` hears the tokens trained over all members, a few times
-    a second. Raises InputError when the specs differ in more than lr, wd and seeds, or the corpus
-    is another.
+    with a start continue from. Every `checkpoint_seconds` (0: never) the file `checkpoint` is
+    written; a run that finds it goes on from there, to the same bits on a CPU. `on_tokens` hears
+    the tokens trained over all members, a few times a second. Raises InputError when the specs
+    differ in more than lr, wd and seeds, or the corpus is another.
     """
     first = specs[0]
     for spec in specs:
@@ -113,16 +117,20 @@ def train(
     on_gpu = torch.cuda.is_available() and accelerator != "cpu"
     # On a CPU a single member is one large product after another: compiling gains nothing.
     compiled = compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
-    data = SliceData(specs, corpus, micro_batch, synthetic)
+    stands = usable(checkpoint)
+    behind = passes_done(stands) if stands else 0
+    data = SliceData(specs, corpus, micro_batch, synthetic, n_done=behind)
     module = StackModule(specs, compile=compiled)
     if start is not None:
         module.model.start_from(start)
     callbacks = [*callbacks, _TokenCount(on_tokens, specs)]
+    if checkpoint and checkpoint_seconds:
+        callbacks.append(Checkpoint(checkpoint, checkpoint_seconds))
     trainer = _trainer(first, accelerator, micro_batch, logger, callbacks)
     began, compile_began = time.perf_counter(), _compile_seconds()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(module, data)
+        trainer.fit(module, data, ckpt_path=stands)
         if module.curve[-1]["step"] < first.n_step:
             trainer.validate(module, data, verbose=False)
             module.curve[-1]["step"] = first.n_step
@@ -231,6 +239,7 @@ def _trainer(
             log_every_n_steps=spec.n_step,
             callbacks=list(callbacks),
             enable_checkpointing=False,
+            plugins=[SafeCheckpointIO()],
             enable_progress_bar=False,
             enable_model_summary=False,
         )

@@ -66,6 +66,7 @@ class TrainUnit:
         logs = paths.root() / "data" / "logs" / self.scale
         logger = open_logger(execution.logger, logs, specs[0].run_id)
         sampled = specs[0].synthetic
+        unfinished = store.unfinished_path(spec.run_id for spec in specs)
         results = train(
             specs,
             corpus,
@@ -74,6 +75,8 @@ class TrainUnit:
             accelerator=execution.accelerator,
             compile=execution.compile,
             micro_batch=execution.micro_batch,
+            checkpoint=unfinished,
+            checkpoint_seconds=60 * execution.checkpoint_minutes,
             logger=logger,
             on_tokens=on_tokens,
         )
@@ -113,6 +116,7 @@ class TrainUnit:
                 data = safetensors.torch.save(tensors)
                 record["weights"] = store.put_weights(result.spec.run_id, data)
             store.put(record)
+        unfinished.unlink(missing_ok=True)
 
 
 def _start_of(spec: RunSpec, store: RunStore):

@@ -265,6 +265,25 @@ def test_a_killed_book_goes_on_where_it_was(book, tmp_path):
         assert record["val_loss"] == pytest.approx(undisturbed[name][1]["val_loss"], abs=0.05)
 
 
+def test_a_scheduler_may_stop_a_book(tmp_path):
+    """SIGTERM to the command alone: it says how to go on, and leaves no process behind."""
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    environment = {**os.environ, "IEEE_LIB_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "ieee_lib", "reproduce", "--scale", "smoke", "--only", "01"]
+    stopped = subprocess.Popen(
+        command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not records(tmp_path) and stopped.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stopped.terminate()
+    _, said = stopped.communicate(timeout=60)
+    assert stopped.returncode == 128 + signal.SIGTERM
+    assert "the same command goes on where this one ended" in said and "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(stopped.pid, 0)
+
+
 def test_plain_papermill_from_another_directory(book, tmp_path):
     notebook = ROOT / "notebooks" / "01_overfitting_baseline.ipynb"
     run("papermill", str(notebook), "out.ipynb", "-p", "scale", "smoke", home=book[0], cwd=tmp_path)

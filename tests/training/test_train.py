@@ -5,6 +5,7 @@ import math
 import lightning
 import numpy as np
 import pytest
+import torch
 
 from ieee_lib import InputError
 from ieee_lib.training.data import StepBatches
@@ -137,3 +138,44 @@ def test_bf16_trains_with_fp32_parameters(spec, corpus):
     assert all(tensor.dtype.itemsize == 4 for tensor in result.weights.values())
     difference = abs(result.curve[-1]["val_loss"] - exact.curve[-1]["val_loss"])
     assert 0 < difference < 0.02
+
+
+class Killed(BaseException):
+    """Ends a training as a signal would, at a step of the test's choice."""
+
+
+@pytest.mark.parametrize("compile", ["never"])
+def test_a_killed_run_goes_on_to_the_same_bits(spec, corpus, tmp_path, compile):
+    specs = [spec.replace(evals=3), spec.replace(evals=3, init_seed=5, data_seed=5, wd=0.5)]
+    undisturbed = train(specs, corpus, compile=compile)
+    path = tmp_path / "stands.ckpt"
+
+    class Kill(lightning.Callback):
+        def __init__(self, at):
+            self.at = at
+
+        def on_train_batch_start(self, trainer, *_):
+            if trainer.global_step == self.at:
+                raise Killed
+
+    keep = {"compile": compile, "checkpoint": path, "checkpoint_seconds": 1e-9}
+    for at in (3, 5, specs[0].n_step - 1):
+        with pytest.raises(Killed):
+            train(specs, corpus, callbacks=[Kill(at)], **keep)
+        assert path.is_file()
+    heard = []
+    resumed = train(specs, corpus, on_tokens=heard.append, **keep)
+    for a, b in zip(undisturbed, resumed, strict=True):
+        assert a.curve == b.curve
+        assert all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_begins_anew(spec, corpus, tmp_path):
+    path = tmp_path / "stands.ckpt"
+    whole = train([spec], corpus, compile="never", checkpoint=path, checkpoint_seconds=1e-9)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    again = train([spec], corpus, compile="never", checkpoint=path)
+    assert path.with_suffix(".damaged").is_file() and not path.is_file()
+    assert again[0].curve == whole[0].curve

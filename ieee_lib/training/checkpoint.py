@@ -1,0 +1,99 @@
+"""Where a long run stands, so that a killed one goes on with the next batch.
+
+One file: its own sha256, then safetensors whose metadata holds everything that is not a tensor as
+JSON. Nothing is pickled. Lightning fills and reads it; a damaged file is set aside.
+
+    trainer = lightning.Trainer(plugins=[SafeCheckpointIO()], callbacks=[Checkpoint(path, 600)])
+    trainer.fit(module, data, ckpt_path=usable(path))
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import safetensors.torch
+import torch
+from lightning.pytorch.plugins import CheckpointIO
+
+from ieee_lib.training.store import write_atomically
+
+DIGEST = 64
+"""Characters of the sha256 that a file begins with."""
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """Lightning's checkpoints as safetensors and JSON."""
+
+    def save_checkpoint(self, checkpoint: dict, path, storage_options: Any = None) -> None:
+        tensors: dict[str, torch.Tensor] = {}
+        tree = json.dumps(_without_tensors(checkpoint, tensors))
+        body = safetensors.torch.save(tensors, metadata={"tree": tree})
+        write_atomically(Path(path), hashlib.sha256(body).hexdigest().encode() + body)
+
+    def load_checkpoint(self, path, map_location: Any = None, weights_only: Any = None) -> dict:
+        body = Path(path).read_bytes()[DIGEST:]
+        tensors = safetensors.torch.load(body)
+        # the header: its length in 8 bytes, then JSON
+        header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
+        return _with_tensors(json.loads(header["__metadata__"]["tree"]), tensors)
+
+    def remove_checkpoint(self, path) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+class Checkpoint(lightning.Callback):
+    """Writes the file every so many seconds, never at a step that is about to be evaluated."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path, self.seconds = path, seconds
+        self.written = time.monotonic()
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx: int) -> None:
+        passes = trainer.accumulate_grad_batches
+        between = (batch_idx + 1) % trainer.val_check_batch != 0 and (batch_idx + 1) % passes == 0
+        if between and time.monotonic() - self.written >= self.seconds:
+            trainer.save_checkpoint(self.path)
+            self.written = time.monotonic()
+
+
+def usable(path: Path | None) -> Path | None:
+    """Return a checkpoint whose checksum holds; a damaged one is set aside as `*.damaged`."""
+    if path is None or not path.is_file():
+        return None
+    data = path.read_bytes()
+    if hashlib.sha256(data[DIGEST:]).hexdigest().encode() == data[:DIGEST]:
+        return path
+    path.replace(path.with_suffix(".damaged"))
+    return None
+
+
+def passes_done(path: Path) -> int:
+    """Return the forward passes that a checkpoint has behind it."""
+    loops = SafeCheckpointIO().load_checkpoint(path)["loops"]
+    return loops["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
+
+
+def _without_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Return JSON for a nested value, moving its tensors out; dicts become lists of pairs."""
+    if isinstance(value, torch.Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().contiguous().cpu()
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"pairs": [[k, _without_tensors(v, tensors)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_without_tensors(v, tensors) for v in value]
+    return value
+
+
+def _with_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, dict) and "tensor" in value:
+        return tensors[value["tensor"]]
+    if isinstance(value, dict):
+        return {k: _with_tensors(v, tensors) for k, v in value["pairs"]}
+    if isinstance(value, list):
+        return [_with_tensors(v, tensors) for v in value]
+    return value
