@@ -8,6 +8,7 @@ python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
 import argparse
 import inspect
 import json
+import logging
 import shutil
 import signal
 import sys
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        logging.getLogger("asyncio").disabled = True  # tells of the kernel that was just ended
         print("\nstopped; the same command goes on where this one ended", file=sys.stderr)
         return 128 + (asked_to_end or [signal.SIGINT])[0]
 
