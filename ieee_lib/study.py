@@ -242,12 +242,13 @@ class Study:
     def caption(self, n_point: int, *notes: str, seeds: int = 0, ladder: Sequence[int] = ()) -> str:
         """Return a figure's caption line: scale, corpus, D (base or ladder), seeds, points."""
         data = ", ".join(f"{d:,}" for d in ladder or [self.scale.base_tokens])
+        n_seed = seeds or self.scale.seeds
         elsewhere = f" ({self.scale.ladder_seeds} off the base D)" if ladder else ""
         parts = [
             f"{self.scale.name} scale",
             self.scale.corpus.source,
             f"D = {data} tokens",
-            f"{seeds or self.scale.seeds} seeds a point{elsewhere}",
+            f"{n_seed} seed{'s' * (n_seed > 1)} a point{elsewhere}",
             f"{n_point} points",
             *notes,
         ]
