@@ -158,8 +158,9 @@ def _archive(given: argparse.Namespace) -> int:
         Chapter.open(number, study)  # what the book reads is what is packed
     path = paths.archive(study.scale.name)
     n = pack_archive((study.store.get(run_id) for run_id in sorted(study.touched)), path)
+    recorded = paths.figures(f"recorded/{study.scale.name}")
+    recorded.mkdir(parents=True, exist_ok=True)
     for file in paths.figures(study.scale.name).glob("tab_stages.*"):
-        recorded = paths.figures(f"recorded/{study.scale.name}")
         shutil.copyfile(file, recorded / file.name)  # times are of the machine that recorded
     print(f"{n} records, {path.stat().st_size / 1e3:.0f} kB: {path.relative_to(paths.root())}")
     return 0

@@ -85,7 +85,7 @@ def test_the_book_says_what_it_proves_and_where_it_went(book):
 def test_every_figure_comes_in_three_formats_with_its_numbers(book):
     folder = book[0] / "figures" / "smoke"
     items = {name for section in SECTIONS.values() for name in section.items}
-    assert {p.stem for p in folder.iterdir() if p.is_file()} == items
+    assert {p.stem for p in folder.iterdir() if p.is_file()} == items | {"tab_stages"}
     names = {name for name in items if name.startswith("fig")}
     assert len(names) >= 18
     for name in names:
@@ -94,6 +94,14 @@ def test_every_figure_comes_in_three_formats_with_its_numbers(book):
         )
         numbers = json.loads((folder / f"{name}.json").read_text())
         assert re.search("smoke|paper's", numbers["caption"]) and len(numbers) > 1
+
+
+def test_the_book_says_where_its_time_went(book):
+    home, printed = book
+    assert "Where the time went:" in printed
+    rows = pd.read_csv(home / "figures" / "smoke" / "tab_stages.csv").set_index("stage").seconds
+    assert rows["training steps"] > 0.2 * rows["all"] and (rows > -0.01 * rows["all"]).all()
+    assert rows["all"] == pytest.approx(rows.drop("all").sum())
 
 
 def test_every_claim_is_judged_printed_and_written(book):
@@ -312,6 +320,7 @@ def test_a_recorded_book_is_drawn_without_text_or_training(book, tmp_path):
     (tmp_path / "data" / "archive").mkdir(parents=True)
     packed = home / "data" / "archive" / "smoke.jsonl.gz"
     (tmp_path / "data" / "archive" / "smoke.jsonl.gz").write_bytes(packed.read_bytes())
+    assert (home / "figures" / "recorded" / "smoke" / "tab_stages.md").is_file()
     run("ieee_lib", "figures", "--scale", "smoke", "--source", "archive", home=tmp_path)
     for name in (
         "fig03_regularized_against_size.svg",
