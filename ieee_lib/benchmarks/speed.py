@@ -22,6 +22,7 @@ from ieee_lib.benchmarks.contenders import PLAIN, Contender, contenders, matrix_
 from ieee_lib.errors import check, check_choice
 from ieee_lib.scale import Scale
 from ieee_lib.spec import ModelConfig
+from ieee_lib.training.executors import core_count
 
 OURS = "stack of 8, compiled"
 """What the shorter table is about."""
@@ -33,13 +34,13 @@ SECONDS = 0.5
 def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Drawing | Table]:
     """Return tokens/s of every contender for every model of a scale, and the gain of stacking.
 
-    `device`: cpu or cuda; empty: the scale's. `seconds`: no model is begun after them; 0: all.
+    `device`: cpu or cuda; empty: what is there. `seconds`: no model is begun after them; 0: all.
     Raises InputError for a device that is not there.
     """
     import torch
 
     device = chosen_device(device)
-    n_core = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    n_core = core_count()
     own_threads = scale.execution.threads or n_core
     n_worker = 1 if device == "cuda" else max(1, n_core // own_threads)
     began, rows = time.monotonic(), []

@@ -34,11 +34,8 @@ class SafeCheckpointIO(CheckpointIO):
         write_atomically(Path(path), hashlib.sha256(body).hexdigest().encode() + body)
 
     def load_checkpoint(self, path, map_location: Any = None, weights_only: Any = None) -> dict:
-        body = Path(path).read_bytes()[DIGEST:]
-        tensors = safetensors.torch.load(body)
-        # the header: its length in 8 bytes, then JSON
-        header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
-        return _with_tensors(json.loads(header["__metadata__"]["tree"]), tensors)
+        tensors = safetensors.torch.load(Path(path).read_bytes()[DIGEST:])
+        return _with_tensors(_tree(Path(path)), tensors)
 
     def remove_checkpoint(self, path) -> None:
         Path(path).unlink(missing_ok=True)
@@ -72,8 +69,16 @@ def usable(path: Path | None) -> Path | None:
 
 def passes_done(path: Path) -> int:
     """Return the forward passes that a checkpoint has behind it."""
-    loops = SafeCheckpointIO().load_checkpoint(path)["loops"]
-    return loops["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
+    loops = dict(_tree(path)["pairs"])["loops"]  # the weights themselves stay on the disk
+    return _with_tensors(loops, {})["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
+
+
+def _tree(path: Path) -> dict:
+    """Return what `_without_tensors` made of a checkpoint, from the header of its safetensors."""
+    with path.open("rb") as file:
+        file.seek(DIGEST)
+        length = int.from_bytes(file.read(8), "little")
+        return json.loads(json.loads(file.read(length))["__metadata__"]["tree"])
 
 
 def _without_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -184,7 +184,7 @@ def worker_count(execution: Execution) -> int:
     gpus = visible_gpus() if execution.accelerator != "cpu" else []
     if gpus or execution.accelerator == "gpu":
         return max(1, len(gpus))
-    return max(1, _cores() // execution.threads) if execution.threads else 1
+    return max(1, core_count() // execution.threads) if execution.threads else 1
 
 
 def visible_gpus() -> list[str]:
@@ -199,7 +199,8 @@ def visible_gpus() -> list[str]:
     return [str(i) for i, line in enumerate(lines.stdout.splitlines()) if line.startswith("GPU")]
 
 
-def _cores() -> int:
+def core_count() -> int:
+    """Return the CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -10,8 +10,8 @@ computed twice and memory does not grow with members times tokens times vocabula
 import torch
 from torch import Tensor
 
-CHUNK_VALUES = {"cpu": 2**19, "cuda": 2**28}
-"""Logits held at once: about 2 MB of float32 where a cache is to hold them, else 1 GB."""
+CHUNK_VALUES = {"cpu": 2**19, "other": 2**28}
+"""Logits held at once: about 2 MB of float32 where a CPU's cache is to hold them, else 1 GB."""
 
 
 def next_token_losses(x: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
@@ -38,7 +38,8 @@ class _Losses(torch.autograd.Function):
         if with_gradients:
             dx, dweight = torch.empty_like(x), torch.zeros_like(weight)
         losses = x.new_empty(targets.shape[:2], dtype=torch.float32)
-        for members, rows in _chunks(*targets.shape[:2], weight.shape[-1], CHUNK_VALUES[device]):
+        at_once = CHUNK_VALUES["cpu" if device == "cpu" else "other"]
+        for members, rows in _chunks(*targets.shape[:2], weight.shape[-1], at_once):
             part, w, target = own_x[members, rows], own_weight[members], targets[members, rows]
             logits = torch.bmm(part, w)
             p = logits.softmax(-1, dtype=torch.float32)
