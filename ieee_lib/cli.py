@@ -1,6 +1,6 @@
 """The command line: reproduce, plan, figures, export, archive, bench, readme.
 
-Exit code 2 is bad input.
+Exit code 2 is bad input, 3 a book in which some runs could not be made.
 
 python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
 """

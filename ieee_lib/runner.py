@@ -17,12 +17,15 @@ from ieee_lib import paths
 from ieee_lib.analysis.drawing import save
 from ieee_lib.analysis.tables import stage_table
 from ieee_lib.book import Chapter, Section, choose
-from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.errors import InputError, TrainingError, check, check_choice
 from ieee_lib.plan import duration, plan_frame
 from ieee_lib.scale import Scale
 from ieee_lib.stages import log_to, read_stages
 from ieee_lib.study import Study
 from ieee_lib.training.executors import worker_count
+
+INCOMPLETE = 3
+"""Exit code of a book in which some runs could not be made: what needs them is not drawn."""
 
 
 def reproduce(
@@ -34,6 +37,8 @@ def reproduce(
     parameters: Mapping[str, str] | None = None,
 ) -> int:
     """Execute the chosen notebooks and return 0, or 1 after printing the cell that failed.
+
+    A notebook whose runs could not all be trained says which, and the others go on: `INCOMPLETE`.
 
     Raises InputError for a bad scale, section, source, corpus or parameter before any training.
     """
@@ -59,13 +64,17 @@ def reproduce(
     n_worker = worker_count(study.scale.execution)
     known = {record["run_id"] for record in study.store.records()}
     out = paths.executed(name)
+    incomplete = []
     for i, (number, section) in enumerate(sections.items()):
         ahead = duration(sum(left[i:-1]) * 3600 / n_worker)  # the last row is the sum
         print(f"[{i + 1}/{len(sections)}] {section.notebook}: at least {ahead} of training left")
         began = time.monotonic()
-        if code := _execute(section, out / f"{section.notebook}.ipynb", typed[number]):
+        code = _execute(section, out / f"{section.notebook}.ipynb", typed[number])
+        if code not in (0, INCOMPLETE):
             return code
-        print(f"      done in {duration(time.monotonic() - began)}", flush=True)
+        incomplete += [section.notebook] * (code == INCOMPLETE)
+        ended = "incomplete after" if code else "done in"
+        print(f"      {ended} {duration(time.monotonic() - began)}", flush=True)
     took = time.monotonic() - start
     print(f"Book of scale {name}: {len(sections)} notebooks in {duration(took)}")
     print(f"  executed notebooks: {out}\n  figures and tables: {study.figures_folder()}")
@@ -75,6 +84,14 @@ def reproduce(
         table = stage_table(read_stages(stages), new, took, n_worker)
         save(table, study.figures_folder(), "tab_stages")
         print(f"Where the time went:\n{table.formatted().to_string(index=False)}")
+    if incomplete:
+        print(f"Incomplete: {', '.join(incomplete)}. These runs could not be made:")
+        for failure in study.store.failures():
+            print(
+                f"  {failure['run_id']} on {failure['host']}, {failure['when']}: {failure['why']}"
+            )
+        print("The same command tries them again.", flush=True)
+        return INCOMPLETE
     return 0
 
 
@@ -122,7 +139,7 @@ def _literal(text: str) -> Any:
 
 
 def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
-    """Execute one notebook; returns 0, 2 for bad input found by a cell, 1 for anything else."""
+    """Execute one notebook; returns 0, 2 for bad input found by a cell, `INCOMPLETE`, else 1."""
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -147,6 +164,9 @@ def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
         if error.ename == InputError.__name__:
             print(f"error: {error.evalue}", file=sys.stderr)
             return 2
+        if error.ename == TrainingError.__name__:
+            print(f"\n{section.notebook}: {error.evalue}", file=sys.stderr)
+            return INCOMPLETE
         print(f"\n{section.notebook}, cell {error.cell_index}, failed:\n\n{error.source}\n")
         print(f"{error.ename}: {error.evalue}\n\nThe executed copy is {out}", file=sys.stderr)
         return 1

@@ -22,6 +22,7 @@ import pandas as pd
 
 from ieee_lib import paths
 from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
+from ieee_lib.files import check_room
 from ieee_lib.scale import Scale
 from ieee_lib.spec import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
 from ieee_lib.stages import PREPARE, WORK, stage
@@ -319,6 +320,7 @@ class Study:
     def _run(self, units: Sequence[Unit], label: str) -> None:
         from ieee_lib.training.progress import Progress
 
+        check_room(self.store.records_folder, sum(unit.disk_bytes for unit in units))
         progress = Progress(label, units)
         try:
             with stage(WORK):
@@ -328,9 +330,17 @@ class Study:
             raise
         finally:
             progress.close()
+        for failure in failures:
+            for spec in failure.unit.specs:
+                self.store.put_failure(spec, failure.why)
         if failures:
-            lines = "\n  ".join(failures)
-            raise TrainingError(f"{len(failures)} of {len(units)} units failed:\n  {lines}")
+            n = sum(len(failure.unit.specs) for failure in failures)
+            n_all = sum(len(unit.specs) for unit in units)
+            lines = "\n  ".join(map(str, failures))
+            raise TrainingError(
+                f"{n} of {n_all} runs for '{label}' are missing, so nothing is drawn from them; "
+                f"the same command tries them again:\n  {lines}"
+            )
 
 
 def into_stacks(specs: list[RunSpec], largest: int, n_worker: int) -> list[list[RunSpec]]:

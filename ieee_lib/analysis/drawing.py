@@ -25,9 +25,9 @@ from matplotlib.figure import Figure
 from ieee_lib.analysis.laws import PowerLaw
 from ieee_lib.analysis.uncertainty import Estimate
 from ieee_lib.errors import check_choice
+from ieee_lib.files import write_atomically
 from ieee_lib.paths import PACKAGE
 from ieee_lib.study import CONTEXTS
-from ieee_lib.training.store import write_atomically
 
 FORMATS = ("svg", "pdf", "png")
 METADATA = {

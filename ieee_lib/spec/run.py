@@ -157,6 +157,16 @@ class RunSpec:
         """Relative time of the run: FLOPs, plus what every logit costs beside its products."""
         return self.flops + LOGIT_COST * self.model.vocab_size * self.tokens
 
+    @property
+    def summary(self) -> str:
+        """Say what the run is, on one line."""
+        model = self.model
+        return (
+            f"N = {model.count().total:,} ({model.n_embd}x{model.n_layer}), "
+            f"D = {self.seed_tokens:,}, {self.epochs} epochs, wd {self.wd:g}, lr {self.lr:g}, "
+            f"seeds {self.init_seed} and {self.data_seed}"
+        )
+
     def replace(self, **changes: Any) -> "RunSpec":
         """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)

@@ -26,9 +26,10 @@ import numpy as np
 
 from ieee_lib import paths
 from ieee_lib.errors import InputError, check
+from ieee_lib.files import held, seal, set_aside, sha256_of, verified, writing_to
 from ieee_lib.text.sources import check_tokenizer_name, open_source
 
-SCHEMA = 1
+SCHEMA = 2
 PIECE_CHARACTERS = 20_000
 """Longer documents pass through the tokenizer in pieces cut at line ends, to bound memory."""
 BATCH_CHARACTERS = 500_000
@@ -84,7 +85,7 @@ class CorpusConfig:
         states = [open_source(s).state() for s in (self.source, self.val_source) if s]
         config = asdict(self)
         if self.tokenizer.startswith("file:"):
-            states.append(_file_sha256(Path(self.tokenizer.removeprefix("file:"))))
+            states.append(sha256_of(Path(self.tokenizer.removeprefix("file:"))))
             config["tokenizer"] = "file"  # what it holds counts, not where it lies
         key = hashlib.sha256(json.dumps([SCHEMA, config, states]).encode()).hexdigest()[:12]
         kind = self.source.partition(":")[0]
@@ -168,27 +169,25 @@ class Corpus:
 
 def open_corpus(folder: Path) -> Corpus:
     """Open and verify a packed corpus; raises InputError that names a missing or damaged file."""
+    path = folder / "manifest.json"
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        files = manifest["files"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            "corpus", str(folder), "has no readable manifest.json; delete the folder to remake it"
-        ) from error
-    for name, expected in files.items():
+        manifest = verified(json.loads(path.read_text()), str(path))
+    except (OSError, ValueError) as error:
+        allowed = "is missing or damaged; the same command makes the corpus again"
+        raise InputError("corpus", str(path), allowed) from error
+    for name, expected in manifest["files"].items():
         path = folder / name
-        check(
-            path.is_file() and _file_sha256(path) == expected,
-            "corpus",
-            str(path),
-            "is missing or damaged (its sha256 differs); delete the folder to remake it",
-        )
+        whole = path.is_file() and sha256_of(path) == expected
+        allowed = "is missing or damaged (its sha256 differs); the same command makes it again"
+        check(whole, "corpus", str(path), allowed)
     return Corpus(folder, manifest)
 
 
 def find_corpus(fingerprint: str) -> Path:
     """Return the folder of the packed corpus of that fingerprint; raises InputError without one."""
     for manifest in sorted(paths.corpora().glob("[!.]*/manifest.json")):
+        if manifest.parent.suffix == ".damaged":
+            continue
         with contextlib.suppress(ValueError, KeyError):  # a damaged one is another's
             if json.loads(manifest.read_text())["fingerprint"] == fingerprint:
                 return manifest.parent
@@ -200,14 +199,15 @@ def find_corpus(fingerprint: str) -> Path:
 
 
 def prepare(config: CorpusConfig, report: Callable[[str], None] = lambda line: None) -> Corpus:
-    """Return the packed corpus of `config`, made first where it does not exist yet."""
-    from filelock import FileLock
-
+    """Return the packed corpus of `config`, made first where it is missing or damaged."""
     folder = config.folder()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with held(folder.with_name(f"{folder.name}.lock")), writing_to(folder.parent):
         if folder.is_dir():
-            return open_corpus(folder)
+            try:
+                return open_corpus(folder)
+            except InputError as error:
+                report(f"{error}")
+                set_aside(folder)
         for left_over in folder.parent.glob(f".making-{folder.name}-*"):
             shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed
         report(f"corpus {config.source}: reading, tokenizing and packing, once")
@@ -251,9 +251,7 @@ def make(config: CorpusConfig, folder: Path) -> None:
         documents = _read(folder / f"{split}.jsonl")
         tokens[split] = pack(documents, tokenizer, separator, folder / f"{split}.bin", dtype, cap)
         (folder / f"{split}.jsonl").unlink()
-    files = {
-        name: _file_sha256(folder / name) for name in ("train.bin", "val.bin", "tokenizer.json")
-    }
+    files = {name: sha256_of(folder / name) for name in ("train.bin", "val.bin", "tokenizer.json")}
     manifest = {
         "schema": SCHEMA,
         "config": asdict(config),
@@ -263,7 +261,7 @@ def make(config: CorpusConfig, folder: Path) -> None:
         "files": files,
         "fingerprint": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16],
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    (folder / "manifest.json").write_text(json.dumps(seal(manifest), indent=1) + "\n")
 
 
 def _split(config: CorpusConfig, folder: Path) -> dict[str, int]:
@@ -367,8 +365,3 @@ def batches(documents: Iterable[str]) -> Iterator[list[tuple[str, bool]]]:
                 batch, size = [], 0
     if batch:
         yield batch
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,13 +1,12 @@
 """Where a long run stands, so that a killed one goes on with the next batch.
 
-One file: its own sha256, then safetensors whose metadata holds everything that is not a tensor as
-JSON. Nothing is pickled. Lightning fills and reads it; a damaged file is set aside.
+One sealed file of safetensors, whose metadata holds everything that is not a tensor as JSON.
+Nothing is pickled. Lightning fills and reads it; a damaged file is set aside.
 
     trainer = lightning.Trainer(plugins=[SafeCheckpointIO()], callbacks=[Checkpoint(path, 600)])
     trainer.fit(module, data, ckpt_path=usable(path))
 """
 
-import hashlib
 import json
 import time
 from pathlib import Path
@@ -18,10 +17,7 @@ import safetensors.torch
 import torch
 from lightning.pytorch.plugins import CheckpointIO
 
-from ieee_lib.training.store import write_atomically
-
-DIGEST = 64
-"""Characters of the sha256 that a file begins with."""
+from ieee_lib.files import DIGEST, read_sealed, write_sealed
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -30,8 +26,7 @@ class SafeCheckpointIO(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict, path, storage_options: Any = None) -> None:
         tensors: dict[str, torch.Tensor] = {}
         tree = json.dumps(_without_tensors(checkpoint, tensors))
-        body = safetensors.torch.save(tensors, metadata={"tree": tree})
-        write_atomically(Path(path), hashlib.sha256(body).hexdigest().encode() + body)
+        write_sealed(Path(path), safetensors.torch.save(tensors, metadata={"tree": tree}))
 
     def load_checkpoint(self, path, map_location: Any = None, weights_only: Any = None) -> dict:
         tensors = safetensors.torch.load(Path(path).read_bytes()[DIGEST:])
@@ -58,13 +53,7 @@ class Checkpoint(lightning.Callback):
 
 def usable(path: Path | None) -> Path | None:
     """Return a checkpoint whose checksum holds; a damaged one is set aside as `*.damaged`."""
-    if path is None or not path.is_file():
-        return None
-    data = path.read_bytes()
-    if hashlib.sha256(data[DIGEST:]).hexdigest().encode() == data[:DIGEST]:
-        return path
-    path.replace(path.with_suffix(".damaged"))
-    return None
+    return path if path is not None and read_sealed(path) is not None else None
 
 
 def passes_done(path: Path) -> int:

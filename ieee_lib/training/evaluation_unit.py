@@ -16,7 +16,7 @@ from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.probe import PROBE, answer_items, continuation_items
 from ieee_lib.training.store import Record, RunStore
 from ieee_lib.training.tasks import digests, fingerprint, open_task, split_of
-from ieee_lib.training.unit import Listener, device_of, open_for, trained
+from ieee_lib.training.unit import RECORD_BYTES, Listener, device_of, open_for, trained
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,12 @@ class EvaluationUnit:
         return f"{self.evaluation.run_id} ({n_model} models on {self.evaluation.task})"
 
     @property
-    def n_run(self) -> int:
-        return 1
+    def specs(self) -> tuple[EvaluationSpec]:
+        return (self.evaluation,)
+
+    @property
+    def disk_bytes(self) -> int:
+        return RECORD_BYTES
 
     @property
     def shape(self) -> ModelConfig:

@@ -1,7 +1,7 @@
 """Where units run: in this process, or in worker processes that outlive a unit.
 
-Workers are started once and reused, so a compiled shape is loaded once; a worker that dies
-costs the unit it held, which is tried once more and then reported.
+Workers are started once and reused, so a compiled shape is loaded once; a worker that dies, or
+runs out of memory, costs the unit it held, which is tried once more and then given up.
 
     executor = open_executor(execution)
     failures = executor.run(units, progress)
@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -24,13 +25,27 @@ from ieee_lib.spec import ModelConfig
 from ieee_lib.training.progress import Progress
 from ieee_lib.training.unit import Unit
 
+TRIES = 2
+"""Of a unit whose worker dies."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A unit that was given up; all others went on."""
+
+    unit: Unit
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.unit.label}: {self.why}"
+
 
 class Executor(Protocol):
-    """Runs units in any order; returns a line for each that failed."""
+    """Runs units in any order; returns those that failed."""
 
     n_worker: int
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[str]: ...
+    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]: ...
 
     def close(self) -> None: ...
 
@@ -50,11 +65,18 @@ class InlineExecutor:
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[str]:
+    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
+        failures = []
         for unit in units:
-            unit.run(self.execution, partial(progress.moved, unit))
-            progress.finished(unit)
-        return []
+            try:
+                unit.run(self.execution, partial(progress.moved, unit))
+                progress.finished(unit)
+            except InputError:
+                raise
+            except Exception as error:  # the others do not depend on it
+                failures.append(Failure(unit, first_line(error)))
+                progress.gave_up(failures[-1])
+        return failures
 
     def close(self) -> None: ...
 
@@ -69,9 +91,9 @@ class LocalExecutor:
         self.compiled: set[ModelConfig] = set()
         """Shapes that have taken a first step."""
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[str]:
-        waiting = [(unit, 1) for unit in units]  # (unit, tries left after a death)
-        failures: list[str] = []
+    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
+        waiting = [(unit, TRIES) for unit in units]
+        failures: list[Failure] = []
         while waiting or any(worker.unit for worker in self.workers.values()):
             for slot in range(self.n_worker):
                 if waiting and not (slot in self.workers and self.workers[slot].unit):
@@ -97,22 +119,15 @@ class LocalExecutor:
         by_pipe = {w.pipe: slot for slot, w in self.workers.items() if w.unit}
         return [by_pipe[pipe] for pipe in multiprocessing.connection.wait(list(by_pipe))]
 
-    def _hear(self, slot: int, waiting: list, failures: list[str], progress: Progress) -> None:
+    def _hear(self, slot: int, waiting: list, failures: list[Failure], progress: Progress) -> None:
         worker = self.workers[slot]
-        unit, tries = worker.unit, worker.tries
+        unit, tries = worker.unit, worker.tries - 1
         try:
             kind, value = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join(timeout=5)
             del self.workers[slot]
-            why = f"worker died (exit code {worker.process.exitcode}) in the unit of {unit.label}"
-            progress.note(f"{why}; {'trying it again' if tries else 'giving it up'}")
-            progress.moved(unit, 0)
-            if tries:
-                waiting.append((unit, tries - 1))
-            else:
-                failures.append(why)
-            return
+            kind, value = "died", f"its worker died (exit code {worker.process.exitcode})"
         if kind == "tokens":
             self.compiled.add(unit.shape)
             progress.moved(unit, value)
@@ -123,10 +138,13 @@ class LocalExecutor:
         elif kind == "input":
             self.close()
             raise InputError(*value)
-        else:
+        elif kind == "died" and tries:
             progress.moved(unit, 0)
-            failures.append(value)
-            progress.note(value)
+            progress.note(f"{unit.label}: {value}; trying it again")
+            waiting.append((unit, tries))
+        else:
+            failures.append(Failure(unit, value))
+            progress.gave_up(failures[-1])
 
     def close(self) -> None:
         for worker in self.workers.values():
@@ -171,8 +189,16 @@ def _work(pipe, slot: int, execution: Execution) -> None:
         except InputError as error:
             pipe.send(("input", (error.field, error.value, error.allowed)))
         except Exception as error:
-            line = f"{unit.label}: {type(error).__name__}: {error}"
-            pipe.send(("failed", line.splitlines()[0]))
+            pipe.send(("died" if out_of_memory(error) else "failed", first_line(error)))
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Say whether an error may not come again, when others have given memory back."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
+
+
+def first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def worker_count(execution: Execution) -> int:

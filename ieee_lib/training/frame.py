@@ -5,14 +5,12 @@ runs.groupby(["N", "wd"]).val_loss.agg(["loss", "se"])
 """
 
 from collections.abc import Iterable
-from dataclasses import MISSING, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ieee_lib.errors import check_choice
-from ieee_lib.spec import RunSpec
 from ieee_lib.training.store import Archive, RunStore
 
 COLUMNS = [
@@ -45,9 +43,6 @@ COLUMNS = [
     "device",
 ]
 
-
-OPTIONS = {f.name: f.default for f in fields(RunSpec) if f.default is not MISSING}
-"""What a record says that was written before an option existed."""
 
 MEMBER_COLUMNS = [
     "D",
@@ -172,7 +167,7 @@ def _members(record: dict[str, Any]) -> dict[str, Any]:
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:
     spec = record["spec"]
-    known = {name: v for name, v in {**OPTIONS, **spec}.items() if name in COLUMNS}
+    known = {name: v for name, v in spec.items() if name in COLUMNS}
     return {
         **known,
         **{k: record[k] for k in ("run_id", "kind", "status", "val_loss", "train_loss")},

@@ -20,7 +20,7 @@ class Progress:
 
     def __init__(self, label: str, units: Sequence[Unit]) -> None:
         watched = sys.stderr.isatty()
-        self.label, self.n_run, self.n_done = label, sum(unit.n_run for unit in units), 0
+        self.label, self.n_run, self.n_done = label, sum(len(unit.specs) for unit in units), 0
         self.tokens: dict[int, int] = {}
         self.unseen = 0.0
         self.watched, self.trained, self.start = watched, 0, time.monotonic()
@@ -50,9 +50,13 @@ class Progress:
         self.unseen = 0.0
 
     def finished(self, unit: Unit) -> None:
-        self.n_done += unit.n_run
+        self.n_done += len(unit.specs)
         self._describe()
         self.moved(unit, unit.tokens)
+
+    def gave_up(self, failure) -> None:
+        self.moved(failure.unit, 0)
+        self.note(f"{failure}; gave it up, the others go on")
 
     def note(self, line: str) -> None:
         """Print a line without breaking the bar."""

@@ -4,16 +4,16 @@ SampleUnit(SampleSpec(teachers=..., kind="mixture", n_token=...), folder, "lapto
 open_sample(store, run_id)           # ids (n, T), verified
 """
 
-import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from ieee_lib.errors import check
+from ieee_lib.files import sha256_of
 from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig, SampleSpec, content_id
 from ieee_lib.training.store import RunStore
-from ieee_lib.training.unit import Listener, device_of, open_for, trained
+from ieee_lib.training.unit import RECORD_BYTES, Listener, device_of, open_for, trained
 
 SHARD_SEQUENCES = 4096
 """Sequences of a shard: what a killed sampler loses at most."""
@@ -36,8 +36,12 @@ class SampleUnit:
         return f"{self.sample.run_id} (sample)"
 
     @property
-    def n_run(self) -> int:
-        return 1
+    def specs(self) -> tuple[SampleSpec]:
+        return (self.sample,)
+
+    @property
+    def disk_bytes(self) -> int:
+        return RECORD_BYTES + 4 * self.sample.n_token
 
     @property
     def shape(self) -> ModelConfig:
@@ -95,8 +99,9 @@ class SampleUnit:
         for shard, begin in enumerate(range(0, n_sequence, each)):
             n = min(each, n_sequence - begin)
             path = store.shard_path(spec.run_id, shard)
-            if path.is_file() and path.stat().st_size == n * first.model.block_size * 4:
-                digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+            kept = store.get_shard(spec.run_id, shard)
+            if kept is not None and len(kept) == n * first.model.block_size * 4:
+                digests.append(sha256_of(path))
                 continue
             seed = int(content_id("shard", {"sample": spec.run_id, "shard": shard})[:15], 16)
             generator = torch.Generator(device).manual_seed(seed)
@@ -106,8 +111,8 @@ class SampleUnit:
             ids = torch.cat(
                 [sample(model, part, kind=spec.kind, generator=generator) for part in parts]
             )
-            data = ids.to(torch.int32).cpu().numpy().tobytes()
-            digests.append(store.put_shard(spec.run_id, shard, data))
+            store.put_shard(spec.run_id, shard, ids.to(torch.int32).cpu().numpy().tobytes())
+            digests.append(sha256_of(path))
             on_tokens(min(spec.n_token, (begin + n) * first.model.block_size))
         return {
             "sequences": n_sequence,
@@ -134,11 +139,10 @@ def open_sample(store: RunStore, run_id: str):
     record = store.get(run_id)
     check(record is not None, "synthetic", run_id, "is not a recorded sample")
     parts = []
-    for shard, digest in enumerate(record["shards"]):
-        path = store.shard_path(run_id, shard)
-        data = path.read_bytes() if path.is_file() else b""
-        whole = hashlib.sha256(data).hexdigest() == digest
-        check(whole, "sample", str(path), "is damaged or missing; delete its record to redo it")
+    for shard in range(len(record["shards"])):
+        data = store.get_shard(run_id, shard)
+        allowed = "is damaged or missing; the same command writes it again"
+        check(data is not None, "sample", str(store.shard_path(run_id, shard)), allowed)
         parts.append(np.frombuffer(data, dtype=np.int32))
     block_size = record["spec"]["model"]["block_size"]
     return np.concatenate(parts).reshape(-1, block_size).astype(np.int64)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ieee_lib.settings import Execution
 from ieee_lib.spec import EnsembleSpec, ModelConfig
 from ieee_lib.training.store import Record, RunStore
-from ieee_lib.training.unit import Listener, device_of, open_for, trained
+from ieee_lib.training.unit import RECORD_BYTES, Listener, device_of, open_for, trained
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,12 @@ class ScoreUnit:
         return f"{self.ensemble.run_id} (ensemble of {len(self.ensemble.members)})"
 
     @property
-    def n_run(self) -> int:
-        return 1
+    def specs(self) -> tuple[EnsembleSpec]:
+        return (self.ensemble,)
+
+    @property
+    def disk_bytes(self) -> int:
+        return RECORD_BYTES
 
     @property
     def shape(self) -> ModelConfig:

@@ -11,58 +11,63 @@ import contextlib
 import gzip
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator
+import socket
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.errors import InputError, check
+from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.files import (
+    held,
+    is_whole,
+    read_sealed,
+    seal,
+    set_aside,
+    verified,
+    write_atomically,
+    write_sealed,
+)
+from ieee_lib.spec import RunSpec
 
-SCHEMA = 1
-"""Version of a record's layout."""
+SCHEMA = 2
+"""Version of a record's layout; `MIGRATIONS` reads the older ones."""
+
+KINDS = ("train", "ensemble", "sample", "evaluation")
 
 Record = dict[str, Any]
 
 
-def seal(record: Record) -> Record:
+def sealed(record: Record) -> Record:
     """Return the record with its schema version and the sha256 of everything else."""
-    body = {"schema": SCHEMA, **{k: v for k, v in record.items() if k != "sha256"}}
-    return {**body, "sha256": _digest(body)}
+    return seal({"schema": SCHEMA, **record})
 
 
-def verify(record: Record, where: str) -> Record:
-    """Return a record whose checksum holds; raises InputError for a newer schema or damage."""
+def current(record: Any, where: str) -> Record:
+    """Return an intact record in today's schema; raises InputError for a newer one, or damage."""
     schema = record.get("schema") if isinstance(record, dict) else None
-    check(
-        isinstance(schema, int) and schema <= SCHEMA,
-        "record",
-        where,
-        f"has schema {schema}; this version reads up to {SCHEMA}",
-    )
-    body = {k: v for k, v in record.items() if k != "sha256"}
-    check(record.get("sha256") == _digest(body), "record", where, "is damaged: its sha256 differs")
+    known = isinstance(schema, int) and 1 <= schema <= SCHEMA
+    check(known, "record", where, f"has schema {schema}; this version reads 1 to {SCHEMA}")
+    record = verified(record, where)
+    check_choice("record: kind", record.get("kind"), KINDS)
+    for version in range(schema, SCHEMA):
+        record = seal({**MIGRATIONS[version](record), "schema": version + 1})
     return record
 
 
-def _digest(body: Record) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+def _name_all_options(record: Record) -> Record:
+    """Schema 1 leaves out the options that came after a run, and how long a stack compiled."""
+    if record["kind"] != "train":
+        return record
+    times = dict.fromkeys(("compile_seconds", "evaluation_seconds"))
+    spec = RunSpec.from_dict(record["spec"]).to_dict()
+    return {**record, "spec": spec, "stack": {**times, **record["stack"]}}
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a whole file or none: temporary name, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}-{os.getpid()}"
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+MIGRATIONS: dict[int, Callable[[Record], Record]] = {1: _name_all_options}
+"""Schema -> what makes the next one of its records."""
 
 
 @dataclass(frozen=True)
@@ -78,28 +83,41 @@ class RunStore:
         return cls(paths.runs(scale), paths.checkpoints(scale), paths.samples(scale))
 
     def get(self, run_id: str) -> Record | None:
-        """Return a record, or None; a damaged one is set aside as `*.damaged` and is missing."""
+        """Return a record, or None; a damaged one is set aside as `*.damaged` and is missing.
+
+        Raises InputError for a record of a newer schema.
+        """
         path = self.records_folder / f"{run_id}.json"
         try:
             record = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
         except ValueError:
-            record = {"schema": SCHEMA}
+            record = None
         try:
-            return verify(record, str(path))
+            return current(record, str(path))
         except InputError:
-            if isinstance(record, dict) and record.get("schema", 0) > SCHEMA:
+            schema = record.get("schema") if isinstance(record, dict) else None
+            if isinstance(schema, int) and schema > SCHEMA:
                 raise
-            path.replace(path.with_suffix(".damaged"))
+            set_aside(path)
             return None
 
     def has(self, run_id: str, *, weights: bool = False) -> bool:
-        """Say whether a run is done: with its weights too, where asked (not if it diverged)."""
+        """Say whether a run is done: with its weights too, where asked (not if it diverged).
+
+        Weights, and the shards of a sample, count only as they were recorded.
+        """
         record = self.get(run_id)
-        if record is None or not weights or record["status"] != "done":
-            return record is not None
-        return record.get("weights") is not None and self.weights_path(run_id).is_file()
+        if record is None:
+            return False
+        if record["kind"] == "sample":
+            shards = enumerate(record["shards"])
+            return all([is_whole(self.shard_path(run_id, i), digest) for i, digest in shards])
+        if not weights or record["status"] != "done":
+            return True
+        kept = record["weights"]
+        return kept is not None and is_whole(self.weights_path(run_id), kept["sha256"])
 
     def records(self) -> Iterator[Record]:
         """Yield every record, in the order of run ids."""
@@ -110,8 +128,29 @@ class RunStore:
 
     def put(self, record: Record) -> None:
         """Write a record; weights named in it must be written before."""
-        text = json.dumps(seal(record), indent=1, sort_keys=True) + "\n"
+        text = json.dumps(sealed(record), indent=1, sort_keys=True) + "\n"
         write_atomically(self.records_folder / f"{record['run_id']}.json", text.encode())
+        self._failure_path(record["run_id"]).unlink(missing_ok=True)
+
+    def put_failure(self, spec: Any, why: str) -> None:
+        """Write that a run could not be made; `put` takes it back when it is."""
+        about = {"run_id": spec.run_id, "spec": spec.to_dict(), "why": why}
+        about |= {"host": socket.gethostname(), "when": datetime.now(UTC).isoformat("T", "seconds")}
+        text = json.dumps(seal(about), indent=1, sort_keys=True) + "\n"
+        write_atomically(self._failure_path(spec.run_id), text.encode())
+
+    def failures(self) -> list[Record]:
+        """Return what could not be made when it was last tried: run_id, spec, why, host, when."""
+        found = []
+        for path in sorted(self._failure_path("*").parent.glob("*.json")):
+            try:
+                found.append(verified(json.loads(path.read_bytes()), str(path)))
+            except ValueError:  # no JSON, or damaged
+                set_aside(path)
+        return found
+
+    def _failure_path(self, run_id: str) -> Path:
+        return self.records_folder / "failed" / f"{run_id}.json"
 
     def weights_path(self, run_id: str) -> Path:
         return self.weights_folder / f"{run_id}.safetensors"
@@ -127,23 +166,19 @@ class RunStore:
         return self.weights_folder / "unfinished" / f"{name}.checkpoint"
 
     def shard_path(self, run_id: str, shard: int) -> Path:
-        return self.samples_folder / run_id / f"{shard:05d}.bin"
+        return self.samples_folder / run_id / f"{shard:05d}.shard"
 
-    def put_shard(self, run_id: str, shard: int, data: bytes) -> str:
-        """Write one shard of a sample; returns its sha256."""
-        write_atomically(self.shard_path(run_id, shard), data)
-        return hashlib.sha256(data).hexdigest()
+    def put_shard(self, run_id: str, shard: int, ids: bytes) -> None:
+        write_sealed(self.shard_path(run_id, shard), ids)
+
+    def get_shard(self, run_id: str, shard: int) -> bytes | None:
+        """Return the ids of one shard of a sample, or None; a damaged one is set aside."""
+        return read_sealed(self.shard_path(run_id, shard))
 
     @contextlib.contextmanager
     def locked(self, run_ids: Iterable[str]) -> Iterator[None]:
         """Hold these runs' locks, so that two processes never train the same one."""
-        from filelock import FileLock
-
-        folder = self.records_folder / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            for run_id in sorted(run_ids):  # one global order: no deadlock
-                stack.enter_context(FileLock(folder / f"{run_id}.lock"))
+        with held(*(self.records_folder / ".locks" / f"{run_id}.lock" for run_id in run_ids)):
             yield
 
 
@@ -185,7 +220,7 @@ def _read_archive(path: Path, changed: int) -> dict[str, Record]:
     if (path, changed) not in _ARCHIVES:
         try:
             with gzip.open(path, "rt") as lines:
-                records = [verify(json.loads(line), f"{path}") for line in lines]
+                records = [current(json.loads(line), str(path)) for line in lines]
         except (OSError, EOFError, ValueError) as error:
             if isinstance(error, InputError):
                 raise

@@ -13,7 +13,7 @@ from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig, RunSpec, build
 from ieee_lib.training.sample_unit import open_sample
 from ieee_lib.training.store import Record, RunStore
-from ieee_lib.training.unit import Listener, open_for, trained
+from ieee_lib.training.unit import RECORD_BYTES, Listener, open_for, trained
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,17 @@ class TrainUnit:
     @property
     def label(self) -> str:
         more = f" and {len(self.specs) - 1} more" if len(self.specs) > 1 else ""
-        return self.specs[0].run_id + more
-
-    @property
-    def n_run(self) -> int:
-        return len(self.specs)
+        return f"{self.specs[0].run_id}{more} ({self.specs[0].summary})"
 
     @property
     def shape(self) -> ModelConfig:
         return self.specs[0].model
+
+    @property
+    def disk_bytes(self) -> int:
+        kept = 4 * self.shape.count().total  # float32
+        unfinished = 2 * 3 * kept  # weights and moments; the old file stays until the new is whole
+        return len(self.specs) * (RECORD_BYTES + unfinished + self.weights * kept)
 
     @property
     def tokens(self) -> int:

@@ -16,6 +16,9 @@ from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig
 from ieee_lib.training.store import Record, RunStore
 
+RECORD_BYTES = 100_000
+"""More than a record takes."""
+
 Listener = Callable[[int], None]
 """Hears the tokens that a unit has worked through so far."""
 
@@ -28,8 +31,12 @@ class Unit(Protocol):
         """Names it in messages."""
 
     @property
-    def n_run(self) -> int:
-        """Records it writes."""
+    def specs(self) -> tuple:
+        """What it writes records of, each with `run_id` and `to_dict()`."""
+
+    @property
+    def disk_bytes(self) -> int:
+        """What it needs on the disk, at most."""
 
     @property
     def shape(self) -> ModelConfig:
