@@ -1,4 +1,4 @@
-"""The command line: reproduce, plan, figures, export, archive, bench, readme.
+"""The command line: reproduce, plan, figures, export, archive, bench, stress, readme.
 
 Exit code 2 is bad input, 3 a book in which some runs could not be made.
 
@@ -85,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", help="mfu, speed: cpu or cuda; default: what is there")
     sub.add_argument("--seconds", type=float, help="mfu, speed: begin nothing after them")
     sub.add_argument("--json", metavar="FILE", help="write the tables' numbers there too")
+
+    sub = commands.add_parser("stress", help="kill, crowd, fill, damage; a table to figures/bench/")
+    sub.add_argument("--seconds", type=float, default=1800.0, help="begin nothing after them")
+    sub.add_argument("--only", default="", help="scenarios, such as crowd,disk")
+    sub.set_defaults(command=_stress)
 
     sub = commands.add_parser("readme", help="put recorded figures and tables into README.md")
     sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
@@ -193,6 +198,18 @@ def _bench(given: argparse.Namespace) -> int:
         numbers = {n: json.loads(t.frame.to_json(orient="records")) for n, t in tables.items()}
         json_file.write_text(json.dumps(numbers, indent=1))
     return 0
+
+
+def _stress(given: argparse.Namespace) -> int:
+    from ieee_lib import paths, stress
+    from ieee_lib.analysis.drawing import save
+
+    only = [name.strip() for name in given.only.split(",") if name.strip()]
+    table = stress.run(given.seconds, only)
+    if not only:
+        save(table, paths.figures("bench"), "tab_stress")
+    print(table.formatted().to_string(index=False))
+    return int(not table.frame.holds.all())
 
 
 def _readme(given: argparse.Namespace) -> int:

@@ -143,13 +143,13 @@ class Scale:
         check_number("assumed_noise", self.assumed_noise, above=0.0)
         for part in (self.overfitting, self.wd_sweep, self.heatmap, self.ensembles):
             check_choice("model", part.model, self.models)
-        for name in ("batch_size", "small_batch"):
-            size = getattr(self.midtraining, name)
-            allowed = f"must divide val_sequences = {self.training.val_sequences} and be a "
-            allowed += f"multiple of micro_batch = {self.execution.micro_batch}"
-            fits = self.training.val_sequences % size == 0
-            fits = fits and size % (self.execution.micro_batch or 1) == 0
-            check(fits, f"midtraining.{name}", size, allowed)
+        for part in ("training", "midtraining"):
+            for name in ("batch_size", "small_batch"):
+                if size := getattr(getattr(self, part), name, 0):
+                    self.execution.sequences_at_once(size)
+                    n_held_out = self.training.val_sequences
+                    allowed = f"must divide val_sequences = {n_held_out}"
+                    check(n_held_out % size == 0, f"{part}.{name}", size, allowed)
         if self.midtraining.base is not None:
             check_choice("midtraining.base.model", self.midtraining.base.model, self.models)
         for row in (*self.standard, *self.regularized):

@@ -43,9 +43,15 @@ class Execution:
     executor: str = "inline"
     """inline (this process) or local (worker processes)."""
     workers: int = 0
-    """Worker processes; 0: one per GPU or per `threads` cores."""
+    """Worker processes; 0: one per `devices` GPUs, or per `devices` times `threads` cores."""
     threads: int = 0
     """CPU threads of a worker; 0: torch's default."""
+    devices: int = 1
+    """Devices of a node that train one stack together."""
+    num_nodes: int = 1
+    """Nodes that train one stack together; more than one needs the executor ray."""
+    strategy: str = "auto"
+    """Lightning's strategy: auto (ddp where a stack has several devices) or ddp."""
     stack: int = 8
     """Most members of a stack."""
     micro_batch: int = 0
@@ -66,14 +72,42 @@ class Execution:
 
     def __post_init__(self) -> None:
         check_choice("execution.executor", self.executor, ("inline", "local"))
+        check_choice("execution.strategy", self.strategy, ("auto", "ddp"))
         check_choice("execution.keep_weights", self.keep_weights, (True, False))
         check_choice("execution.compile", self.compile, ("auto", "never"))
         check_choice("execution.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         check_choice("execution.logger", self.logger, ("csv", "tensorboard", "wandb", "none"))
-        for name, least in (("workers", 0), ("threads", 0), ("stack", 1), ("micro_batch", 0)):
+        for name, least in (
+            ("workers", 0),
+            ("threads", 0),
+            ("stack", 1),
+            ("micro_batch", 0),
+            ("devices", 1),
+            ("num_nodes", 1),
+        ):
             check_integer(f"execution.{name}", getattr(self, name), least)
         check_number("execution.checkpoint_minutes", self.checkpoint_minutes, least=0.0)
         check_number("execution.flops_per_second", self.flops_per_second, above=0.0)
+        one_node = self.num_nodes == 1 or self.executor == "ray"
+        allowed = "needs executor = 'ray'; the others train on one node"
+        check(one_node, "execution.num_nodes", self.num_nodes, allowed)
+
+    @property
+    def world_size(self) -> int:
+        """Devices that train one stack together."""
+        return self.devices * self.num_nodes
+
+    def sequences_at_once(self, batch_size: int) -> int:
+        """Return the sequences of one forward pass on one device.
+
+        Raises InputError where the devices cannot share a batch evenly.
+        """
+        share, left_over = divmod(batch_size, self.world_size)
+        allowed = f"times num_nodes = {self.num_nodes} must divide batch_size = {batch_size}"
+        check(not left_over, "execution.devices", self.devices, allowed)
+        size = self.micro_batch or share
+        check(share % size == 0, "micro_batch", size, f"must divide a device's {share} sequences")
+        return size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,9 +161,7 @@ class Study:
         weights = self.source == "train" and (weights or self.scale.execution.keep_weights)
         if missing := self.missing(specs, weights=weights):
             self._check_may_train(len(missing), len(specs), label)
-            stacks = into_stacks(missing, self.scale.execution.stack, self.executor.n_worker)
-            at = (self.corpus_folder, self.scale.name)
-            self._run([TrainUnit(tuple(stack), *at, weights) for stack in stacks], label)
+            self._run(self._units(missing, specs, weights), label)
         return self.label(runs_frame(self._records(specs)))
 
     def score(
@@ -317,6 +315,24 @@ class Study:
             self.touched |= {record["run_id"] for record in records}
         return records
 
+    def _units(
+        self, missing: list[RunSpec], asked: list[RunSpec], weights: bool
+    ) -> list[TrainUnit]:
+        """Return the stacks to train, costliest first; those begun before keep their members."""
+        largest, at = self.scale.execution.stack, (self.corpus_folder, self.scale.name)
+        left, units = {spec.run_id: spec for spec in missing}, []
+        asked_ids, missing_ids = {spec.run_id for spec in asked}, set(left)
+        for stack in self.store.begun():
+            together = {spec.run_id for spec in stack}
+            known = together <= asked_ids and len(stack) <= largest
+            if known and set() < together & missing_ids <= set(left):
+                units.append(TrainUnit(stack, *at, weights, begun=True))
+                left = {run_id: spec for run_id, spec in left.items() if run_id not in together}
+        for stack in into_stacks(list(left.values()), largest, self.executor.n_worker):
+            self.store.begin(stack)
+            units.append(TrainUnit(tuple(stack), *at, weights))
+        return sorted(units, key=lambda unit: -unit.cost)
+
     def _run(self, units: Sequence[Unit], label: str) -> None:
         from ieee_lib.training.progress import Progress
 
@@ -348,7 +364,7 @@ def into_stacks(specs: list[RunSpec], largest: int, n_worker: int) -> list[list[
     groups: dict[str, list[RunSpec]] = {}
     for spec in specs:
         groups.setdefault(spec.stack_key, []).append(spec)
-    fair_share = sum(spec.cost for spec in specs) / n_worker
+    fair_share = max(1.0, sum(spec.cost for spec in specs) / n_worker)
     stacks = []
     for group in groups.values():
         cost = sum(spec.cost for spec in group)

@@ -46,7 +46,8 @@ class Checkpoint(lightning.Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx: int) -> None:
         passes = trainer.accumulate_grad_batches
         between = (batch_idx + 1) % trainer.val_check_batch != 0 and (batch_idx + 1) % passes == 0
-        if between and time.monotonic() - self.written >= self.seconds:
+        due = between and time.monotonic() - self.written >= self.seconds
+        if between and trainer.strategy.reduce_boolean_decision(due, all=False):
             trainer.save_checkpoint(self.path)
             self.written = time.monotonic()
 

@@ -100,23 +100,28 @@ class SliceData(lightning.LightningDataModule):
         self.validation = ValidationBatches(len(specs), held_out, micro_batch)
 
     def train_dataloader(self) -> DataLoader:
-        return _loader(self.batches, sampler=_Rest(self.batches, self.n_done))
+        return _loader(self.batches, sampler=_Share(self.batches, self.trainer, self.n_done))
 
     def val_dataloader(self) -> DataLoader:
-        return _loader(self.validation)
+        return _loader(self.validation, sampler=_Share(self.validation, self.trainer))
 
 
-class _Rest(Sampler):
-    """Passes from `n_done` on; its length is that of the whole run, as Lightning counts."""
+class _Share(Sampler):
+    """What one of several devices takes of the passes: every so-manieth, from `n_done` on.
 
-    def __init__(self, batches: StepBatches, n_done: int) -> None:
-        self.n_done, self.n_pass = n_done, len(batches)
+    A step's passes are consecutive, so together the devices take the same steps as one alone.
+    The length is that of the whole run, as Lightning counts.
+    """
+
+    def __init__(self, batches: Dataset, trainer: lightning.Trainer, n_done: int = 0) -> None:
+        self.own = range(trainer.global_rank, len(batches), trainer.world_size)
+        self.n_done = n_done
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.n_done, self.n_pass))
+        return iter(self.own[self.n_done :])
 
     def __len__(self) -> int:
-        return self.n_pass
+        return len(self.own)
 
 
 def _loader(batches: Dataset, **options) -> DataLoader:

@@ -82,7 +82,7 @@ class InlineExecutor:
 
 
 class LocalExecutor:
-    """One worker process per GPU, or per `threads` cores."""
+    """One worker process per GPU, or per `threads` cores; more of them for stacks on several."""
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
@@ -161,7 +161,8 @@ class _Worker:
     def __init__(self, slot: int, execution: Execution) -> None:
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, slot, execution), daemon=True)
+        alone = execution.world_size == 1  # who starts processes of its own may not be a daemon
+        self.process = context.Process(target=_work, args=(theirs, slot, execution), daemon=alone)
         self.process.start()
         theirs.close()
         self.unit: Unit | None = None
@@ -177,7 +178,9 @@ def _work(pipe, slot: int, execution: Execution) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     gpus = visible_gpus() if execution.accelerator != "cpu" else []
     if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+        n = execution.devices
+        own = [gpus[i % len(gpus)] for i in range(slot * n, (slot + 1) * n)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(own))
     while True:
         try:
             unit = pipe.recv()
@@ -193,8 +196,9 @@ def _work(pipe, slot: int, execution: Execution) -> None:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Say whether an error may not come again, when others have given memory back."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
+    """Say whether memory was short, or a process was ended from outside: it may not come again."""
+    torchs = {"OutOfMemoryError", "ProcessExitedException"}  # torch may not be imported here
+    return isinstance(error, MemoryError) or type(error).__name__ in torchs
 
 
 def first_line(error: Exception) -> str:
@@ -202,15 +206,16 @@ def first_line(error: Exception) -> str:
 
 
 def worker_count(execution: Execution) -> int:
-    """Return how many units run at once; 0 workers in the scale means one per GPU or core slot."""
+    """Return how many units run at once: as the scale says, else as its devices have room."""
     if execution.executor == "inline":
         return 1
     if execution.workers:
         return execution.workers
     gpus = visible_gpus() if execution.accelerator != "cpu" else []
     if gpus or execution.accelerator == "gpu":
-        return max(1, len(gpus))
-    return max(1, core_count() // execution.threads) if execution.threads else 1
+        return max(1, len(gpus) // execution.devices)
+    threads = execution.threads * execution.devices
+    return max(1, core_count() // threads) if threads else 1
 
 
 def visible_gpus() -> list[str]:

@@ -12,7 +12,7 @@ from ieee_lib.spec import RunSpec
 from ieee_lib.training.model import StackedDecoder
 from ieee_lib.training.optim import StackedAdamW, warmup_cosine
 
-PROGRESS = ("curve", "train_sum", "val_sum", "n_train_batch", "n_val_batch", "evaluation_seconds")
+PROGRESS = ("curve", "train_sum", "n_train_batch", "evaluation_seconds")
 """What a module counts while it trains, and a checkpoint keeps."""
 
 
@@ -32,7 +32,7 @@ class StackModule(lightning.LightningModule):
         zeros = torch.zeros(len(specs), dtype=torch.float64)
         self.register_buffer("train_sum", zeros.clone(), persistent=False)
         self.register_buffer("val_sum", zeros.clone(), persistent=False)
-        self.n_train_batch = self.n_val_batch = 0
+        self.n_train_batch = 0
         self.evaluation_seconds = 0.0
 
     def configure_model(self) -> None:
@@ -65,15 +65,22 @@ class StackModule(lightning.LightningModule):
         with torch.enable_grad():
             x = self.model.hidden(ids)
         self.val_sum += self.model.head_losses(x.detach(), ids)
-        self.n_val_batch += 1
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["progress"] = {name: getattr(self, name) for name in PROGRESS}
+        progress = {name: getattr(self, name) for name in PROGRESS}
+        progress["train_sum"] = self._over_devices(self.train_sum)
+        checkpoint["progress"] = progress
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         for name, value in checkpoint["progress"].items():
             old = getattr(self, name)
             setattr(self, name, value.to(old.device) if isinstance(old, Tensor) else value)
+        if self.trainer.global_rank > 0:
+            self.train_sum.zero_()  # the first device has the sum of all
+
+    def _over_devices(self, own: Tensor) -> Tensor:
+        """Return a sum over the devices that train together."""
+        return self.trainer.strategy.reduce(own.clone(), reduce_op="sum")
 
     def on_validation_start(self) -> None:
         self.evaluation_began = time.perf_counter()
@@ -82,15 +89,18 @@ class StackModule(lightning.LightningModule):
         self.evaluation_seconds += time.perf_counter() - self.evaluation_began
 
     def on_validation_epoch_end(self) -> None:
+        n_device = self.trainer.world_size
+        n_val_batch = len(self.trainer.datamodule.validation)
+        train_loss = self._over_devices(self.train_sum) / max(1, n_device * self.n_train_batch)
         point = {
             "step": self.trainer.global_step,
-            "train_loss": (self.train_sum / max(1, self.n_train_batch)).tolist(),
-            "val_loss": (self.val_sum / self.n_val_batch).tolist(),
+            "train_loss": train_loss.tolist(),
+            "val_loss": (self._over_devices(self.val_sum) / n_val_batch).tolist(),
         }
         self.curve.append(point)
         self.train_sum.zero_()
         self.val_sum.zero_()
-        self.n_train_batch = self.n_val_batch = 0
+        self.n_train_batch = 0
         for kind in ("train_loss", "val_loss"):
             named = {f"{kind}/{s.run_id}": v for s, v in zip(self.specs, point[kind], strict=True)}
             self.log_dict(named)

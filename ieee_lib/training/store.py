@@ -12,7 +12,7 @@ import gzip
 import hashlib
 import json
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +37,15 @@ SCHEMA = 2
 
 KINDS = ("train", "ensemble", "sample", "evaluation")
 
+CIRCUMSTANCES = ("seconds", "stack", "device", "versions", "commit", "created", "sha256")
+"""What a record says of when, where and how fast; the rest is its result."""
+
 Record = dict[str, Any]
+
+
+def result_of(record: Record) -> Record:
+    """Return what was found, without the circumstances."""
+    return {name: value for name, value in record.items() if name not in CIRCUMSTANCES}
 
 
 def sealed(record: Record) -> Record:
@@ -164,6 +172,26 @@ class RunStore:
         """Return where the checkpoint of a stack lies while it trains."""
         name = hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:16]
         return self.weights_folder / "unfinished" / f"{name}.checkpoint"
+
+    def begin(self, stack: Sequence[RunSpec]) -> None:
+        """Note which runs train together, until `end`.
+
+        Who goes on after a kill keeps stacks together: in others sums round differently.
+        """
+        specs = [spec.to_dict() for spec in stack]
+        write_sealed(self._begun_path(stack), json.dumps(specs).encode())
+
+    def begun(self) -> list[tuple[RunSpec, ...]]:
+        """Return the stacks that were begun and not ended."""
+        files = sorted((self.weights_folder / "unfinished").glob("*.stack"))
+        found = [body for body in map(read_sealed, files) if body is not None]
+        return [tuple(map(RunSpec.from_dict, json.loads(body))) for body in found]
+
+    def end(self, stack: Sequence[RunSpec]) -> None:
+        self._begun_path(stack).unlink(missing_ok=True)
+
+    def _begun_path(self, stack: Sequence[RunSpec]) -> Path:
+        return self.unfinished_path(spec.run_id for spec in stack).with_suffix(".stack")
 
     def shard_path(self, run_id: str, shard: int) -> Path:
         return self.samples_folder / run_id / f"{shard:05d}.shard"

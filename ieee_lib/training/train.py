@@ -20,14 +20,20 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from ieee_lib.errors import InputError, check
+from ieee_lib.settings import Execution
 from ieee_lib.spec import RunSpec
 from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.checkpoint import Checkpoint, SafeCheckpointIO, passes_done, usable
 from ieee_lib.training.data import SliceData
 from ieee_lib.training.module import StackModule
+
+ALONE = Execution(checkpoint_minutes=0.0)
+"""One device, the whole batch at once, no checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +64,23 @@ def train(
     specs: Sequence[RunSpec],
     corpus: Corpus,
     *,
-    accelerator: str = "auto",
-    compile: str = "auto",
-    micro_batch: int = 0,
+    execution: Execution = ALONE,
     synthetic: np.ndarray | None = None,
     start: dict[str, Tensor] | None = None,
     checkpoint: Path | None = None,
-    checkpoint_seconds: float = 0.0,
     logger: Logger | bool = False,
     callbacks: Sequence[lightning.Callback] = (),
     on_tokens: Callable[[int], None] = lambda tokens: None,
 ) -> list[RunResult]:
     """Train runs of equal shape as one stack, and return their results in the same order.
 
-    `micro_batch` sequences pass at a time (0: the whole batch). `synthetic` (n, T) are the ids
-    that specs with a synthetic share mix in, `start` the weights (without member axis) that specs
-    with a start continue from. Every `checkpoint_seconds` (0: never) the file `checkpoint` is
-    written; a run that finds it goes on from there, to the same bits on a CPU. `on_tokens` hears
-    the tokens trained over all members, a few times a second. Raises InputError when the specs
-    differ in more than lr, wd and seeds, or the corpus is another.
+    `synthetic` (n, T) are the ids that specs with a synthetic share mix in, `start` the weights
+    (without member axis) that specs with a start continue from. Every `checkpoint_minutes` of
+    `execution` the file `checkpoint` is written; a run that finds it goes on from there, to the
+    same bits on a CPU. `on_tokens` hears the tokens trained over all members, a few times a
+    second. Where `execution` has several devices, each calls this in a process of its own
+    (`ranks.launch`) and gets the same results. Raises InputError when the specs differ in more
+    than lr, wd and seeds, or the corpus is another.
     """
     first = specs[0]
     for spec in specs:
@@ -107,16 +111,10 @@ def train(
         first.start,
         "the weights must be given where the spec names a start, and only there",
     )
-    micro_batch = micro_batch or first.batch_size
-    check(
-        first.batch_size % micro_batch == 0,
-        "micro_batch",
-        micro_batch,
-        f"must divide batch_size = {first.batch_size}",
-    )
-    on_gpu = torch.cuda.is_available() and accelerator != "cpu"
+    micro_batch = execution.sequences_at_once(first.batch_size)
+    on_gpu = torch.cuda.is_available() and execution.accelerator != "cpu"
     # On a CPU a single member is one large product after another: compiling gains nothing.
-    compiled = compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
+    compiled = execution.compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
     stands = usable(checkpoint)
     behind = passes_done(stands) if stands else 0
     data = SliceData(specs, corpus, micro_batch, synthetic, n_done=behind)
@@ -124,9 +122,9 @@ def train(
     if start is not None:
         module.model.start_from(start)
     callbacks = [*callbacks, _TokenCount(on_tokens, specs)]
-    if checkpoint and checkpoint_seconds:
-        callbacks.append(Checkpoint(checkpoint, checkpoint_seconds))
-    trainer = _trainer(first, accelerator, micro_batch, logger, callbacks)
+    if checkpoint and execution.checkpoint_minutes:
+        callbacks.append(Checkpoint(checkpoint, 60 * execution.checkpoint_minutes))
+    trainer = _trainer(first, execution, micro_batch, logger, callbacks)
     began, compile_began = time.perf_counter(), _compile_seconds()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -219,15 +217,20 @@ class _TokenCount(lightning.Callback):
 
 
 def _trainer(
-    spec: RunSpec, accelerator: str, micro_batch: int, logger, callbacks
+    spec: RunSpec, execution: Execution, micro_batch: int, logger, callbacks
 ) -> lightning.Trainer:
-    n_pass = spec.batch_size // micro_batch
+    n_pass = spec.batch_size // (micro_batch * execution.world_size)
+    # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
+    together = DDPStrategy(broadcast_buffers=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         return lightning.Trainer(
-            accelerator=accelerator,
-            devices=1,
+            accelerator=execution.accelerator,
+            devices=execution.devices,
+            num_nodes=execution.num_nodes,
+            strategy=together if execution.world_size > 1 else "auto",
+            use_distributed_sampler=False,
             precision=spec.precision,
             max_steps=spec.n_step,
             max_epochs=1,
@@ -239,7 +242,7 @@ def _trainer(
             log_every_n_steps=spec.n_step,
             callbacks=list(callbacks),
             enable_checkpointing=False,
-            plugins=[SafeCheckpointIO()],
+            plugins=[SafeCheckpointIO(), LightningEnvironment()],  # never a scheduler's own
             enable_progress_bar=False,
             enable_model_summary=False,
         )

@@ -5,12 +5,14 @@ TrainUnit(specs, corpus_folder, "laptop", weights=True).run(execution)
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from ieee_lib import paths
 from ieee_lib.errors import check
 from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig, RunSpec, build
+from ieee_lib.training.ranks import launch, rank
 from ieee_lib.training.sample_unit import open_sample
 from ieee_lib.training.store import Record, RunStore
 from ieee_lib.training.unit import RECORD_BYTES, Listener, open_for, trained
@@ -25,6 +27,8 @@ class TrainUnit:
     scale: str
     weights: bool
     """Keep the final weights."""
+    begun: bool = False
+    """Somebody began it before: train all of it again, though some of its runs may be done."""
 
     @property
     def label(self) -> str:
@@ -56,14 +60,23 @@ class TrainUnit:
             missing = [s for s in self.specs if not store.has(s.run_id, weights=self.weights)]
             if missing:
                 self._train(missing, store, execution, on_tokens)
+            store.end(self.specs)
 
-    def _train(self, specs, store: RunStore, execution: Execution, on_tokens: Listener) -> None:
+    def _train(self, missing, store: RunStore, execution: Execution, on_tokens: Listener) -> None:
+        work = partial(self._train_here, missing, store)
+        if execution.world_size > 1:
+            launch(work, execution, on_tokens)
+        else:
+            work(execution, on_tokens)
+
+    def _train_here(self, missing, store: RunStore, execution: Execution, on_tokens: Listener):
         import safetensors.torch
         import torch
 
         from ieee_lib.training.provenance import provenance
         from ieee_lib.training.train import close_logger, open_logger, train
 
+        specs = self.specs if self.begun else missing
         corpus = open_for(self.corpus_folder, execution, specs[0].corpus)
         logs = paths.root() / "data" / "logs" / self.scale
         logger = open_logger(execution.logger, logs, specs[0].run_id)
@@ -74,16 +87,15 @@ class TrainUnit:
             corpus,
             synthetic=open_sample(store, sampled) if sampled else None,
             start=_start_of(specs[0], store),
-            accelerator=execution.accelerator,
-            compile=execution.compile,
-            micro_batch=execution.micro_batch,
+            execution=execution,
             checkpoint=unfinished,
-            checkpoint_seconds=60 * execution.checkpoint_minutes,
             logger=logger,
             on_tokens=on_tokens,
         )
         close_logger(logger)
-        for result in results:
+        if rank() > 0:
+            return
+        for result in (result for result in results if result.spec in missing):
             count = result.spec.model.count()
             last = result.curve[-1]
             record: Record = {
@@ -105,6 +117,7 @@ class TrainUnit:
                 "device": result.device,
                 "stack": {
                     "size": result.stack_size,
+                    "devices": execution.world_size,
                     "compiled": result.compiled,
                     "threads": torch.get_num_threads(),
                     "compile_seconds": result.compile_seconds,

@@ -35,7 +35,7 @@ def test_a_continued_run_starts_where_its_base_ended(base, corpus):
     weights = load_file(store.weights_path(base.run_id))
     members = [base.replace(start=base.run_id, data_seed=s, epochs=1, lr=1e-9) for s in (0, 1)]
     assert members[0].run_id != base.replace(epochs=1, lr=1e-9).run_id
-    for result in train(members, corpus, compile="never", accelerator="cpu", start=weights):
+    for result in train(members, corpus, execution=EXECUTION, start=weights):
         for name, value in result.weights.items():
             assert torch.allclose(value, weights[name], atol=1e-6), name
         assert result.curve[-1]["val_loss"] == pytest.approx(
@@ -72,7 +72,7 @@ def test_a_bad_start_is_named(base, corpus, spec):
     with pytest.raises(InputError, match=r"start.*is a ModelConfig\(.*, not a ModelConfig"):
         TrainUnit((wider,), corpus.folder, "smoke", weights=False).run(EXECUTION)
     with pytest.raises(InputError, match="weights must be given"):
-        train([spec.replace(start=base.run_id)], corpus, compile="never", accelerator="cpu")
+        train([spec.replace(start=base.run_id)], corpus, execution=EXECUTION)
 
 
 def test_code_and_prose_share_nothing(home):

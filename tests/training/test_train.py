@@ -1,6 +1,7 @@
 """Training: repeatable to the bit, members as if alone, divergence contained, loggers."""
 
 import math
+from dataclasses import replace
 
 import lightning
 import numpy as np
@@ -8,8 +9,13 @@ import pytest
 import torch
 
 from ieee_lib import InputError
+from ieee_lib.settings import Execution
 from ieee_lib.training.data import StepBatches
 from ieee_lib.training.train import can_compile, open_logger, train
+
+EAGER = Execution(compile="never", accelerator="cpu", checkpoint_minutes=0.0)
+COMPILED = replace(EAGER, compile="auto")
+OFTEN = replace(EAGER, checkpoint_minutes=1e-9)
 
 # Largest difference in nats/token between a member of a stack and the same run alone: the order
 # of float32 sums differs, and 32 steps of training amplify it. Measured: below 2e-6.
@@ -21,7 +27,7 @@ def losses(results):
 
 
 def test_the_same_spec_gives_the_same_loss_to_the_bit(spec, corpus):
-    first, second = (train([spec], corpus, compile="never") for _ in range(2))
+    first, second = (train([spec], corpus, execution=EAGER) for _ in range(2))
     assert losses(first) == losses(second)
     assert first[0].curve[-1]["step"] == spec.n_step and len(first[0].curve) == spec.evals
 
@@ -31,8 +37,8 @@ def test_members_of_a_stack_equal_the_same_runs_alone(spec, corpus):
         spec.replace(lr=lr, wd=wd, init_seed=seed, data_seed=seed + 10)
         for seed, (lr, wd) in enumerate([(1e-2, 0.1), (3e-2, 0.8), (1e-3, 6.4), (1e-2, 0.0)])
     ]
-    together = train(specs, corpus, compile="never")
-    alone = [train([s], corpus, compile="never")[0] for s in specs]
+    together = train(specs, corpus, execution=EAGER)
+    alone = [train([s], corpus, execution=EAGER)[0] for s in specs]
     differences = np.abs(np.subtract(losses(together), losses(alone)))
     assert differences.max() < STACK_BOUND
     finals = [result.curve[-1]["val_loss"] for result in together]
@@ -42,12 +48,12 @@ def test_members_of_a_stack_equal_the_same_runs_alone(spec, corpus):
 @pytest.mark.skipif(not can_compile(False), reason="needs a C++ compiler and Python's headers")
 def test_compiled_training_repeats_to_the_bit_and_agrees_with_eager(spec, corpus):
     specs = [spec.replace(init_seed=seed) for seed in range(3)]
-    compiled = train(specs, corpus, accelerator="cpu")
+    compiled = train(specs, corpus, execution=COMPILED)
     assert all(result.compiled for result in compiled)
-    assert losses(train(specs, corpus, accelerator="cpu")) == losses(compiled)
-    eager = train(specs, corpus, compile="never")
+    assert losses(train(specs, corpus, execution=COMPILED)) == losses(compiled)
+    eager = train(specs, corpus, execution=EAGER)
     assert np.abs(np.subtract(losses(compiled), losses(eager))).max() < STACK_BOUND
-    fewer = train(specs[:2], corpus, accelerator="cpu")
+    fewer = train(specs[:2], corpus, execution=COMPILED)
     assert np.abs(np.subtract(losses(fewer), losses(eager[:2]))).max() < STACK_BOUND
 
 
@@ -56,36 +62,36 @@ def test_no_compiler_means_eager_and_one_notice(spec, corpus, monkeypatch):
     can_compile.cache_clear()
     pair = [spec, spec.replace(init_seed=1)]
     with pytest.warns(UserWarning, match=r"training eagerly.*no C\+\+ compiler") as heard:
-        first = train(pair, corpus, accelerator="cpu")
-        train(pair, corpus, accelerator="cpu")
+        first = train(pair, corpus, execution=COMPILED)
+        train(pair, corpus, execution=COMPILED)
     can_compile.cache_clear()
     assert not first[0].compiled
     assert sum("training eagerly" in str(warning.message) for warning in heard) == 1
 
 
 def test_micro_batches_add_up_to_the_whole_batch(spec, corpus):
-    whole = train([spec], corpus, compile="never")
-    parts = train([spec], corpus, compile="never", micro_batch=1)
+    whole = train([spec], corpus, execution=EAGER)
+    parts = train([spec], corpus, execution=replace(EAGER, micro_batch=1))
     assert np.abs(np.subtract(losses(whole), losses(parts))).max() < STACK_BOUND
     assert [p["step"] for p in whole[0].curve] == [p["step"] for p in parts[0].curve]
-    with pytest.raises(InputError, match="micro_batch = 3: must divide batch_size = 4"):
-        train([spec], corpus, micro_batch=3)
+    with pytest.raises(InputError, match="micro_batch = 3: must divide a device's 4 sequences"):
+        train([spec], corpus, execution=replace(EAGER, micro_batch=3))
 
 
 def test_the_last_evaluation_is_at_the_end_even_where_evals_do_not_divide(spec, corpus):
-    curve = train([spec.replace(evals=3)], corpus, compile="never")[0].curve
+    curve = train([spec.replace(evals=3)], corpus, execution=EAGER)[0].curve
     assert curve[-1]["step"] == spec.n_step and len(curve) == 4
 
 
 def test_training_learns(spec, corpus):
-    result = train([spec.replace(epochs=8)], corpus, compile="never")[0]
+    result = train([spec.replace(epochs=8)], corpus, execution=EAGER)[0]
     assert result.curve[-1]["val_loss"] < result.curve[0]["val_loss"] < math.log(300)
 
 
 def test_a_diverging_member_is_marked_and_harms_no_other(spec, corpus):
     wild = spec.replace(lr=1e20, init_seed=1)
-    mixed = train([spec, wild], corpus, compile="never")
-    alone = train([spec], corpus, compile="never")
+    mixed = train([spec, wild], corpus, execution=EAGER)
+    alone = train([spec], corpus, execution=EAGER)
     assert mixed[1].diverged and not mixed[0].diverged
     assert np.abs(np.subtract(losses(mixed[:1]), losses(alone))).max() < STACK_BOUND
 
@@ -110,7 +116,7 @@ def test_lightning_loggers_and_callbacks_work(spec, corpus, tmp_path):
             heard.append(dict(trainer.callback_metrics))
 
     logger = open_logger("csv", tmp_path, "a")
-    train([spec], corpus, compile="never", logger=logger, callbacks=[Listener()])
+    train([spec], corpus, execution=EAGER, logger=logger, callbacks=[Listener()])
     text = (tmp_path / "a" / "metrics.csv").read_text()
     assert f"val_loss/{spec.run_id}" in text and len(heard) == spec.evals
     with pytest.raises(InputError, match="allowed are csv, tensorboard, wandb, none"):
@@ -128,13 +134,13 @@ def test_unequal_shapes_and_foreign_corpora_are_refused(spec, corpus):
 
 def test_tokens_are_reported_up_to_the_end(spec, corpus):
     heard = []
-    train([spec, spec.replace(init_seed=1)], corpus, compile="never", on_tokens=heard.append)
+    train([spec, spec.replace(init_seed=1)], corpus, execution=EAGER, on_tokens=heard.append)
     assert heard[-1] == 2 * spec.tokens and heard == sorted(heard)
 
 
 def test_bf16_trains_with_fp32_parameters(spec, corpus):
-    result = train([spec.replace(precision="bf16-mixed")], corpus, compile="never")[0]
-    exact = train([spec], corpus, compile="never")[0]
+    result = train([spec.replace(precision="bf16-mixed")], corpus, execution=EAGER)[0]
+    exact = train([spec], corpus, execution=EAGER)[0]
     assert all(tensor.dtype.itemsize == 4 for tensor in result.weights.values())
     difference = abs(result.curve[-1]["val_loss"] - exact.curve[-1]["val_loss"])
     assert 0 < difference < 0.02
@@ -144,10 +150,9 @@ class Killed(BaseException):
     """Ends a training as a signal would, at a step of the test's choice."""
 
 
-@pytest.mark.parametrize("compile", ["never"])
-def test_a_killed_run_goes_on_to_the_same_bits(spec, corpus, tmp_path, compile):
+def test_a_killed_run_goes_on_to_the_same_bits(spec, corpus, tmp_path):
     specs = [spec.replace(evals=3), spec.replace(evals=3, init_seed=5, data_seed=5, wd=0.5)]
-    undisturbed = train(specs, corpus, compile=compile)
+    undisturbed = train(specs, corpus, execution=EAGER)
     path = tmp_path / "stands.ckpt"
 
     class Kill(lightning.Callback):
@@ -158,7 +163,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(spec, corpus, tmp_path, compile):
             if trainer.global_step == self.at:
                 raise Killed
 
-    keep = {"compile": compile, "checkpoint": path, "checkpoint_seconds": 1e-9}
+    keep = {"execution": OFTEN, "checkpoint": path}
     for at in (3, 5, specs[0].n_step - 1):
         with pytest.raises(Killed):
             train(specs, corpus, callbacks=[Kill(at)], **keep)
@@ -172,10 +177,11 @@ def test_a_killed_run_goes_on_to_the_same_bits(spec, corpus, tmp_path, compile):
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_run_begins_anew(spec, corpus, tmp_path):
     path = tmp_path / "stands.ckpt"
-    whole = train([spec], corpus, compile="never", checkpoint=path, checkpoint_seconds=1e-9)
+    whole = train([spec], corpus, execution=OFTEN, checkpoint=path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    again = train([spec], corpus, compile="never", checkpoint=path)
-    assert path.with_suffix(".damaged").is_file() and not path.is_file()
+    with pytest.warns(UserWarning, match="stands.ckpt is damaged: moved to stands.ckpt.damaged"):
+        again = train([spec], corpus, execution=EAGER, checkpoint=path)
+    assert (tmp_path / "stands.ckpt.damaged").is_file() and not path.is_file()
     assert again[0].curve == whole[0].curve
