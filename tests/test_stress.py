@@ -25,7 +25,7 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path):
         pytest.skip("needs the right to mount a file system of its own")
     outcomes = disk.run(tmp_path)
     assert all(outcome.holds for outcome in outcomes), outcomes
-    assert [" 0 records" in outcome.found for outcome in outcomes] == [True, False]
+    assert [" 0 records" in outcome.found for outcome in outcomes][:2] == [False, True]
 
 
 def test_the_command_writes_a_table(home, capsys):

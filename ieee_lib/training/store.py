@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import socket
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -249,7 +250,7 @@ def _read_archive(path: Path, changed: int) -> dict[str, Record]:
         try:
             with gzip.open(path, "rt") as lines:
                 records = [current(json.loads(line), str(path)) for line in lines]
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError("archive", str(path), f"cannot be read: {error}") from error

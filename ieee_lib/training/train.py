@@ -4,14 +4,16 @@ results = train(specs, corpus)
 results[0].val_loss
 """
 
+import contextlib
 import logging
 import math
 import os
 import shutil
+import signal
 import sysconfig
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -126,8 +128,7 @@ def train(
         callbacks.append(Checkpoint(checkpoint, 60 * execution.checkpoint_minutes))
     trainer = _trainer(first, execution, micro_batch, logger, callbacks)
     began, compile_began = time.perf_counter(), _compile_seconds()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
+    with _interruptible():
         trainer.fit(module, data, ckpt_path=stands)
         if module.curve[-1]["step"] < first.n_step:
             trainer.validate(module, data, verbose=False)
@@ -148,6 +149,22 @@ def train(
         )
         for k, spec in enumerate(specs)
     ]
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Train without Lightning's hints, and leave Ctrl-C as it is.
+
+    Lightning would end the kernel on the first and ignore all that follow.
+    """
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            yield
+        except SystemExit as ended:
+            signal.signal(signal.SIGINT, on_interrupt)
+            raise KeyboardInterrupt from ended
 
 
 @cache

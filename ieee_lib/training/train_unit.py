@@ -41,9 +41,8 @@ class TrainUnit:
 
     @property
     def disk_bytes(self) -> int:
-        kept = 4 * self.shape.count().total  # float32
-        unfinished = 2 * 3 * kept  # weights and moments; the old file stays until the new is whole
-        return len(self.specs) * (RECORD_BYTES + unfinished + self.weights * kept)
+        weights = 4 * self.shape.count().total * self.weights  # float32
+        return len(self.specs) * (RECORD_BYTES + weights)
 
     @property
     def tokens(self) -> int:

@@ -16,8 +16,8 @@ from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig
 from ieee_lib.training.store import Record, RunStore
 
-RECORD_BYTES = 100_000
-"""More than a record takes."""
+RECORD_BYTES = 20_000
+"""About what the larger records take."""
 
 Listener = Callable[[int], None]
 """Hears the tokens that a unit has worked through so far."""
@@ -36,7 +36,7 @@ class Unit(Protocol):
 
     @property
     def disk_bytes(self) -> int:
-        """What it needs on the disk, at most."""
+        """About what it leaves on the disk."""
 
     @property
     def shape(self) -> ModelConfig:

@@ -1,6 +1,7 @@
 """Training: repeatable to the bit, members as if alone, divergence contained, loggers."""
 
 import math
+import signal
 from dataclasses import replace
 
 import lightning
@@ -173,6 +174,16 @@ def test_a_killed_run_goes_on_to_the_same_bits(spec, corpus, tmp_path):
     for a, b in zip(undisturbed, resumed, strict=True):
         assert a.curve == b.curve
         assert all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
+
+
+def test_ctrl_c_is_heard_again_and_again(spec, corpus):
+    class Interrupt(lightning.Callback):
+        def on_train_batch_start(self, *_):
+            signal.raise_signal(signal.SIGINT)
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train([spec], corpus, execution=EAGER, callbacks=[Interrupt()])
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_run_begins_anew(spec, corpus, tmp_path):
