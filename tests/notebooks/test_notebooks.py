@@ -16,6 +16,7 @@ import pytest
 
 from ieee_lib.analysis.statements import STATEMENTS
 from ieee_lib.book import SECTIONS
+from ieee_lib.runner import INCOMPLETE
 from ieee_lib.training.store import result_of
 from tests.conftest import ROOT
 
@@ -272,6 +273,39 @@ def test_a_killed_book_goes_on_where_it_was(book, tmp_path):
     assert {name: after[name] for name in kept} == kept and len(after) > len(kept)
     for name, (_, record) in after.items():
         assert result_of(record) == result_of(undisturbed[name][1])
+
+
+def test_a_run_that_cannot_be_made_is_named_and_the_others_go_on(book, tmp_path):
+    """A folder lies where a run's weights belong: what needs them is not drawn until it goes."""
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    shutil.copytree(book[0] / "data", tmp_path / "data")
+    table = pd.read_csv(book[0] / "figures" / "smoke" / "claims.csv")
+    (victim,) = (
+        name
+        for name, (_, record) in records(tmp_path).items()
+        if record["kind"] == "train" and record["spec"]["wd"] == 0.1
+        and record["spec"]["epochs"] == 16 and record["spec"]["init_seed"] == 0
+        and record["spec"]["seed_tokens"] == 4096 and not record["spec"]["synthetic"]
+    )  # fmt: skip
+    (tmp_path / "data" / "runs" / "smoke" / victim).unlink()
+    run_id = victim.removesuffix(".json")
+    weights = tmp_path / "data" / "checkpoints" / "smoke" / f"{run_id}.safetensors"
+    weights.unlink()
+    weights.mkdir()
+    command = ("ieee_lib", "reproduce", "--scale", "smoke", "--only", "01,09")
+    done = run(*command, home=tmp_path, check=False)
+    assert done.returncode == INCOMPLETE, done.stdout + done.stderr
+    assert "1 of 6 runs for 'overfitting' are missing" in done.stderr
+    assert f"{run_id} on " in done.stdout and "Incomplete: 01_overfitting_baseline." in done.stdout
+    assert "09_claims: at least" in done.stdout
+    assert not list((tmp_path / "figures" / "smoke").glob("fig02a*"))
+    claims = pd.read_csv(tmp_path / "figures" / "smoke" / "claims.csv")
+    assert set(claims[claims.notebook == 1].verdict) == {"not run yet"}
+    weights.rmdir()
+    run(*command, home=tmp_path)
+    assert not list((tmp_path / "data" / "runs" / "smoke" / "failed").iterdir())
+    again = pd.read_csv(tmp_path / "figures" / "smoke" / "claims.csv")
+    pd.testing.assert_frame_equal(again, table)
 
 
 def test_a_scheduler_may_stop_a_book(tmp_path):
