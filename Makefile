@@ -24,7 +24,7 @@ reproduce: $(READY) ## Train what is missing and execute all notebooks (SCALE=la
 	$(BIN)/python -m ieee_lib reproduce --scale $(SCALE)
 
 test: $(READY) ## Run all tests: CPU only, no network
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 plan: $(READY) ## Print runs, tokens, FLOPs and hours of a scale; trains nothing
 	$(BIN)/python -m ieee_lib plan --scale $(SCALE)
