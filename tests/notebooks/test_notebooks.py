@@ -17,6 +17,8 @@ import pytest
 from ieee_lib.analysis.statements import STATEMENTS
 from ieee_lib.book import SECTIONS
 from ieee_lib.runner import INCOMPLETE
+from ieee_lib.sections import overfitting
+from ieee_lib.study import Study
 from ieee_lib.training.store import result_of
 from tests.conftest import ROOT
 
@@ -275,20 +277,14 @@ def test_a_killed_book_goes_on_where_it_was(book, tmp_path):
         assert result_of(record) == result_of(undisturbed[name][1])
 
 
-def test_a_run_that_cannot_be_made_is_named_and_the_others_go_on(book, tmp_path):
+def test_a_run_that_cannot_be_made_is_named_and_the_others_go_on(book, tmp_path, monkeypatch):
     """A folder lies where a run's weights belong: what needs them is not drawn until it goes."""
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
     shutil.copytree(book[0] / "data", tmp_path / "data")
     table = pd.read_csv(book[0] / "figures" / "smoke" / "claims.csv")
-    (victim,) = (
-        name
-        for name, (_, record) in records(tmp_path).items()
-        if record["kind"] == "train" and record["spec"]["wd"] == 0.1
-        and record["spec"]["epochs"] == 16 and record["spec"]["init_seed"] == 0
-        and record["spec"]["seed_tokens"] == 4096 and not record["spec"]["synthetic"]
-    )  # fmt: skip
-    (tmp_path / "data" / "runs" / "smoke" / victim).unlink()
-    run_id = victim.removesuffix(".json")
+    monkeypatch.setenv("IEEE_LIB_HOME", str(tmp_path))
+    run_id = overfitting.specs(Study.open("smoke", source="records"))[0].run_id
+    (tmp_path / "data" / "runs" / "smoke" / f"{run_id}.json").unlink()
     weights = tmp_path / "data" / "checkpoints" / "smoke" / f"{run_id}.safetensors"
     weights.unlink()
     weights.mkdir()
