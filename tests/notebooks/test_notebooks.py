@@ -238,9 +238,10 @@ def test_a_finished_book_trains_nothing_and_redraws_the_same(book):
     home, _ = book
     figures = digests(home)
     before = records(home)
-    done = run("ieee_lib", "reproduce", "--scale", "smoke", home=home)
+    done = run("ieee_lib", "reproduce", "--scale", "smoke", "--only", "02,03,08", home=home)
     assert records(home) == before and " runs in " not in done.stderr
     assert digests(home) == figures
+    # Redrawing all of it from records would raise if a notebook had anything left to train.
     program = (
         "import sys; from ieee_lib.cli import main;"
         "assert main(['figures', '--scale', 'smoke']) == 0;"
