@@ -1,20 +1,25 @@
 """The command line: reproduce, plan, figures, export, archive, bench, stress, readme.
 
-Exit code 2 is bad input, 3 a book in which some runs could not be made.
+Exit code 2 is bad input, 3 a book in which some runs could not be made. Paths are relative to the
+working directory here, and made absolute before they go on; elsewhere they are below data/.
 
 python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
 """
 
 import argparse
+import glob
 import inspect
 import json
 import logging
+import os
 import shutil
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from ieee_lib.errors import InputError, check, check_choice
 
@@ -42,20 +47,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + (asked_to_end or [signal.SIGINT])[0]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in the form of every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.format_usage()}error: {message}\n")
+
+
+def _absolute(text: str) -> str:
+    return os.path.join(os.getcwd(), os.path.expanduser(text))
+
+
+def _scale(text: str) -> str:
+    return _absolute(text) if text.endswith(".toml") else text
+
+
+def _corpus(text: str) -> str:
+    kind, _, pattern = text.partition(":")
+    if kind != "files" or not pattern:
+        return text
+    return "files:" + os.path.join(glob.escape(os.getcwd()), os.path.expanduser(pattern))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ieee_lib", description=__doc__.split("\n")[0])
+    parser = _Parser(prog="python -m ieee_lib", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function, help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help)
-        sub.add_argument("--scale", default="laptop", help="smoke, laptop, gpu, paper or a .toml")
+        what = "smoke, laptop, gpu, paper or a .toml"
+        sub.add_argument("--scale", default="laptop", type=_scale, help=what)
         sub.set_defaults(command=function)
         return sub
 
     sub = command("reproduce", _reproduce, "train what is missing and execute the notebooks")
     sub.add_argument("--only", default="", help="sections, such as 01,02")
     sub.add_argument("--source", default="train", help="train (here) or archive (recorded runs)")
-    sub.add_argument("--corpus", default="", help="text instead of the scale's: files:GLOB, hub:…")
+    what = "text instead of the scale's: files:GLOB, hub:…"
+    sub.add_argument("--corpus", default="", type=_corpus, help=what)
     sub.add_argument(
         "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
     )
@@ -68,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--source", default="records", help="records (of this machine) or archive")
     sub.add_argument("--context", default="paper", help="paper or talk")
     sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
-    sub.add_argument("--corpus", default="", help="the corpus the runs were trained on")
+    what = "the corpus the runs were trained on"
+    sub.add_argument("--corpus", default="", type=_corpus, help=what)
 
     sub = command("export", _export, "write a trained run as a Hugging Face Llama with tokenizer")
     sub.add_argument("run_id", metavar="RUN_ID", help="a run whose weights were kept")
@@ -80,8 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("bench", _bench, "measure this code; tables go to figures/bench/")
     what = "coverage (of intervals), mfu, records, sampling, speed (the default), text, textbook"
     sub.add_argument("what", nargs="?", default="speed", help=what)
-    sub.add_argument("--corpus", help="text, textbook: what to read")
-    sub.add_argument("--files", help="textbook: folder with the items of the tasks")
+    sub.add_argument("--corpus", type=_corpus, help="text, textbook: what to read")
+    what = "textbook: folder with the items of the tasks"
+    sub.add_argument("--files", type=_absolute, help=what)
     sub.add_argument("--device", help="mfu, speed: cpu or cuda; default: what is there")
     sub.add_argument("--seconds", type=float, help="mfu, speed: begin nothing after them")
     sub.add_argument("--json", metavar="FILE", help="write the tables' numbers there too")
@@ -101,6 +132,8 @@ def _reproduce(given: argparse.Namespace) -> int:
     from ieee_lib.runner import reproduce
 
     check_choice("source", given.source, ("train", "archive"))
+    for name, n in Counter(name for name, _ in given.parameters).items():
+        check(n == 1, "-p", name, "must be given once")
     return reproduce(
         given.scale,
         only=given.only,
@@ -176,6 +209,7 @@ def _bench(given: argparse.Namespace) -> int:
     from ieee_lib.analysis.drawing import Table, save
     from ieee_lib.benchmarks import BENCHMARKS
     from ieee_lib.scale import Scale
+    from ieee_lib.spec import check_number
 
     check_choice("bench", given.what, BENCHMARKS)
     asked = {name: getattr(given, name) for name in ("corpus", "files", "device", "seconds")}
@@ -185,9 +219,11 @@ def _bench(given: argparse.Namespace) -> int:
     allowed = " and ".join(f"--{name}" for name in taken) or "no option"
     fits = needed <= set(options) <= set(taken)
     check(fits, "bench", given.what, f"takes {allowed}" + " (all needed)" * bool(needed))
+    check_number("--seconds", options.get("seconds", 0.0), least=0.0)
     json_file = Path(given.json) if given.json else None
     if json_file is not None:
-        check(json_file.parent.is_dir(), "--json", given.json, "must be a file in a folder")
+        in_folder = json_file.parent.is_dir() and not json_file.is_dir()
+        check(in_folder, "--json", given.json, "must be a file in a folder")
     made = BENCHMARKS[given.what](Scale.load(given.scale), **options)
     for name, item in made.items():
         save(item, paths.figures("bench"), name)

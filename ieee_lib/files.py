@@ -94,6 +94,14 @@ def set_aside(path: Path) -> None:
         warnings.warn(f"{path} is damaged: moved to {aside.name}, to be made again", stacklevel=3)
 
 
+def parsed(data: str | bytes) -> Any:
+    """Return what JSON holds; raises ValueError for anything else."""
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
 def seal(body: dict[str, Any]) -> dict[str, Any]:
     """Return a JSON object with the sha256 of everything else in it."""
     body = {name: value for name, value in body.items() if name != "sha256"}

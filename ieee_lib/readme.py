@@ -8,7 +8,7 @@
 import re
 
 from ieee_lib import paths
-from ieee_lib.errors import InputError
+from ieee_lib.errors import InputError, check
 
 BLOCK = re.compile(r"(<!-- include: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -28,6 +28,7 @@ def rendered(text: str) -> str:
 def update(*, check_only: bool = False) -> int:
     """Rewrite README.md, or only compare; returns 0 when it is (now) up to date, else 1."""
     path = paths.root() / "README.md"
+    check(path.is_file(), "README.md", str(path), "is missing; it must have been written before")
     text = path.read_text(encoding="utf-8")
     fresh = rendered(text)
     if check_only:

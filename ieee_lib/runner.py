@@ -5,6 +5,7 @@
 Finished runs are never trained again, so a stopped book goes on where it was.
 """
 
+import ast
 import os
 import sys
 import time
@@ -43,16 +44,19 @@ def reproduce(
     Raises InputError for a bad scale, section, source, corpus or parameter before any training.
     """
     sections = choose(only)
-    scale = str(Path(scale).resolve()) if scale.endswith(".toml") else scale
     own = {"scale": scale, "source": source, "corpus": corpus}
     parameters = dict(parameters or {})
     for name in own:
         check(name not in parameters, f"-p {name}", parameters.get(name), f"say --{name} instead")
     given = {**own, **parameters}
-    typed = {n: notebook_parameters(s, given) for n, s in sections.items()}
-    names = sorted(set().union(*typed.values()))
+    defaults = {number: declared(section) for number, section in sections.items()}
+    names = sorted(set().union(*defaults.values()))
     for name in given:
         check_choice("parameter", name, names)
+    typed = {
+        number: {n: convert(n, given[n], type(default)) for n, default in own.items() if n in given}
+        for number, own in defaults.items()
+    }
     start, stages = time.monotonic(), log_to(paths.executed(Scale.load(scale).name))
     study = Study.open(scale, source=source, corpus=corpus, context=given.get("context", "paper"))
     name = study.scale.name
@@ -105,22 +109,23 @@ def _print_claims(study: Study) -> None:
         print(f"  {row.notebook}  {row.verdict:27} {row.statement}{number}{known}")
 
 
-def notebook_parameters(section: Section, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the given parameters that a notebook has, converted to the type of their default.
+def declared(section: Section) -> dict[str, Any]:
+    """Return the parameters that a notebook has, with their defaults.
 
-    papermill itself would pass `-p flag false` as a truthy string, and only warn about names
-    that no notebook has.
+    papermill itself would only warn about a name that no notebook has.
     """
     import papermill
 
     check(section.path.is_file(), "notebook", str(section.path), "is missing from notebooks/")
-    declared = papermill.inspect_notebook(str(section.path))
-    defaults = {name: _literal(info["default"]) for name, info in declared.items()}
-    return {n: convert(n, v, type(defaults[n])) for n, v in given.items() if n in defaults}
+    found = papermill.inspect_notebook(str(section.path))
+    return {name: ast.literal_eval(about["default"]) for name, about in found.items()}
 
 
 def convert(name: str, value: Any, kind: type) -> Any:
-    """Convert a parameter's text to the type of its default; raises InputError."""
+    """Convert a parameter's text to the type of its default; raises InputError.
+
+    papermill itself would pass `-p flag false` as a truthy string.
+    """
     if not isinstance(value, str):
         return value
     try:
@@ -130,12 +135,6 @@ def convert(name: str, value: Any, kind: type) -> Any:
     except (ValueError, KeyError):
         names = {bool: "true or false", int: "a whole number", float: "a number"}
         raise InputError(name, value, f"must be {names.get(kind, kind.__name__)}") from None
-
-
-def _literal(text: str) -> Any:
-    import ast
-
-    return ast.literal_eval(text)
 
 
 def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:

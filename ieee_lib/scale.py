@@ -4,14 +4,15 @@ scale = Scale.load("laptop")
 scale.spec("0.14M", corpus="9f86d081884c7d65", wd=1.6, lr=3e-3, epochs=16)
 """
 
+import os
 import tomllib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.settings import (
+    MANY,
     Distillation,
     Downstream,
     Ensembles,
@@ -28,6 +29,7 @@ from ieee_lib.spec import (
     build,
     check_integer,
     check_number,
+    check_text,
 )
 from ieee_lib.text.corpus import CorpusConfig
 
@@ -85,19 +87,29 @@ class Scale:
 
     @classmethod
     def load(cls, name: str) -> "Scale":
-        """Load a shipped scale by name, or a file of your own by a path that ends in .toml."""
-        path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
-        if path.parent == FOLDER:
+        """Load a shipped scale by name, or a file of your own by a path that ends in .toml.
+
+        A relative path is below data/.
+        """
+        if isinstance(name, str) and name.endswith(".toml"):
+            path = paths.below_data("scale", name)
+            paths.check_scale_name(path.stem)
+        else:
             check_choice("scale", name, cls.names())
-        check(path.is_file(), "scale", name, "names no file")
+            path = FOLDER / f"{name}.toml"
+        allowed = f"names no file; allowed are a .toml file, and {', '.join(cls.names())}"
+        check(os.path.isfile(path), "scale", str(path), allowed)
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError("scale", name, f"is not valid TOML: {error}") from error
-        return cls._parse(path.stem, table)
+        return cls.from_dict(path.stem, table)
 
     @classmethod
-    def _parse(cls, name: str, table: dict[str, Any]) -> "Scale":
+    def from_dict(cls, name: str, table: dict[str, Any]) -> "Scale":
+        """Build from what a scale file holds; raises InputError for anything wrong in it."""
+        check(isinstance(table, dict), "scale", table, "must be a table of fields")
+        table = dict(table)
         corpus = build(CorpusConfig, table.pop("corpus", None), "corpus")
         training = build(Training, table.pop("training", None), "training")
         shared = {"vocab_size": corpus.vocab_size, "block_size": training.block_size}
@@ -106,6 +118,9 @@ class Scale:
         ladder = {}
         for key, shape in models.items():
             check(isinstance(shape, dict), f"models.{key}", shape, "must be a table of fields")
+            twice = sorted(shared.keys() & shape.keys())
+            allowed = "is set for all models, under [corpus] or [training]"
+            check(not twice, f"models.{key}", twice, allowed)
             ladder[key] = build(ModelConfig, {**shared, **shape}, f"models.{key}")
         fields = {
             "name": name,
@@ -120,46 +135,73 @@ class Scale:
             ),
             "downstream": build(Downstream, _tuples(table.pop("downstream", None)), "downstream"),
             "midtraining": _midtraining(table.pop("midtraining", None), training),
-            "seed_tokens": tuple(table.pop("seed_tokens", ())),
+            "seed_tokens": _listed("seed_tokens", table.pop("seed_tokens", None)),
         }
         for sweep in ("overfitting", "wd_sweep", "heatmap"):
             value = table.pop(sweep, None)
             fields[sweep] = build(Sweep, _tuples(value), sweep)
         for recipe in ("standard", "regularized"):
-            rows = table.pop(recipe, [])
+            rows = _listed(recipe, table.pop(recipe, None))
             fields[recipe] = tuple(build(Settings, row, recipe) for row in rows)
         scale = build(cls, {**table, **fields}, f"scale {name}")
         scale._check()
         return scale
 
     def _check(self) -> None:
+        check_text("about", self.about)
+        check_choice("evidence", self.evidence, (True, False))
         check_choice("unit", self.unit, UNITS)
+        for seed_tokens in self.seed_tokens:
+            check_integer("seed_tokens", seed_tokens, 1)
         rising = sorted(set(self.seed_tokens)) == list(self.seed_tokens)
-        check(bool(self.seed_tokens), "seed_tokens", self.seed_tokens, "must list at least one D")
         check(rising, "seed_tokens", self.seed_tokens, "must rise")
         check_choice("base_tokens", self.base_tokens, self.seed_tokens)
-        check_integer("seeds", self.seeds, 1)
-        check_integer("ladder_seeds", self.ladder_seeds, 1)
+        check_integer("seeds", self.seeds, 1, MANY)
+        check_integer("ladder_seeds", self.ladder_seeds, 1, MANY)
         check_number("assumed_noise", self.assumed_noise, above=0.0)
         for part in (self.overfitting, self.wd_sweep, self.heatmap, self.ensembles):
             check_choice("model", part.model, self.models)
-        for part in ("training", "midtraining"):
-            for name in ("batch_size", "small_batch"):
-                if size := getattr(getattr(self, part), name, 0):
-                    self.execution.sequences_at_once(size)
-                    n_held_out = self.training.val_sequences
-                    allowed = f"must divide val_sequences = {n_held_out}"
-                    check(n_held_out % size == 0, f"{part}.{name}", size, allowed)
-        if self.midtraining.base is not None:
-            check_choice("midtraining.base.model", self.midtraining.base.model, self.models)
-        for row in (*self.standard, *self.regularized):
-            check_choice("model", row.model, self.models)
-            check_choice("seed_tokens", row.seed_tokens, self.seed_tokens)
-        for model in self.models:  # every D of the ladder must fit the batch, for every shape
-            for seed_tokens in self.seed_tokens:
-                self.spec(
-                    model, corpus="0" * 16, seed_tokens=seed_tokens, wd=0.1, lr=1e-3, epochs=1
-                )
+        self._check_batches()
+        self._check_recipes()
+
+    def _check_batches(self) -> None:
+        """Check that every D fits every batch, and every batch what passes at a time."""
+        training, wanted = self.training, self.midtraining
+        sizes = {"training.batch_size": training.batch_size}
+        sizes |= {f"midtraining.{n}": getattr(wanted, n) for n in ("batch_size", "small_batch")}
+        for name, size in sizes.items():
+            self.execution.sequences_at_once(size)
+            allowed = f"must divide val_sequences = {training.val_sequences}"
+            check(training.val_sequences % size == 0, name, size, allowed)
+        shape = next(iter(self.models))
+        asked = [(d, training.batch_size) for d in self.seed_tokens]
+        asked += [(d, wanted.batch_size) for d in wanted.ladder]
+        asked += [(wanted.seed_tokens, wanted.small_batch)]
+        if wanted.base is not None:
+            check_choice("midtraining.base.model", wanted.base.model, self.models)
+            asked += [(wanted.base.seed_tokens, training.batch_size)]
+        for seed_tokens, batch_size in asked:
+            fields = {"seed_tokens": seed_tokens, "batch_size": batch_size}
+            self.spec(shape, corpus="0" * 16, wd=0.1, lr=1e-3, epochs=1, **fields)
+
+    def _check_recipes(self) -> None:
+        """Check that a recipe names every cell once, and what the sections compare has a cell."""
+        cells = {}
+        for recipe in ("standard", "regularized"):
+            cells[recipe] = [(row.model, row.seed_tokens) for row in getattr(self, recipe)]
+            for i, (model, seed_tokens) in enumerate(cells[recipe]):
+                check_choice("model", model, self.models)
+                check_choice("seed_tokens", seed_tokens, self.seed_tokens)
+                again = (model, seed_tokens) in cells[recipe][:i]
+                check(not again, recipe, model, f"must be listed once at D = {seed_tokens}")
+            at_base = self.base_tokens in self.ladder(recipe)
+            check(at_base, recipe, self.ladder(recipe), f"must list D = {self.base_tokens}")
+        missing = sorted(set(self.ladder()) - set(self.ladder("standard")))
+        check(not missing, "regularized", missing, "must be a D of the standard recipe too")
+        for seed_tokens in self.ladder():
+            known = (self.ensembles.model, seed_tokens) in cells["regularized"]
+            allowed = f"must be listed under regularized at D = {seed_tokens}"
+            check(known, "ensembles.model", self.ensembles.model, allowed)
 
     def spec(self, model: str, *, corpus: str, seed: int = 0, **fields: Any) -> RunSpec:
         """Return the run of a named model; `seed` sets both the weights' and the order's seed."""
@@ -210,9 +252,17 @@ def _midtraining(table: Any, training: Training) -> Midtraining:
     if "base" in fields:
         fields["base"] = build(Settings, fields["base"], "midtraining.base")
     if "model" in fields:
-        shape = {"block_size": training.block_size, **fields["model"]}
+        shape = fields["model"]
+        check(isinstance(shape, dict), "midtraining.model", shape, "must be a table of fields")
+        shape = {"block_size": training.block_size, **shape}
         fields["model"] = build(ModelConfig, shape, "midtraining.model")
     return build(Midtraining, fields, "midtraining")
+
+
+def _listed(name: str, value: Any) -> tuple:
+    listed = isinstance(value, list) and len(value) > 0
+    check(listed, name, value, "must be a list of at least one")
+    return tuple(value)
 
 
 def _tuples(value: Any) -> Any:

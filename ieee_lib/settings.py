@@ -4,15 +4,28 @@ Settings(model="0.14M", seed_tokens=32768, wd=1.6, lr=3e-3, epochs=16)
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from ieee_lib.errors import check, check_choice
-from ieee_lib.spec import SAMPLE_KINDS, ModelConfig, check_integer, check_number
+from ieee_lib.paths import below_data, hub_name
+from ieee_lib.spec import (
+    PRECISIONS,
+    SAMPLE_KINDS,
+    ModelConfig,
+    check_integer,
+    check_number,
+    check_text,
+)
+from ieee_lib.text.sources import open_source
 
 WD_GRID = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 LR_GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 EPOCHS_GRID = (1, 2, 4, 8, 16, 32, 64, 128)
 """The paper's search grid (Sec. 3; utils.py of its code). 128 epochs are in Fig 2 only: a search
 never tries them (`recipes.search.GRIDS`)."""
+
+MANY = 10_000
+"""Most seeds, members, moves or workers: each is a loop somewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +44,7 @@ class Settings:
     """Passes over the D tokens."""
 
     def __post_init__(self) -> None:
+        check_integer("settings.seed_tokens", self.seed_tokens, 1)
         check_choice("settings.wd", self.wd, WD_GRID)
         check_choice("settings.lr", self.lr, LR_GRID)
         check_choice("settings.epochs", self.epochs, EPOCHS_GRID)
@@ -77,15 +91,10 @@ class Execution:
         check_choice("execution.compile", self.compile, ("auto", "never"))
         check_choice("execution.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         check_choice("execution.logger", self.logger, ("csv", "tensorboard", "wandb", "none"))
-        for name, least in (
-            ("workers", 0),
-            ("threads", 0),
-            ("stack", 1),
-            ("micro_batch", 0),
-            ("devices", 1),
-            ("num_nodes", 1),
-        ):
-            check_integer(f"execution.{name}", getattr(self, name), least)
+        for name in ("workers", "threads", "micro_batch"):
+            check_integer(f"execution.{name}", getattr(self, name), 0, MANY)
+        for name in ("stack", "devices", "num_nodes"):
+            check_integer(f"execution.{name}", getattr(self, name), 1, MANY)
         check_number("execution.checkpoint_minutes", self.checkpoint_minutes, least=0.0)
         check_number("execution.flops_per_second", self.flops_per_second, above=0.0)
         one_node = self.num_nodes == 1 or self.executor == "ray"
@@ -120,6 +129,13 @@ class Training:
     evals: int
     precision: str = "32-true"
 
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("block_size", 2), ("batch_size", 1), ("val_sequences", 1), ("evals", 1),
+        ):  # fmt: skip
+            check_integer(f"training.{name}", getattr(self, name), least)
+        check_choice("training.precision", self.precision, PRECISIONS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
@@ -137,8 +153,9 @@ class Search:
     """Search at every D; false: at the base only, other D take the scale's settings as given."""
 
     def __post_init__(self) -> None:
-        check_integer("search.seeds", self.seeds, 1)
-        check_integer("search.max_moves", self.max_moves, 0)
+        check_integer("search.seeds", self.seeds, 1, MANY)
+        check_integer("search.max_moves", self.max_moves, 0, MANY)
+        check_choice("search.ladder", self.ladder, (True, False))
         check_number("search.tolerance", self.tolerance, least=0.0)
         check_number("search.screen", self.screen, least=0.0)
 
@@ -155,8 +172,8 @@ class Ensembles:
     """K at every other D; the seed ablation has at least the seeds of a point."""
 
     def __post_init__(self) -> None:
-        check_integer("ensembles.members", self.members, 2)
-        check_integer("ensembles.ladder_members", self.ladder_members, 2)
+        check_integer("ensembles.members", self.members, 2, MANY)
+        check_integer("ensembles.ladder_members", self.ladder_members, 2, MANY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,14 +203,12 @@ class Distillation:
     """Weight decays of the sweep."""
 
     def __post_init__(self) -> None:
-        check_integer("distillation.teachers", self.teachers, 2)
+        check_integer("distillation.teachers", self.teachers, 2, MANY)
         check_integer("distillation.n_token", self.n_token, 1)
         check_choice("distillation.epochs", self.epochs, EPOCHS_GRID)
         check_choice("distillation.lr", self.lr, LR_GRID)
         for name in ("kinds", "weights", "decays"):
-            values = getattr(self, name)
-            listed = isinstance(values, tuple) and len(values) > 0
-            check(listed, f"distillation.{name}", values, "must be a list of at least one value")
+            _check_listed(f"distillation.{name}", getattr(self, name))
         for kind in self.kinds:
             check_choice("distillation.kinds", kind, SAMPLE_KINDS)
         for wd in (self.ensemble_wd, self.self_wd, *self.decays):
@@ -213,13 +228,17 @@ class Downstream:
     tasks: tuple[str, ...] = ()
     """Multiple-choice tasks of lm-eval."""
     files: str = ""
-    """Folder of their local items; empty: from the hub."""
+    """Folder of their local items, below data/ or absolute; empty: from the hub."""
     items: int = 0
     """Items of each of them, the first ones; 0: all."""
 
     def __post_init__(self) -> None:
         check_integer("downstream.probe_items", self.probe_items, 1)
         check_integer("downstream.items", self.items, 0)
+        listed = isinstance(self.tasks, tuple) and all(isinstance(t, str) for t in self.tasks)
+        check(listed, "downstream.tasks", self.tasks, "must be a list of names of tasks")
+        if self.files != "":
+            below_data("downstream.files", self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,22 +274,26 @@ class Midtraining:
     """K of the ensemble."""
 
     def __post_init__(self) -> None:
+        if self.pretrained != "":
+            hub_name("midtraining.pretrained", self.pretrained)
         check(
             (self.base is None) == bool(self.pretrained) == (self.model is not None),
             "midtraining.base",
             self.base,
             "must be given exactly when no pretrained model and its shape are",
         )
-        hub = self.pretrained.startswith("hub:") and "@" in self.pretrained
-        allowed = "must be hub:NAME@REVISION of a Llama checkpoint"
-        check(hub or not self.pretrained, "midtraining.pretrained", self.pretrained, allowed)
-        for name in ("seed_tokens", "batch_size", "small_batch", "epochs", "members"):
+        check_text("midtraining.text_field", self.text_field)
+        open_source(self.target, role="midtraining.target")
+        if self.base_corpus != "":
+            open_source(self.base_corpus, role="midtraining.base_corpus")
+        for name in ("seed_tokens", "batch_size", "small_batch", "epochs"):
             check_integer(f"midtraining.{name}", getattr(self, name), 1)
-        rising = isinstance(self.multiples, tuple) and sorted({1, *self.multiples}) == [
-            1,
-            *self.multiples,
-        ]
-        check(rising, "midtraining.multiples", self.multiples, "must rise from above 1")
+        check_integer("midtraining.members", self.members, 1, MANY)
+        _check_listed("midtraining.multiples", self.multiples)
+        for multiple in self.multiples:
+            check_number("midtraining.multiples", multiple, above=1.0, below=1e6)
+        rising = sorted(set(self.multiples)) == list(self.multiples)
+        check(rising, "midtraining.multiples", self.multiples, "must rise")
         for name in ("lr", "small_lr"):
             check_number(f"midtraining.{name}", getattr(self, name), above=0.0)
         check_number("midtraining.wd", self.wd, least=0.0)
@@ -293,8 +316,11 @@ class Sweep:
     def __post_init__(self) -> None:
         check_choice("sweep.lr", self.lr, LR_GRID)
         for name, grid in (("epochs", EPOCHS_GRID), ("wd", WD_GRID)):
-            values = getattr(self, name)
-            listed = isinstance(values, tuple) and len(values) > 0
-            check(listed, f"sweep.{name}", values, "must be a list of at least one value")
-            for value in values:
+            _check_listed(f"sweep.{name}", getattr(self, name))
+            for value in getattr(self, name):
                 check_choice(f"sweep.{name}", value, grid)
+
+
+def _check_listed(name: str, values: Any) -> None:
+    listed = isinstance(values, tuple) and len(values) > 0
+    check(listed, name, values, "must be a list of at least one value")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ieee_lib import ModelConfig, RunSpec
+from ieee_lib import ModelConfig, RunSpec, Scale
 from ieee_lib.text.corpus import Corpus, CorpusConfig, prepare
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +38,26 @@ def corpus(session_home) -> Corpus:
             del os.environ["IEEE_LIB_HOME"]
         else:
             os.environ["IEEE_LIB_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def smoke_corpora(tmp_path_factory) -> Path:
+    """The folder of corpora with the smoke scale's own, packed once."""
+    home = tmp_path_factory.mktemp("packed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IEEE_LIB_HOME", str(home))
+        prepare(Scale.load("smoke").corpus)
+    return home / "data" / "corpora"
+
+
+@pytest.fixture
+def project(home, smoke_corpora, monkeypatch) -> Path:
+    """A project with notebooks and packed corpora; also the working directory."""
+    (home / "notebooks").symlink_to(ROOT / "notebooks")
+    (home / "data").mkdir()
+    (home / "data" / "corpora").symlink_to(smoke_corpora)
+    monkeypatch.chdir(home)
+    return home
 
 
 @pytest.fixture

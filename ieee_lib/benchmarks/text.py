@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ieee_lib.analysis.drawing import Table
+from ieee_lib.errors import check
 from ieee_lib.scale import Scale
 from ieee_lib.text import corpus as packing
 from ieee_lib.text.sources import open_source
@@ -63,6 +64,7 @@ def _repeat(source: str, text_field: str, path: Path) -> int:
                 written += len(text)
                 if written >= CHARACTERS:
                     return written
+            check(written > 0, "corpus", source, "holds no text to repeat")
 
 
 def _prepare(config: packing.CorpusConfig, folder: str) -> tuple[float, int]:

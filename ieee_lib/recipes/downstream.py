@@ -5,6 +5,7 @@ answers = study.evaluate([evaluation(study, entrant, "continuation")])
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ieee_lib.spec import EnsembleSpec, EvaluationSpec
 from ieee_lib.study import Study
@@ -29,8 +30,10 @@ class Entrant:
         return self.recipe == "ensemble"
 
 
-def evaluation(study: Study, entrant: Entrant, task: str, files: str = "") -> EvaluationSpec:
-    """Return one entrant on one task; items are local where `files` names their folder."""
+def evaluation(
+    study: Study, entrant: Entrant, task: str, files: Path | None = None
+) -> EvaluationSpec:
+    """Return one entrant on one task; items are local where `files` is their folder."""
     wanted = study.scale.downstream
     if task == PROBE:
         return EvaluationSpec(models=entrant.models, task=task, n_item=wanted.probe_items)

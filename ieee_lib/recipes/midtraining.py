@@ -17,6 +17,7 @@ from ieee_lib.settings import Midtraining
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import open_corpus
+from ieee_lib.text.sources import open_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +129,18 @@ def open_setting(study: Study, *, target: str = "", text_field: str = "") -> Set
     """
     scale, wanted = study.scale, study.scale.midtraining
     source, base = target or wanted.target, None
+    role = "target" if target else "midtraining.target"
+    wanted_text = open_source(source, role=role)
+    if study.source == "train":
+        wanted_text.state()  # names what is missing before the base's text is packed
     if not wanted.pretrained:
         text = scale.corpus
         if wanted.base_corpus not in ("", text.source):
             text = replace(text, source=wanted.base_corpus, val_source="")
-        seen = text.source in (source, "stdlib") and source.startswith(text.source)
-        check(not seen, "midtraining.target", source, f"is part of the base's {text.source}")
+        kinds = {name.partition(":")[0] for name in (source, text.source)}
+        seen = source == text.source or ("stdlib" in (source, text.source) and len(kinds) == 1)
+        allowed = f"shares text with the base's {text.source}; name another"
+        check(not seen, role, source, allowed)
         base = study.beside(replace(scale, corpus=text, seed_tokens=(scale.base_tokens,)))
     text = replace(
         scale.corpus,

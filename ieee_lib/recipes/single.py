@@ -14,7 +14,7 @@ import pandas as pd
 from ieee_lib.errors import MissingRuns, check
 from ieee_lib.recipes.search import SearchResult, ring_specs, search, specs_of
 from ieee_lib.settings import EPOCHS_GRID, Settings, Sweep
-from ieee_lib.spec import RunSpec
+from ieee_lib.spec import RunSpec, check_integer
 from ieee_lib.study import Study
 
 STANDARD_WD = 0.1
@@ -48,11 +48,17 @@ def overfitting(
     study: Study, *, wd: float = STANDARD_WD, max_epochs: int = EPOCHS_GRID[-1]
 ) -> pd.DataFrame:
     """Return runs of one model at a low wd for a growing number of epochs (Fig 2, left)."""
+    sweep = overfitting_sweep(study, wd=wd, max_epochs=max_epochs)
+    return study.ensure(sweep_specs(study, sweep), label="overfitting")
+
+
+def overfitting_sweep(study: Study, *, wd: float, max_epochs: int) -> Sweep:
+    """Return the scale's sweep at that wd, cut short; raises InputError where it cannot be."""
     sweep = study.scale.overfitting
+    check_integer("max_epochs", max_epochs, 1)
     epochs = tuple(e for e in sweep.epochs if e <= max_epochs)
     check(len(epochs) >= 2, "max_epochs", max_epochs, f"must leave two or more of {sweep.epochs}")
-    sweep = dataclasses.replace(sweep, epochs=epochs, wd=(wd,))
-    return study.ensure(sweep_specs(study, sweep), label="overfitting")
+    return dataclasses.replace(sweep, epochs=epochs, wd=(wd,))
 
 
 def wd_sweep(study: Study) -> pd.DataFrame:

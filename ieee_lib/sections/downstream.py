@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.analysis.published import published
 from ieee_lib.analysis.uncertainty import Estimate
 from ieee_lib.errors import check
+from ieee_lib.paths import below_data
 from ieee_lib.recipes import distill, single
 from ieee_lib.recipes import ensemble as ensembles
 from ieee_lib.recipes.distill import Student
@@ -22,7 +24,7 @@ from ieee_lib.recipes.downstream import Entrant, evaluation
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.sections.distillation import teachers
 from ieee_lib.settings import Settings
-from ieee_lib.spec import EnsembleSpec, RunSpec
+from ieee_lib.spec import EnsembleSpec, RunSpec, check_text
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import open_corpus
 from ieee_lib.training.probe import PROBE, continuation_items
@@ -127,18 +129,25 @@ def specs(study: Study) -> list[RunSpec]:
 
 def precheck(study: Study, *, tasks: str = "", files: str = "") -> None:
     """Raise InputError for tasks or files that cannot be used, and a text too short to probe."""
-    names = _tasks(study, tasks)
-    files = files or study.scale.downstream.files
-    check(not files or bool(names), "files", files, "has items of tasks; name some: -p tasks piqa")
+    names, folder = _tasks(study, tasks), _folder(study, files)
+    allowed = "has items of tasks; name some: -p tasks piqa"
+    check(folder is None or bool(names), "files", str(folder), allowed)
     if study.source == "train":
         answered = {r["spec"]["task"] for r in study.store.records() if r["kind"] == "evaluation"}
         for task in set(names) - answered:
-            open_task(task, files=files or None)
+            open_task(task, files=folder)
         corpus = open_corpus(study.corpus_folder)
         continuation_items(corpus, block_size=study.scale.training.block_size, n_item=1)
 
 
+def _folder(study: Study, files: str) -> Path | None:
+    """Return the folder of local items, the notebook's or else the scale's; None: from the hub."""
+    wanted = files or study.scale.downstream.files
+    return below_data("files", wanted) if wanted else None
+
+
 def _tasks(study: Study, tasks: str) -> list[str]:
+    check_text("tasks", tasks)
     return [t.strip() for t in tasks.split(",") if t.strip()] or list(study.scale.downstream.tasks)
 
 
@@ -148,7 +157,7 @@ def gather(study: Study, *, tasks: str = "", files: str = "") -> Found:
 
     Raises InputError where all runs of a recipe diverged.
     """
-    names, files = _tasks(study, tasks), files or study.scale.downstream.files
+    names, folder = _tasks(study, tasks), _folder(study, files)
     centres = [
         [result.centre for result in single.tune(study, recipe)]
         for recipe in ("standard", "regularized")
@@ -157,11 +166,11 @@ def gather(study: Study, *, tasks: str = "", files: str = "") -> Found:
     distill.teach(study, students.values())
     asked = entrants(study, *centres, students)
     evaluations = {
-        (i, task): evaluation(study, entrant, task, files)
+        (i, task): evaluation(study, entrant, task, folder)
         for task in (PROBE, *names)
         for i, entrant in enumerate(asked)
     }
-    frame = study.evaluate(evaluations.values(), files=files or None, label="downstream")
+    frame = study.evaluate(evaluations.values(), files=folder, label="downstream")
     losses = _losses(study, asked)
     by_record = dict(list(frame.groupby("evaluation")))
     answers = []

@@ -33,6 +33,13 @@ def specs(study: Study) -> list[RunSpec]:
     return sweep + single.search_specs(study, "standard")
 
 
+def precheck(
+    study: Study, *, wd: float = single.STANDARD_WD, max_epochs: int = EPOCHS_GRID[-1]
+) -> None:
+    """Raise InputError for settings that are not on the grid, or leave no curve."""
+    single.overfitting_sweep(study, wd=wd, max_epochs=max_epochs)
+
+
 def gather(
     study: Study, *, wd: float = single.STANDARD_WD, max_epochs: int = EPOCHS_GRID[-1]
 ) -> Found:

@@ -8,7 +8,15 @@
 Nothing here needs torch, so plans and figures are made without it.
 """
 
-from ieee_lib.spec.fields import SEMANTICS, build, check_integer, check_number, content_id
+from ieee_lib.spec.fields import (
+    SEMANTICS,
+    build,
+    check_id,
+    check_integer,
+    check_number,
+    check_text,
+    content_id,
+)
 from ieee_lib.spec.model import ModelConfig, ParameterCount
 from ieee_lib.spec.run import DECAY_MASKS, LOGIT_COST, PRECISIONS, RunSpec
 from ieee_lib.spec.trained import SAMPLE_KINDS, EnsembleSpec, EvaluationSpec, SampleSpec
@@ -26,7 +34,9 @@ __all__ = [
     "RunSpec",
     "SampleSpec",
     "build",
+    "check_id",
     "check_integer",
     "check_number",
+    "check_text",
     "content_id",
 ]

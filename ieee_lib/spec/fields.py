@@ -8,12 +8,17 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
+import sys
 from typing import Any, TypeVar
 
 from ieee_lib.errors import InputError, check, check_choice
 
 SEMANTICS = 1
 """Bumped whenever training code changes what a field of RunSpec means."""
+
+MOST = 2**40
+"""Largest whole number of any field: a trillion tokens; more is a slip."""
 
 T = TypeVar("T")
 
@@ -54,10 +59,12 @@ def as_floats(value: Any) -> None:
             object.__setattr__(value, f.name, float(getattr(value, f.name)))
 
 
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Raise InputError unless `value` is a whole number of at least `least`."""
+def check_integer(name: str, value: Any, least: int, most: int = MOST) -> None:
+    """Raise InputError unless `value` is a whole number from `least` to `most`."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    check(whole and value >= least, name, value, f"must be a whole number of at least {least}")
+    above = f" and at most {most:,}" if whole and value > most else ""
+    allowed = f"must be a whole number of at least {least}{above}"
+    check(whole and least <= value <= most, name, value, allowed)
 
 
 def check_number(
@@ -70,9 +77,21 @@ def check_number(
 ) -> None:
     """Raise InputError unless `value` is a finite number within the bounds."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and math.isfinite(value) and value >= least and above < value < below:
+    finite = number and abs(value) <= sys.float_info.max  # False for NaN, exact for huge integers
+    if finite and value >= least and above < value < below:
         return
     bounds = [f"at least {least:g}"] if least > -math.inf else []
     bounds += [f"above {above:g}"] if above > -math.inf else []
     bounds += [f"below {below:g}"] if below < math.inf else []
     raise InputError(name, value, f"must be a number {' and '.join(bounds) or 'that is finite'}")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Raise InputError unless `value` is text."""
+    check(isinstance(value, str), name, value, "must be text")
+
+
+def check_id(name: str, value: Any, what: str) -> None:
+    """Raise InputError unless `value` names content: 16 digits, which lead out of no folder."""
+    found = isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value)
+    check(bool(found), name, value, f"must be {what} of 16 hexadecimal digits")

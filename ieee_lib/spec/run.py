@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from ieee_lib.errors import check, check_choice
+from ieee_lib.paths import hub_name
 from ieee_lib.spec.fields import (
     as_floats,
     build,
+    check_id,
     check_integer,
     check_number,
     content_id,
@@ -82,14 +84,8 @@ class RunSpec:
     checkpoint; empty: random weights drawn with init_seed."""
 
     def __post_init__(self) -> None:
-        check(
-            isinstance(self.corpus, str)
-            and len(self.corpus) == 16
-            and set(self.corpus) <= set("0123456789abcdef"),
-            "corpus",
-            self.corpus,
-            "must be a fingerprint of 16 hexadecimal digits",
-        )
+        check(isinstance(self.model, ModelConfig), "model", self.model, "must be a ModelConfig")
+        check_id("corpus", self.corpus, "a fingerprint")
         for name in ("epochs", "batch_size", "val_sequences", "evals"):
             check_integer(name, getattr(self, name), 1)
         for name in ("init_seed", "data_seed"):
@@ -98,24 +94,30 @@ class RunSpec:
         check_number("wd", self.wd, least=0.0)
         check_number("eps", self.eps, above=0.0)
         check_number("clip_norm", self.clip_norm, above=0.0)
-        for name in ("beta1", "beta2", "warmup_fraction"):
+        for name in ("beta1", "beta2", "warmup_fraction", "synthetic_weight"):
             check_number(name, getattr(self, name), least=0.0, below=1.0)
         as_floats(self)
         check_choice("decay_mask", self.decay_mask, DECAY_MASKS)
         check_choice("precision", self.precision, PRECISIONS)
-        check_number("synthetic_weight", self.synthetic_weight, least=0.0, below=1.0)
+        if self.synthetic != "":
+            check_id("synthetic", self.synthetic, "the run id of a sample")
         check(
             bool(self.synthetic) == (self.synthetic_weight > 0),
             "synthetic",
             self.synthetic,
             f"must be given exactly when synthetic_weight = {self.synthetic_weight} is above 0",
         )
+        check_choice("synthetic_only", self.synthetic_only, (True, False))
         check(
-            self.synthetic_only in (False, bool(self.synthetic)),
+            bool(self.synthetic) or not self.synthetic_only,
             "synthetic_only",
             self.synthetic_only,
             "needs a sample",
         )
+        if isinstance(self.start, str) and self.start.startswith("hub:"):
+            hub_name("start", self.start)
+        elif self.start != "":
+            check_id("start", self.start, "hub:NAME@REVISION, or a run id")
         check(
             self.init_seed == 0 or not self.start,
             "init_seed",
@@ -178,6 +180,7 @@ class RunSpec:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "RunSpec":
         """Build from `to_dict`'s form; raises InputError for unknown or missing fields."""
+        check(isinstance(fields, dict), "spec", fields, "must be a table of fields")
         model = build(ModelConfig, fields.get("model"), "model")
         return build(cls, {**fields, "model": model}, "spec")
 

@@ -26,10 +26,12 @@ import numpy as np
 
 from ieee_lib import paths
 from ieee_lib.errors import InputError, check
-from ieee_lib.files import held, seal, set_aside, sha256_of, verified, writing_to
-from ieee_lib.text.sources import check_tokenizer_name, open_source
+from ieee_lib.files import held, parsed, seal, set_aside, sha256_of, verified, writing_to
+from ieee_lib.spec import check_integer, check_number, check_text
+from ieee_lib.text.sources import open_source, tokenizer_file
 
 SCHEMA = 2
+FILES = ("train.bin", "val.bin", "tokenizer.json")
 PIECE_CHARACTERS = 20_000
 """Longer documents pass through the tokenizer in pieces cut at line ends, to bound memory."""
 BATCH_CHARACTERS = 500_000
@@ -42,7 +44,7 @@ class CorpusConfig:
     """How to make a packed corpus."""
 
     source: str
-    """stdlib, files:GLOB or hub:NAME@REVISION."""
+    """stdlib, files:GLOB (below data/ or absolute) or hub:NAME@REVISION."""
     vocab_size: int
     """Entries of the tokenizer; a loaded tokenizer must not have more."""
     tokenizer: str = "bpe"
@@ -58,34 +60,20 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         open_source(self.source, self.text_field)
-        if self.val_source:
-            open_source(self.val_source, self.text_field)
-        check_tokenizer_name(self.tokenizer)
-        check(
-            isinstance(self.vocab_size, int) and self.vocab_size >= 257,
-            "corpus.vocab_size",
-            self.vocab_size,
-            "must be a whole number of at least 257",
-        )
-        check(
-            isinstance(self.val_fraction, float) and 0 < self.val_fraction < 1,
-            "corpus.val_fraction",
-            self.val_fraction,
-            "must be a number between 0 and 1",
-        )
-        check(
-            isinstance(self.max_tokens, int) and self.max_tokens >= 0,
-            "corpus.max_tokens",
-            self.max_tokens,
-            "must be a whole number of at least 0",
-        )
+        if self.val_source != "":
+            open_source(self.val_source, self.text_field, role="corpus.val_source")
+        tokenizer_file(self.tokenizer)
+        check_text("corpus.text_field", self.text_field)
+        check_integer("corpus.vocab_size", self.vocab_size, 257, 2**32)
+        check_number("corpus.val_fraction", self.val_fraction, above=0.0, below=1.0)
+        check_integer("corpus.max_tokens", self.max_tokens, 0)
 
     def folder(self) -> Path:
         """Return where this corpus is kept; changes when its source files do."""
         states = [open_source(s).state() for s in (self.source, self.val_source) if s]
         config = asdict(self)
-        if self.tokenizer.startswith("file:"):
-            states.append(sha256_of(Path(self.tokenizer.removeprefix("file:"))))
+        if (file := tokenizer_file(self.tokenizer)) is not None:
+            states.append(sha256_of(file))
             config["tokenizer"] = "file"  # what it holds counts, not where it lies
         key = hashlib.sha256(json.dumps([SCHEMA, config, states]).encode()).hexdigest()[:12]
         kind = self.source.partition(":")[0]
@@ -171,11 +159,14 @@ def open_corpus(folder: Path) -> Corpus:
     """Open and verify a packed corpus; raises InputError that names a missing or damaged file."""
     path = folder / "manifest.json"
     try:
-        manifest = verified(json.loads(path.read_text()), str(path))
+        manifest = verified(parsed(path.read_bytes()), str(path))
     except (OSError, ValueError) as error:
         allowed = "is missing or damaged; the same command makes the corpus again"
         raise InputError("corpus", str(path), allowed) from error
-    for name, expected in manifest["files"].items():
+    files = manifest.get("files")
+    known = isinstance(files, dict) and files.keys() == set(FILES)
+    check(known, "corpus", str(path), f"must name the files {', '.join(FILES)}; remove it")
+    for name, expected in files.items():
         path = folder / name
         whole = path.is_file() and sha256_of(path) == expected
         allowed = "is missing or damaged (its sha256 differs); the same command makes it again"
@@ -189,7 +180,7 @@ def find_corpus(fingerprint: str) -> Path:
         if manifest.parent.suffix == ".damaged":
             continue
         with contextlib.suppress(ValueError, KeyError):  # a damaged one is another's
-            if json.loads(manifest.read_text())["fingerprint"] == fingerprint:
+            if verified(parsed(manifest.read_bytes()), "")["fingerprint"] == fingerprint:
                 return manifest.parent
     raise InputError(
         "corpus",
@@ -234,7 +225,7 @@ def make(config: CorpusConfig, folder: Path) -> None:
         tokenizer = train_bpe(pieces, vocab_size=config.vocab_size)
     else:
         tokenizer = load_tokenizer(config.tokenizer)
-    size = tokenizer.get_vocab_size()
+    size = 1 + max(tokenizer.get_vocab().values(), default=0)  # ids may leave some out
     check(
         size <= config.vocab_size,
         "corpus.vocab_size",
@@ -245,13 +236,13 @@ def make(config: CorpusConfig, folder: Path) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     dtype = np.dtype("<u2" if config.vocab_size <= 2**16 else "<u4")
-    separator = separator_id(tokenizer)
+    separator = separator_id(tokenizer, config.tokenizer)
     tokens = {}
     for split, cap in (("train", config.max_tokens), ("val", 0)):
         documents = _read(folder / f"{split}.jsonl")
         tokens[split] = pack(documents, tokenizer, separator, folder / f"{split}.bin", dtype, cap)
         (folder / f"{split}.jsonl").unlink()
-    files = {name: sha256_of(folder / name) for name in ("train.bin", "val.bin", "tokenizer.json")}
+    files = {name: sha256_of(folder / name) for name in FILES}
     manifest = {
         "schema": SCHEMA,
         "config": asdict(config),
@@ -304,8 +295,8 @@ def _split(config: CorpusConfig, folder: Path) -> dict[str, int]:
             counts[split] > 0,
             "corpus",
             config.source,
-            f"leaves no {split} document of {counts['train'] + counts['val']}; "
-            "at least a few different documents are needed",
+            f"has {counts['train'] + counts['val']} different documents with text and none of them "
+            f"for the {split} split; a few are needed",
         )
     return counts
 

@@ -3,24 +3,28 @@
 stdlib                  source files of the running Python's standard library
 stdlib:code             the same without its documentation of the language
 stdlib:prose            that documentation: the texts behind help("for"), one document a topic
-files:GLOB              .txt, .jsonl, .jsonl.gz, .parquet through `datasets`
-hub:NAME@REVISION       a Hugging Face data set (or a local folder), streamed
+files:GLOB              .txt, .jsonl, .jsonl.gz, .parquet through `datasets`; relative: below data/
+hub:NAME@REVISION       a Hugging Face data set (or a local folder, by its absolute path), streamed
 
 for text in open_source("files:books/*.txt").documents(): ...
 """
 
 import ast
 import glob
+import gzip
 import hashlib
 import json
 import os
 import sys
 import sysconfig
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ieee_lib import paths
 from ieee_lib.errors import InputError, check
+from ieee_lib.files import parsed
 
 BUILDERS = {".txt": "text", ".jsonl": "json", ".jsonl.gz": "json", ".parquet": "parquet"}
 """File ending -> builder of `datasets`."""
@@ -68,23 +72,29 @@ class FileSource:
 
     pattern: str
     field: str = "text"
+    role: str = "corpus"
+    """What messages call it."""
 
     @property
     def name(self) -> str:
         return f"files:{self.pattern}"
 
     def paths(self) -> list[Path]:
-        pattern = os.path.expanduser(self.pattern)
-        return sorted(Path(p) for p in glob.glob(pattern, recursive=True) if os.path.isfile(p))
+        pattern, below = os.path.expanduser(self.pattern), paths.data()
+        found = glob.glob(pattern, root_dir=below, recursive=True)
+        return sorted(below / name for name in found if os.path.isfile(below / name))
 
     def builder(self) -> str:
-        paths = self.paths()
-        check(bool(paths), "corpus", self.name, "matches no file; name a glob that matches some")
-        endings = {next((e for e in BUILDERS if p.name.endswith(e)), p.suffix) for p in paths}
+        found = self.paths()
+        allowed = "matches no file; name a glob that matches some"
+        if not os.path.isabs(os.path.expanduser(self.pattern)):
+            allowed += f"; a relative one is below {paths.data()}"
+        check(bool(found), self.role, self.name, allowed)
+        endings = {next((e for e in BUILDERS if p.name.endswith(e)), p.suffix) for p in found}
         kinds = {BUILDERS.get(ending) for ending in endings}
         check(
             len(kinds) == 1 and None not in kinds,
-            "corpus",
+            self.role,
             self.name,
             f"matches {', '.join(sorted(endings))}; one kind of {', '.join(BUILDERS)} is allowed",
         )
@@ -111,15 +121,36 @@ class FileSource:
 
     def _explain(self, error: Exception) -> InputError:
         for path in self.paths():
-            if path.suffix in (".txt", ".jsonl"):
-                try:
-                    with path.open(encoding="utf-8") as lines:
-                        for _ in lines:
-                            pass
-                except UnicodeDecodeError as bad:
-                    return InputError("corpus", str(path), f"must be UTF-8 text ({bad.reason})")
-        cause = str(error.__cause__ or error).splitlines()[0]
-        return InputError("corpus", self.name, f"cannot be read: {cause}")
+            if wrong := _fault(path):
+                return InputError(self.role, str(path), wrong)
+        cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+        return InputError(self.role, self.name, f"cannot be read: {cause}")
+
+
+def _fault(path: Path) -> str:
+    """Return what is wrong with a file that `datasets` cannot read, and where; empty: nothing."""
+    import pyarrow
+    from pyarrow import parquet
+
+    if path.stat().st_size == 0:
+        return "is empty; leave it out, or put text in it"
+    number = 0
+    try:
+        if path.suffix == ".parquet":
+            parquet.read_metadata(path)
+            return ""
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as lines:
+            for number, line in enumerate(lines, start=1):  # noqa: B007, for the message
+                text = line.decode()
+                if path.suffix != ".txt" and text.strip() and not isinstance(parsed(text), dict):
+                    raise ValueError("it is another value")
+    except UnicodeDecodeError as error:
+        return f"must be UTF-8 text; line {number} is not ({error.reason})"
+    except (OSError, EOFError, zlib.error, pyarrow.ArrowException) as error:
+        return f"is damaged: {error}"
+    except ValueError as error:
+        return f"must hold a JSON object a line; line {number} is none: {error}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -138,40 +169,62 @@ class HubSource:
         return _digest([self.name])
 
     def documents(self) -> Iterator[str]:
-        from datasets import load_dataset
+        from datasets import load_dataset, packaged_modules
 
+        # `datasets` would take a folder of that name, or its own reader of that name, and with
+        # them whatever lies in the working directory.
+        here = os.path.exists(self.dataset) or hasattr(packaged_modules, self.dataset)
+        allowed = "is not on the hub but here; give the absolute path of a local folder"
+        check(os.path.isabs(self.dataset) or not here, "corpus", self.name, allowed)
         try:
             rows = load_dataset(self.dataset, revision=self.revision, split="train", streaming=True)
+            yield from _texts(rows, self.field, self.name)
+        except InputError:
+            raise
         except Exception as error:  # no network, no such data set, no such revision
-            cause = str(error).splitlines()[0]
-            raise InputError("corpus", self.name, f"cannot be opened: {cause}") from error
-        yield from _texts(rows, self.field, self.name)
+            cause = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError("corpus", self.name, f"cannot be read: {cause}") from error
 
 
 Source = StdlibSource | FileSource | HubSource
 
 
-def open_source(name: str, field: str = "text") -> Source:
-    """Return the source of that name; raises InputError for a form that is not known."""
-    kind, _, rest = name.partition(":")
+def open_source(name: str, field: str = "text", *, role: str = "corpus") -> Source:
+    """Return the source of that name; raises InputError for a form that is not known.
+
+    `role` is what messages call it.
+    """
+    kind, _, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
     if name in ("stdlib", "stdlib:code", "stdlib:prose"):
         return StdlibSource(name)
     if kind == "files" and rest:
-        return FileSource(rest, field)
+        paths.below_data(role, rest)
+        return FileSource(rest, field, role)
     if kind == "hub" and "@" in rest:
-        dataset, _, revision = rest.rpartition("@")
-        check(bool(dataset and revision), "corpus", name, "must be hub:NAME@REVISION")
-        return HubSource(dataset, revision, field)
+        folder, _, revision = rest.rpartition("@")
+        if os.path.isabs(folder) and revision:
+            return HubSource(folder, revision, field)
+        return HubSource(*paths.hub_name(role, name), field)
     allowed = "stdlib, stdlib:code, stdlib:prose, files:GLOB and hub:NAME@REVISION"
-    raise InputError("corpus", name, f"allowed are {allowed}")
+    raise InputError(role, name, f"allowed are {allowed}")
 
 
-def check_tokenizer_name(name: str) -> None:
-    """Raise InputError unless a tokenizer's name has a known form and its file exists."""
-    kind, _, rest = name.partition(":")
-    known = name == "bpe" or (kind in ("file", "hub") and rest)
-    check(known, "tokenizer", name, "allowed are bpe, file:PATH and hub:NAME[@REVISION]")
-    check(kind != "file" or Path(rest).is_file(), "tokenizer", name, "names no file")
+def tokenizer_file(name: str) -> Path | None:
+    """Return the file that a tokenizer's name asks for, or None.
+
+    Raises InputError for an unknown form, and for a file that is not there.
+    """
+    kind, _, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if name == "bpe":
+        return None
+    if kind == "file" and rest:
+        path = paths.below_data("tokenizer", rest)
+        allowed = f"names no file; {path} must be a tokenizer.json"
+        check(os.path.isfile(path), "tokenizer", name, allowed)
+        return path
+    check(kind == "hub", "tokenizer", name, "allowed are bpe, file:PATH and hub:NAME[@REVISION]")
+    paths.hub_name("tokenizer", name if "@" in name else f"{name}@main")
+    return None
 
 
 def _topics(text: str) -> list[str]:

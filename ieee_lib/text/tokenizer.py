@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ieee_lib.errors import InputError, check
-from ieee_lib.text.sources import check_tokenizer_name
+from ieee_lib.paths import hub_name
+from ieee_lib.text.sources import tokenizer_file
 
 SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
 """Names of the token put after each document; the first one a tokenizer knows is taken."""
@@ -34,20 +35,24 @@ def train_bpe(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
 
 def load_tokenizer(name: str) -> Tokenizer:
     """Load `file:PATH` or `hub:NAME[@REVISION]`; raises InputError when it cannot be had."""
-    check_tokenizer_name(name)
-    kind, _, rest = name.partition(":")
+    file = tokenizer_file(name)
     try:
-        if kind == "file":
-            return Tokenizer.from_file(rest)
-        repository, _, revision = rest.partition("@")
-        return Tokenizer.from_pretrained(repository, revision=revision or "main")
+        if file is not None:
+            return Tokenizer.from_file(str(file))
+        pinned = name if "@" in name else f"{name}@main"
+        repository, revision = hub_name("tokenizer", pinned)
+        return Tokenizer.from_pretrained(repository, revision=revision)
+    except InputError:
+        raise
     except Exception as error:  # tokenizers raises plain Exception for everything
-        raise InputError("tokenizer", name, f"cannot be loaded: {error}") from error
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError("tokenizer", name, f"cannot be loaded: {cause}") from error
 
 
-def separator_id(tokenizer: Tokenizer) -> int:
-    """Return the id of the token that ends a document."""
+def separator_id(tokenizer: Tokenizer, name: str = "of the corpus") -> int:
+    """Return the id of the token that ends a document; `name` is the tokenizer's, for messages."""
     ids = (tokenizer.token_to_id(token) for token in SEPARATORS)
     found = next((i for i in ids if i is not None), None)
-    check(found is not None, "tokenizer", "?", f"knows none of {', '.join(SEPARATORS)}")
+    allowed = f"must know one of {', '.join(SEPARATORS)} to end a document with"
+    check(found is not None, "tokenizer", name, allowed)
     return found

@@ -9,6 +9,7 @@ continued pre-training (Sec. 7.2: Llama-3.2-3B at 4096 tokens of context).
 
 import contextlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,13 +23,15 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from ieee_lib.errors import InputError, check
-from ieee_lib.spec import ModelConfig, RunSpec
+from ieee_lib.files import parsed
+from ieee_lib.spec import ModelConfig, RunSpec, check_id
 from ieee_lib.text.corpus import open_corpus
 from ieee_lib.text.tokenizer import separator_id
 from ieee_lib.training.llama_format import config_of, fields_of, layout
 from ieee_lib.training.store import RunStore
 
 HUB_FILES = ["config.json", "model.safetensors.index.json", "model*.safetensors"]
+HUB_TENSORS = re.compile(r"model[\w.-]*\.safetensors")
 
 
 def to_llama(
@@ -69,6 +72,7 @@ def read_llama(source: str | Path, *, block_size: int = 0) -> tuple[ModelConfig,
 
 def exportable(store: RunStore, run_id: str) -> RunSpec:
     """Return the spec of a training run that has weights; raises InputError for any other id."""
+    check_id("run_id", run_id, "the id of a training run")
     record = store.get(run_id)
     check(record is not None, "run_id", run_id, f"is not recorded in {store.records_folder}")
     check(
@@ -97,6 +101,8 @@ def export_run(store: RunStore, run_id: str, *, corpus_folder: Path | None, fold
     spec, folder = exportable(store, run_id), folder.resolve()
     free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     check(free, "folder", str(folder), "exists and is not empty; name a new one")
+    nearest = next(above for above in folder.parents if above.exists())
+    check(nearest.is_dir(), "folder", str(folder), f"cannot be made: {nearest} is a file")
     fields, tensors = to_llama(spec.model, load_file(store.weights_path(run_id)))
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".making-{folder.name}-", dir=folder.parent))
@@ -149,7 +155,11 @@ def _files_of_tensors(folder: Path) -> dict[str, Path]:
         with _opened(whole) as file:
             return dict.fromkeys(file.keys(), whole)
     check(index.is_file(), "source", str(folder), f"holds neither {whole.name} nor {index.name}")
-    return {name: folder / file for name, file in _read_json(index).get("weight_map", {}).items()}
+    files = _read_json(index).get("weight_map")
+    inside = isinstance(files, dict) and all(map(HUB_TENSORS.fullmatch, map(str, files.values())))
+    allowed = "must name files beside it, model*.safetensors"
+    check(inside, "weight_map", str(index), allowed)
+    return {name: folder / file for name, file in files.items()}
 
 
 def _read_rows(files: dict[str, Path], name: str, shape: tuple[int, ...]) -> Tensor:
@@ -173,9 +183,11 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        fields = parsed(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError("source", str(path), f"cannot be read: {error}") from error
+    check(isinstance(fields, dict), "source", str(path), "must hold one JSON object")
+    return fields
 
 
 def _write_json(path: Path, fields: dict[str, Any]) -> None:

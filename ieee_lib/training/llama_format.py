@@ -11,7 +11,7 @@ there. Their matrices are (out, in), ours (in, out).
 from typing import Any
 
 from ieee_lib.errors import check, check_choice
-from ieee_lib.spec import ModelConfig
+from ieee_lib.spec import ModelConfig, check_integer
 
 FIELDS = {
     "vocab_size": "vocab_size",
@@ -79,12 +79,14 @@ def config_of(fields: dict[str, Any], *, block_size: int = 0) -> ModelConfig:
     heads = {"num_key_value_heads": fields.get("num_attention_heads")}
     ours = _renamed({"initializer_range": 0.02, **heads, **fields}, FIELDS)
     rope = fields.get("rope_scaling") or fields.get("rope_parameters") or {}
+    check(isinstance(rope, dict), "config.rope_scaling", rope, "must be a table of fields")
     kind = rope.get("rope_type", rope.get("type", "default"))
     check_choice("config.rope_type", kind, ["default", "llama3"])
     if kind == "llama3":
         ours |= _renamed(rope, ROPE_FIELDS)
     ours["rope_theta"] = rope.get("rope_theta") or fields.get("rope_theta", 10_000.0)
     longest = ours["block_size"]
+    check_integer("config.max_position_embeddings", longest, 2)
     check(
         0 <= block_size <= longest,
         "block_size",

@@ -24,6 +24,7 @@ from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.files import (
     held,
     is_whole,
+    parsed,
     read_sealed,
     seal,
     set_aside,
@@ -32,11 +33,13 @@ from ieee_lib.files import (
     write_sealed,
 )
 from ieee_lib.spec import RunSpec
+from ieee_lib.training.forms import FAILURE, FORMS, fits
 
 SCHEMA = 2
 """Version of a record's layout; `MIGRATIONS` reads the older ones."""
 
-KINDS = ("train", "ensemble", "sample", "evaluation")
+LINE_BYTES, ARCHIVE_BYTES = 2**24, 2**30
+"""What a line of an archive, and all of them, unpack to at most; the book's have 1 MB."""
 
 CIRCUMSTANCES = ("seconds", "stack", "device", "versions", "commit", "created", "sha256")
 """What a record says of when, where and how fast; the rest is its result."""
@@ -60,7 +63,9 @@ def current(record: Any, where: str) -> Record:
     known = isinstance(schema, int) and 1 <= schema <= SCHEMA
     check(known, "record", where, f"has schema {schema}; this version reads 1 to {SCHEMA}")
     record = verified(record, where)
-    check_choice("record: kind", record.get("kind"), KINDS)
+    check_choice("record: kind", record.get("kind"), FORMS)
+    known = fits(record, FORMS[record["kind"]])
+    check(known, "record", where, f"is damaged: it is no record of kind {record['kind']}")
     for version in range(schema, SCHEMA):
         record = seal({**MIGRATIONS[version](record), "schema": version + 1})
     return record
@@ -98,13 +103,15 @@ class RunStore:
         """
         path = self.records_folder / f"{run_id}.json"
         try:
-            record = json.loads(path.read_bytes())
+            record = parsed(path.read_bytes())
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (ValueError, IsADirectoryError):
             record = None
         try:
-            return current(record, str(path))
+            found = current(record, str(path))
+            check(found["run_id"] == run_id, "record", str(path), f"is of {found['run_id']}")
+            return found
         except InputError:
             schema = record.get("schema") if isinstance(record, dict) else None
             if isinstance(schema, int) and schema > SCHEMA:
@@ -125,7 +132,7 @@ class RunStore:
             return all([is_whole(self.shard_path(run_id, i), digest) for i, digest in shards])
         if not weights or record["status"] != "done":
             return True
-        kept = record["weights"]
+        kept = record.get("weights")
         return kept is not None and is_whole(self.weights_path(run_id), kept["sha256"])
 
     def records(self) -> Iterator[Record]:
@@ -153,7 +160,9 @@ class RunStore:
         found = []
         for path in sorted(self._failure_path("*").parent.glob("*.json")):
             try:
-                found.append(verified(json.loads(path.read_bytes()), str(path)))
+                failure = verified(parsed(path.read_bytes()), str(path))
+                check(fits(failure, FAILURE), "failure", str(path), "is damaged")
+                found.append(failure)
             except ValueError:  # no JSON, or damaged
                 set_aside(path)
         return found
@@ -247,15 +256,31 @@ _ARCHIVES: dict[tuple[Path, int], dict[str, Record]] = {}
 
 def _read_archive(path: Path, changed: int) -> dict[str, Record]:
     if (path, changed) not in _ARCHIVES:
+        found: dict[str, Record] = {}
         try:
-            with gzip.open(path, "rt") as lines:
-                records = [current(json.loads(line), str(path)) for line in lines]
+            for line in _lines(path):
+                record = current(parsed(line), str(path))
+                twice = record["run_id"] in found
+                check(not twice, "archive", str(path), f"holds run {record['run_id']} twice")
+                found[record["run_id"]] = record
+        except InputError:
+            raise
         except (OSError, EOFError, ValueError, zlib.error) as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError("archive", str(path), f"cannot be read: {error}") from error
-        _ARCHIVES[path, changed] = {record["run_id"]: record for record in records}
+        check(bool(found), "archive", str(path), "holds no record")
+        _ARCHIVES[path, changed] = found
     return _ARCHIVES[path, changed]
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a compressed file, up to a size: a few bytes can unpack to any number."""
+    left = ARCHIVE_BYTES
+    with gzip.open(path) as file:
+        while line := file.readline(LINE_BYTES + 1):
+            left -= len(line)
+            allowed = f"must unpack to lines of {LINE_BYTES:,} bytes and {ARCHIVE_BYTES:,} in all"
+            check(len(line) <= LINE_BYTES and left >= 0, "archive", str(path), allowed)
+            yield line
 
 
 def pack_archive(records: Iterable[Record], path: Path) -> int:

@@ -17,33 +17,39 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.files import parsed
 from ieee_lib.training.probe import PROBE
 
 Row = dict[str, Any]
 
 
+def _texts(row: Row, fields: Sequence[str]) -> Row:
+    for field in fields:
+        check(isinstance(row[field], str), field, row[field], "must be text")
+    return {field: row[field] for field in fields}
+
+
 def _piqa(row: Row, label: str) -> Row:
     check(label in ("0", "1"), "label", label, "must be 0 or 1")
-    return {**{k: row[k] for k in ("goal", "sol1", "sol2")}, "label": int(label)}
+    return {**_texts(row, ("goal", "sol1", "sol2")), "label": int(label)}
 
 
 def _sciq(row: Row) -> Row:
     fields = ("question", "support", "correct_answer", *(f"distractor{i}" for i in (1, 2, 3)))
-    return {field: row[field] for field in fields}
+    return _texts(row, fields)
 
 
 def _arc(row: Row) -> Row:
-    question, choices = row["question"]["stem"], row["question"]["choices"]
-    labels = [choice["label"] for choice in choices]
-    check_choice("answerKey", row["answerKey"], labels)
-    texts = [choice["text"] for choice in choices]
-    listed = {"text": texts, "label": labels}
+    question = _texts(row["question"], ("stem",))["stem"]
+    choices = [_texts(choice, ("text", "label")) for choice in row["question"]["choices"]]
+    listed = {name: [choice[name] for choice in choices] for name in ("text", "label")}
+    check_choice("answerKey", row["answerKey"], listed["label"])
     return {"question": question, "choices": listed, "answerKey": row["answerKey"]}
 
 
@@ -196,7 +202,7 @@ def _local_rows(name: str, folder: Path) -> list[Row]:
     rows = []
     for number, (line, label) in enumerate(zip(lines, extra, strict=True), start=1):
         try:
-            rows.append(task.row(json.loads(line), *label))
+            rows.append(task.row(parsed(line), *label))
         except (ValueError, KeyError, TypeError) as error:
             cause = f"lacks {error}" if isinstance(error, KeyError) else error
             allowed = f"line {number} is no item of {name}: {cause}"

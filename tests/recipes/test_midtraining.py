@@ -105,7 +105,7 @@ def test_a_target_that_the_base_has_seen_is_refused(home):
     study = Study(Scale.load("smoke"), "records", RunStore.of("smoke"), UNPREPARED, None)
     own = dataclasses.replace(study.scale.midtraining, base_corpus="")
     scale = dataclasses.replace(study.scale, midtraining=own)
-    with pytest.raises(InputError, match=r"midtraining\.target = 'stdlib:prose': is part of"):
+    with pytest.raises(InputError, match=r"midtraining\.target = 'stdlib:prose': shares text"):
         open_setting(dataclasses.replace(study, scale=scale))
     assert study.scale.on("stdlib") == study.scale  # the scale's own text changes nothing
     assert study.scale.on("files:mine/*.txt").midtraining.base_corpus == ""
