@@ -471,7 +471,7 @@ TEXTS = [
     ("a.jsonl", b'{"text": "\\ud800"}\n', "a.jsonl': cannot be read: "),
     (
         "a.jsonl.gz",
-        gzip.compress(JSONL)[:200],
+        gzip.compress(JSONL, mtime=0)[:200],
         "/a.jsonl.gz': is damaged: Compressed file ended be",
     ),
     ("a.jsonl.gz", JSONL, "/a.jsonl.gz': is damaged: Not a gzipped file"),
@@ -563,7 +563,7 @@ ARCHIVES = [
     (gzip.compress(kept(schema=SCHEMA + 1)), NEWER),
     (gzip.compress(kept(schema=SCHEMA)), "is damaged: it is no record of kind train"),
     (gzip.compress(kept(schema=SCHEMA).replace(b"train", b"trian")), "is damaged: its sha256 diff"),
-    (gzip.compress(kept())[:40], "smoke.jsonl.gz': cannot be read: "),
+    (gzip.compress(kept(), mtime=0)[:40], "smoke.jsonl.gz': cannot be read: "),
 ]
 
 
