@@ -3,6 +3,7 @@
 TrainUnit(specs, corpus_folder, "laptop", weights=True).run(execution)
 """
 
+import gc
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -148,6 +149,7 @@ class TrainUnit:
                 record["weights"] = store.put_weights(result.spec.run_id, data)
             store.put(record)
         unfinished.unlink(missing_ok=True)
+        gc.collect()  # Lightning's cycles hold weights, gradients and moments: the next unit's room
 
 
 def _start_of(spec: RunSpec, store: RunStore):
