@@ -70,13 +70,22 @@ def check_room(folder: Path, n_byte: int) -> None:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a whole file or none; raises InputError for a full disk or a missing right."""
+    with whole_or_absent(path, len(data)) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def whole_or_absent(path: Path, n_byte: int = 0) -> Iterator[Path]:
+    """Give a file to write in place of `path`: synced and renamed to it at the end.
+
+    Raises what `write_atomically` does.
+    """
     temporary = path.parent / f".{path.name}-{os.getpid()}"
-    with writing_to(path.parent, len(data)):
+    with writing_to(path.parent, n_byte):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
+            yield temporary
+            with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:

@@ -10,6 +10,7 @@ import pandas as pd
 from ieee_lib.book import Section
 from ieee_lib.scale import Scale
 from ieee_lib.study import UNPREPARED, Study
+from ieee_lib.training.memory import memory_of
 from ieee_lib.training.store import RunStore
 
 
@@ -99,7 +100,32 @@ def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
             f"Left: {hours:.3g} {kind}-hours at {rate}; {duration(hours * 3600 / n_worker)} on "
             f"{n_worker} {kind}(s). Searches count as the least they can need; writing synthetic "
             "text and answering questions are not counted.",
+            memory_line(study.scale),
         ]
+    )
+
+
+def memory_line(scale: Scale) -> str:
+    """Return what training takes of its device's memory: the largest stack of every model."""
+    execution, training = scale.execution, scale.training
+    batch = execution.sequences_at_once(training.batch_size)
+    shapes = dict(scale.models)
+    if scale.midtraining.model is not None:
+        shapes["continued"] = scale.midtraining.model
+    found = []
+    for name, model in shapes.items():
+        memory = memory_of(
+            model,
+            n_member=execution.stack,
+            batch=batch,
+            precision=training.precision,
+            n_device=execution.world_size,
+            on_cpu=execution.accelerator == "cpu",
+        )
+        found.append(f"{name} {memory.total / 1e9:.3g} GB")
+    return (
+        f"Memory a stack of {execution.stack} trains in, {batch} sequence(s) of "
+        f"{training.block_size} tokens a pass: {', '.join(found)}."
     )
 
 

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from ieee_lib.cli import main
-from ieee_lib.stress import crowd, damage, disk
+from ieee_lib.stress import crowd, damage, disk, stand_in
 
 
 def test_a_run_that_four_processes_want_is_trained_once(tmp_path):
@@ -26,6 +26,12 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path):
     outcomes = disk.run(tmp_path)
     assert all(outcome.holds for outcome in outcomes), outcomes
     assert [" 0 records" in outcome.found for outcome in outcomes][:2] == [False, True]
+
+
+def test_text_in_the_papers_layout_is_prepared_in_bounded_memory(tmp_path):
+    outcomes = stand_in.run(tmp_path, n_byte=20_000_000)
+    assert len(outcomes) == 5
+    assert all(outcome.holds for outcome in outcomes), outcomes
 
 
 def test_the_command_writes_a_table(home, capsys):

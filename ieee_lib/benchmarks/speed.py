@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from statistics import median
 
 import matplotlib.pyplot as plt
@@ -193,17 +194,22 @@ def _peak_memory(take, device: str, state: int, held: int) -> int:
         torch.cuda.reset_peak_memory_stats()
         take(1)
         return torch.cuda.max_memory_allocated() - held
+    return state + most_allocated(lambda: take(1))
+
+
+def most_allocated(step: Callable[[], object]) -> int:
+    """Return the most bytes of CPU tensors that a step has alive beyond what was there before."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        take(1)
+        step()
     events = profiled.profiler.kineto_results.events()
     changes = [e for e in events if e.name() == "[memory]"]
     alive = peak = 0
     for event in sorted(changes, key=lambda e: e.start_ns()):
         alive += event.nbytes()
         peak = max(peak, alive)
-    return state + peak
+    return peak
 
 
 def _compare(

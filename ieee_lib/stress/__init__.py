@@ -36,13 +36,14 @@ Scenario = Callable[[Path], list[Outcome]]
 
 def scenarios() -> dict[str, Scenario]:
     """Return every scenario by name, the short ones first."""
-    from ieee_lib.stress import crowd, damage, disk, kills
+    from ieee_lib.stress import crowd, damage, disk, kills, stand_in
 
     return {
         "crowd": crowd.run,
         "disk": disk.run,
         "damage": damage.run,
         "kills": kills.run,
+        "stand_in": stand_in.run,
     }
 
 

@@ -16,11 +16,9 @@ import torch
 from torch import Tensor
 
 from ieee_lib.errors import check
+from ieee_lib.training.memory import SCORED_REQUESTS, SCORED_VALUES
 from ieee_lib.training.model import StackedDecoder
-from ieee_lib.training.scoring import CHUNK_VALUES, Subset, log_sum_exp, subset_sums
-
-BATCH_SIZE = 32
-"""Requests of one forward pass; in float32 it changes results by rounding only."""
+from ieee_lib.training.scoring import Subset, log_sum_exp, subset_sums
 
 Request = tuple[Sequence[int], Sequence[int]]
 """Context and continuation, at least one token each."""
@@ -52,7 +50,7 @@ def score_continuations(
     requests: Sequence[Request],
     subsets: Sequence[Subset],
     *,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = SCORED_REQUESTS,
 ) -> ContinuationScores:
     """Score requests with each subset's averaged logits, the paper's LogitAvg.
 
@@ -119,7 +117,7 @@ def _score(
     stacked = inputs.to(device).expand(model.n_member, -1, -1).contiguous()
     hidden = model.norm(model.hidden(stacked))  # (K, B*T, C)
     where = (rows * n_position + positions).to(device)
-    for chunk in torch.arange(len(places)).split(max(1, CHUNK_VALUES // model.config.vocab_size)):
+    for chunk in torch.arange(len(places)).split(max(1, SCORED_VALUES // model.config.vocab_size)):
         aim = targets[chunk].to(device)
         logits = model.lm_head(hidden[:, where[chunk.to(device)]])  # (K, n, V)
         log_p = logits.float().log_softmax(-1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ieee_lib.spec import RunSpec
-from ieee_lib.text.corpus import Corpus
+from ieee_lib.text.corpus import Corpus, PackedSequences
 
 
 class StepBatches(Dataset):
@@ -26,7 +26,7 @@ class StepBatches(Dataset):
     def __init__(
         self,
         specs: Sequence[RunSpec],
-        sequences: np.ndarray,
+        sequences: np.ndarray | PackedSequences,
         micro_batch: int,
         synthetic: np.ndarray | None = None,
     ) -> None:
@@ -55,13 +55,14 @@ class StepBatches(Dataset):
 class _Ordered:
     """Sequences in one random order a member, read round and round."""
 
-    def __init__(self, sequences: np.ndarray, seeds: Sequence[int]) -> None:
-        self.sequences = torch.from_numpy(sequences)  # (n, T)
+    def __init__(self, sequences: np.ndarray | PackedSequences, seeds: Sequence[int]) -> None:
+        self.sequences = sequences  # (n, T)
         order = [np.random.default_rng(seed).permutation(len(sequences)) for seed in seeds]
-        self.order = torch.from_numpy(np.stack(order))  # (K, n)
+        self.order = np.stack(order)  # (K, n)
 
     def __getitem__(self, place: np.ndarray) -> Tensor:
-        return self.sequences[self.order[:, torch.from_numpy(place) % self.order.shape[1]]]
+        ids = self.sequences[self.order[:, place % self.order.shape[1]]]
+        return torch.from_numpy(ids.astype(np.int64, copy=False))
 
 
 class ValidationBatches(Dataset):
@@ -94,7 +95,7 @@ class SliceData(lightning.LightningDataModule):
         self.n_done = n_done
         spec = specs[0]
         block_size = spec.model.block_size
-        seed_slice = corpus.slice(spec.seed_tokens, block_size)
+        seed_slice = corpus.sequences(spec.seed_tokens, block_size)
         self.batches = StepBatches(specs, seed_slice, micro_batch, synthetic)
         held_out = corpus.validation(spec.val_sequences, block_size)
         self.validation = ValidationBatches(len(specs), held_out, micro_batch)

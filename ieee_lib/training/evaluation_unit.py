@@ -13,6 +13,7 @@ from ieee_lib.errors import check
 from ieee_lib.settings import Execution
 from ieee_lib.spec import EvaluationSpec, ModelConfig
 from ieee_lib.text.corpus import Corpus
+from ieee_lib.training.memory import SCORED_REQUESTS, memory_of_reading
 from ieee_lib.training.probe import PROBE, answer_items, continuation_items
 from ieee_lib.training.store import Record, RunStore
 from ieee_lib.training.tasks import digests, fingerprint, open_task, split_of
@@ -41,6 +42,15 @@ class EvaluationUnit:
     @property
     def disk_bytes(self) -> int:
         return RECORD_BYTES
+
+    def memory_bytes(self, execution: Execution) -> int:
+        members = self.evaluation.models.members
+        return memory_of_reading(
+            self.shape,
+            n_member=len(members),
+            batch=SCORED_REQUESTS,
+            precision=members[0].precision,
+        ).total
 
     @property
     def shape(self) -> ModelConfig:

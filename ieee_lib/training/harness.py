@@ -16,12 +16,8 @@ from collections.abc import Iterator, Sequence
 
 from ieee_lib.errors import InputError, check
 from ieee_lib.text.tokenizer import separator_id
-from ieee_lib.training.continuations import (
-    BATCH_SIZE,
-    ContinuationScores,
-    counts,
-    score_continuations,
-)
+from ieee_lib.training.continuations import ContinuationScores, counts, score_continuations
+from ieee_lib.training.memory import SCORED_REQUESTS
 from ieee_lib.training.model import StackedDecoder
 from ieee_lib.training.probe import marked
 from ieee_lib.training.scoring import Subset
@@ -47,7 +43,7 @@ class StackLM(TemplateLM):
         subsets: Sequence[Subset],
         tokenizer,
         *,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int = SCORED_REQUESTS,
     ) -> None:
         super().__init__()
         self.model, self.subsets, self.batch_size = model, subsets, batch_size

@@ -10,8 +10,7 @@ computed twice and memory does not grow with members times tokens times vocabula
 import torch
 from torch import Tensor
 
-CHUNK_VALUES = {"cpu": 2**19, "other": 2**28}
-"""Logits held at once: about 2 MB of float32 where a CPU's cache is to hold them, else 1 GB."""
+from ieee_lib.training.memory import CHUNK_VALUES, chunk_of
 
 
 def next_token_losses(x: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
@@ -65,8 +64,7 @@ class _Losses(torch.autograd.Function):
 
 def _chunks(n_member: int, n_row: int, vocab_size: int, values: int):
     """Yield slices of members and rows of at most about `values` logits."""
-    n_row_chunk = max(1, min(n_row, values // vocab_size))
-    n_member_chunk = max(1, values // (n_row_chunk * vocab_size)) if n_row_chunk == n_row else 1
-    for member in range(0, n_member, n_member_chunk):
-        for row in range(0, n_row, n_row_chunk):
-            yield slice(member, member + n_member_chunk), slice(row, row + n_row_chunk)
+    members, rows = chunk_of(n_member, n_row, vocab_size, values)
+    for member in range(0, n_member, members):
+        for row in range(0, n_row, rows):
+            yield slice(member, member + members), slice(row, row + rows)

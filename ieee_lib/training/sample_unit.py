@@ -43,6 +43,12 @@ class SampleUnit:
     def disk_bytes(self) -> int:
         return RECORD_BYTES + 4 * self.sample.n_token
 
+    def memory_bytes(self, execution: Execution) -> int:
+        rows = batch_rows(self.shape, "cpu" if execution.accelerator == "cpu" else "cuda")
+        drawn_from = 4 * self.shape.vocab_size  # logits, probabilities, and their sums in float64
+        held = self.shape.count().total + rows * (cached_values(self.shape) + drawn_from)
+        return 4 * len(self.sample.teachers.members) * held
+
     @property
     def shape(self) -> ModelConfig:
         return self.sample.teachers.members[0].model
@@ -90,7 +96,8 @@ class SampleUnit:
         device = device_of(execution)
         start = time.perf_counter()
         model = load_stack(first.model, [store.weights_path(i) for i in teachers]).to(device)
-        starts = corpus.slice(first.seed_tokens, first.model.block_size)[:, 0]
+        packed = corpus.sequences(first.seed_tokens, first.model.block_size)
+        starts = packed.blocks[packed.chosen, 0]
         rows = batch_rows(first.model, device) * (1 if spec.kind == "average" else len(teachers))
         each = SHARD_SEQUENCES - SHARD_SEQUENCES % len(teachers)
         n_sequence = -(-spec.n_token // first.model.block_size)
@@ -125,12 +132,17 @@ class SampleUnit:
 
 def batch_rows(model: ModelConfig, device: str) -> int:
     """Return the sequences of each member that are written at once."""
-    keys = 2 * model.n_layer * model.n_kv_head * model.head_dim * model.block_size  # and values
+    keys = cached_values(model)
     return max(1, min(BATCH_LOGITS[device] // model.vocab_size, BATCH_KEYS[device] // keys))
 
 
+def cached_values(model: ModelConfig) -> int:
+    """Return the keys and values of a whole context."""
+    return 2 * model.n_layer * model.n_kv_head * model.head_dim * model.block_size
+
+
 def open_sample(store: RunStore, run_id: str):
-    """Return a sample's ids (n, T), verified by checksum.
+    """Return a sample's ids (n, T), int32, verified by checksum.
 
     Raises InputError where it is missing or a shard is damaged.
     """
@@ -138,11 +150,13 @@ def open_sample(store: RunStore, run_id: str):
 
     record = store.get(run_id)
     check(record is not None, "synthetic", run_id, "is not a recorded sample")
-    parts = []
+    shape = (record["sequences"], record["spec"]["model"]["block_size"])
+    ids, n = np.empty(shape, np.int32), 0
     for shard in range(len(record["shards"])):
         data = store.get_shard(run_id, shard)
         allowed = "is damaged or missing; the same command writes it again"
         check(data is not None, "sample", str(store.shard_path(run_id, shard)), allowed)
-        parts.append(np.frombuffer(data, dtype=np.int32))
-    block_size = record["spec"]["model"]["block_size"]
-    return np.concatenate(parts).reshape(-1, block_size).astype(np.int64)
+        part = np.frombuffer(data, np.int32).reshape(-1, shape[1])
+        ids[n : n + len(part)] = part
+        n += len(part)
+    return ids

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ieee_lib.settings import Execution
 from ieee_lib.spec import EnsembleSpec, ModelConfig
+from ieee_lib.training.memory import memory_of_reading
 from ieee_lib.training.store import Record, RunStore
 from ieee_lib.training.unit import RECORD_BYTES, Listener, device_of, open_for, trained
 
@@ -32,6 +33,15 @@ class ScoreUnit:
     @property
     def disk_bytes(self) -> int:
         return RECORD_BYTES
+
+    def memory_bytes(self, execution: Execution) -> int:
+        members = self.ensemble.members
+        return memory_of_reading(
+            self.shape,
+            n_member=len(members),
+            batch=execution.micro_batch or members[0].batch_size,
+            precision=members[0].precision,
+        ).total
 
     @property
     def shape(self) -> ModelConfig:
@@ -90,7 +100,9 @@ class ScoreUnit:
             files = [store.weights_path(run_id) for run_id in healthy]
             model = load_stack(first.model, files).to(device)
             ids = torch.from_numpy(corpus.validation(first.val_sequences, first.model.block_size))
-            batches = (batch.to(device) for batch in ids.split(first.batch_size))
+            batches = (
+                batch.to(device) for batch in ids.split(execution.micro_batch or first.batch_size)
+            )
             with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
                 losses = score_subsets(model, batches, subsets)
         return {

@@ -19,10 +19,8 @@ import torch
 from torch import Tensor
 
 from ieee_lib.spec import ModelConfig
+from ieee_lib.training.memory import SCORED_VALUES
 from ieee_lib.training.model import StackedDecoder
-
-CHUNK_VALUES = 2**21
-"""Log-probabilities held at once, per member: about 8 MB of float32, which a CPU can cache."""
 
 ALL_SUBSETS_UP_TO = 6
 """Above this K: all prefixes, all members, and a fixed random sample of the other subsets."""
@@ -72,7 +70,7 @@ def score_subsets(
         targets = torch.nn.functional.pad(ids[:, 1:], (0, 1), value=-1).reshape(-1)
         positions = torch.nonzero(targets >= 0).squeeze(1)
         n_target += len(positions)
-        for chunk in positions.split(max(1, CHUNK_VALUES // model.config.vocab_size)):
+        for chunk in positions.split(max(1, SCORED_VALUES // model.config.vocab_size)):
             log_p = model.lm_head(hidden[:, chunk]).float().log_softmax(-1)  # (K, n, V)
             aim = targets[chunk]
             at_target = log_p.gather(-1, aim.expand(len(log_p), -1)[..., None]).squeeze(-1)

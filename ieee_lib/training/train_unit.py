@@ -3,6 +3,7 @@
 TrainUnit(specs, corpus_folder, "laptop", weights=True).run(execution)
 """
 
+import gc
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from ieee_lib import paths
 from ieee_lib.errors import check
 from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig, RunSpec, build
+from ieee_lib.training.memory import memory_of
 from ieee_lib.training.ranks import launch, rank
 from ieee_lib.training.sample_unit import open_sample
 from ieee_lib.training.store import Record, RunStore
@@ -43,6 +45,17 @@ class TrainUnit:
     def disk_bytes(self) -> int:
         weights = 4 * self.shape.count().total * self.weights  # float32
         return len(self.specs) * (RECORD_BYTES + weights)
+
+    def memory_bytes(self, execution: Execution) -> int:
+        first = self.specs[0]
+        return memory_of(
+            self.shape,
+            n_member=len(self.specs),
+            batch=execution.sequences_at_once(first.batch_size),
+            precision=first.precision,
+            n_device=execution.world_size,
+            on_cpu=execution.accelerator == "cpu",
+        ).total
 
     @property
     def tokens(self) -> int:
@@ -136,6 +149,7 @@ class TrainUnit:
                 record["weights"] = store.put_weights(result.spec.run_id, data)
             store.put(record)
         unfinished.unlink(missing_ok=True)
+        gc.collect()  # Lightning's cycles hold weights, gradients and moments: the next unit's room
 
 
 def _start_of(spec: RunSpec, store: RunStore):

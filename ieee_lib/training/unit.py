@@ -38,6 +38,9 @@ class Unit(Protocol):
     def disk_bytes(self) -> int:
         """About what it leaves on the disk."""
 
+    def memory_bytes(self, execution: Execution) -> int:
+        """What it needs of its device's memory at about most (`training.memory`)."""
+
     @property
     def shape(self) -> ModelConfig:
         """Units of one shape share compiled code."""

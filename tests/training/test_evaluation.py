@@ -103,7 +103,7 @@ def test_batches_and_chunks_change_nothing(monkeypatch):
     asked += asked[::-1]  # equal choices must tie, wherever they stand
     first, *others = [score_continuations(model, asked, subsets, batch_size=b) for b in (1, 7, 32)]
     sizes, inner = [], continuations.subset_sums
-    monkeypatch.setattr(continuations, "CHUNK_VALUES", 5 * TINY.vocab_size)
+    monkeypatch.setattr(continuations, "SCORED_VALUES", 5 * TINY.vocab_size)
     monkeypatch.setattr(
         continuations,
         "subset_sums",

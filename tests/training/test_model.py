@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ieee_lib import Scale
-from ieee_lib.training import head
+from ieee_lib.training import head, memory
 from ieee_lib.training.model import StackedDecoder, rotary_tables
 from tests.conftest import TINY
 
@@ -130,6 +130,7 @@ def reference_losses(x, weight, ids):
 def test_losses_and_gradients_are_those_of_cross_entropy_in_any_chunks(monkeypatch, values):
     """Chunks of one row, of part of a member, of two members, and of all."""
     monkeypatch.setitem(head.CHUNK_VALUES, "cpu", values)
+    monkeypatch.setattr(memory, "CHUNK_ROWS", 1)
     x, weight, ids = head_inputs()
     scale = torch.tensor([1.0, 0.5, 2.0])
     expected = reference_losses(x, weight, ids)

@@ -87,7 +87,7 @@ def test_memory_is_bounded_by_a_chunk(monkeypatch):
     sizes = []
     whole = score_subsets(trained_like([0, 1]), batches(), subsets_of(2))
     inner = scoring.subset_sums
-    monkeypatch.setattr(scoring, "CHUNK_VALUES", 5 * TINY.vocab_size)
+    monkeypatch.setattr(scoring, "SCORED_VALUES", 5 * TINY.vocab_size)
     monkeypatch.setattr(
         scoring,
         "subset_sums",
