@@ -3,6 +3,7 @@
 Settings(model="0.14M", seed_tokens=32768, wd=1.6, lr=3e-3, epochs=16)
 """
 
+import re
 from dataclasses import dataclass
 
 from ieee_lib.errors import check, check_choice
@@ -13,6 +14,9 @@ LR_GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 EPOCHS_GRID = (1, 2, 4, 8, 16, 32, 64, 128)
 """The paper's search grid (Sec. 3; utils.py of its code). 128 epochs are in Fig 2 only: a search
 never tries them (`recipes.search.GRIDS`)."""
+
+ADDRESS = r"|auto|(ray://)?[^/\s]+:\d+"
+"""Of a Ray cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +45,20 @@ class Execution:
     """How runs are executed; nothing here changes a result beyond rounding."""
 
     executor: str = "inline"
-    """inline (this process) or local (worker processes)."""
+    """inline (this process), local (worker processes) or ray (a Ray cluster)."""
     workers: int = 0
-    """Worker processes; 0: one per GPU or per `threads` cores."""
+    """Units at once; 0: one per GPU or per `threads` cores of this machine, or of the cluster as it
+    is. A cluster that grows on demand grows up to them."""
     threads: int = 0
-    """CPU threads of a worker; 0: torch's default."""
+    """CPU threads of a worker; 0: torch's default, which is 1 on a Ray cluster."""
+    devices: int = 1
+    """GPUs of one unit, or processes where it runs on CPUs; all on one node."""
+    num_nodes: int = 1
+    """Nodes of one unit, each with `devices`."""
+    gpu_share: float = 1.0
+    """Share of a GPU that a unit takes, in (0, 1]: at 0.5 two of them sit on each GPU."""
+    ray_address: str = ""
+    """Ray cluster: auto, host:port or ray://host:port; empty: one on this machine while needed."""
     stack: int = 8
     """Most members of a stack."""
     micro_batch: int = 0
@@ -65,15 +78,27 @@ class Execution:
     """Rate assumed by `plan` for a worker until runs have been measured."""
 
     def __post_init__(self) -> None:
-        check_choice("execution.executor", self.executor, ("inline", "local"))
+        check_choice("execution.executor", self.executor, ("inline", "local", "ray"))
         check_choice("execution.keep_weights", self.keep_weights, (True, False))
         check_choice("execution.compile", self.compile, ("auto", "never"))
         check_choice("execution.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         check_choice("execution.logger", self.logger, ("csv", "tensorboard", "wandb", "none"))
-        for name, least in (("workers", 0), ("threads", 0), ("stack", 1), ("micro_batch", 0)):
-            check_integer(f"execution.{name}", getattr(self, name), least)
+        for name in ("workers", "threads", "micro_batch"):
+            check_integer(f"execution.{name}", getattr(self, name), 0)
+        for name in ("stack", "devices", "num_nodes"):
+            check_integer(f"execution.{name}", getattr(self, name), 1)
+        check_number("execution.gpu_share", self.gpu_share, above=0.0)
+        whole = self.gpu_share == 1 or (self.gpu_share < 1 and self.devices == 1)
+        check(whole, "execution.gpu_share", self.gpu_share, "must be 1, or less with devices = 1")
+        known = isinstance(self.ray_address, str) and re.fullmatch(ADDRESS, self.ray_address)
+        allowed = "must be empty, auto, host:port or ray://host:port"
+        check(bool(known), "execution.ray_address", self.ray_address, allowed)
         check_number("execution.checkpoint_minutes", self.checkpoint_minutes, least=0.0)
         check_number("execution.flops_per_second", self.flops_per_second, above=0.0)
+
+    def units_on(self, n_device: int) -> int:
+        """Return how many units fit at once on the devices of one node; none is split over two."""
+        return n_device // self.devices * int(1 / self.gpu_share + 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)
