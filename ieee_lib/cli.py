@@ -91,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("plan", _plan, "print runs, tokens, FLOPs and hours; trains nothing")
     sub.add_argument("--only", default="", help="sections, such as 01,02")
+    sub.add_argument("--executor", help="inline, local or ray: print the order and wall time too")
+    sub.add_argument("--gpus", type=int, help="GPUs, or workers without one: the same for them")
 
     sub = command("figures", _figures, "redraw figures and tables from records; trains nothing")
     sub.add_argument("--only", default="", help="sections, such as 01,02")
@@ -147,8 +149,13 @@ def _plan(given: argparse.Namespace) -> int:
     from ieee_lib.book import choose
     from ieee_lib.plan import open_plan, plan_lines
     from ieee_lib.scale import Scale
+    from ieee_lib.schedule import schedule_lines
 
-    print(plan_lines(open_plan(Scale.load(given.scale)), choose(given.only)))
+    study, sections = open_plan(Scale.load(given.scale)), choose(given.only)
+    if given.executor is None and given.gpus is None:
+        print(plan_lines(study, sections))
+    else:
+        print(schedule_lines(study, sections, executor=given.executor, n_gpu=given.gpus))
     return 0
 
 

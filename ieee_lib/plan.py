@@ -3,12 +3,14 @@
 plan_frame(Scale.load("laptop"), choose(""))
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from ieee_lib.book import Section
 from ieee_lib.scale import Scale
+from ieee_lib.settings import Execution
+from ieee_lib.spec import RunSpec
 from ieee_lib.study import UNPREPARED, Study
 from ieee_lib.training.memory import memory_of
 from ieee_lib.training.store import RunStore
@@ -27,19 +29,15 @@ def plan_frame(study: Study, sections: Mapping[str, Section]) -> pd.DataFrame:
     need: its start is optimal, and one seed shows it.
     """
     rate = flops_per_second(study)
-    counted: set[str] = set()
     rows = []
-    for number, section in sections.items():
-        specs = {s.run_id: s for s in section.specs(study) if s.run_id not in counted}
-        counted |= set(specs)
-        missing = study.missing(specs.values())
+    for name, specs, missing in own_runs(study, sections):
         rows.append(
             {
-                "section": f"{number} {section.title}",
+                "section": name,
                 "runs": len(specs),
                 "done": len(specs) - len(missing),
-                "tokens": sum(s.tokens for s in specs.values()),
-                "flops": sum(s.flops for s in specs.values()),
+                "tokens": sum(s.tokens for s in specs),
+                "flops": sum(s.flops for s in specs),
                 "device_hours_left": sum(s.flops for s in missing) / rate / 3600,
             }
         )
@@ -48,6 +46,17 @@ def plan_frame(study: Study, sections: Mapping[str, Section]) -> pd.DataFrame:
     return pd.concat([frame, pd.DataFrame([{"section": "all", **sums}])], ignore_index=True).astype(
         {"runs": int, "done": int, "tokens": int}
     )
+
+
+def own_runs(
+    study: Study, sections: Mapping[str, Section]
+) -> Iterator[tuple[str, list[RunSpec], list[RunSpec]]]:
+    """Yield each section's name, its runs that no earlier one needs, and those still missing."""
+    counted: set[str] = set()
+    for number, section in sections.items():
+        specs = {s.run_id: s for s in section.specs(study) if s.run_id not in counted}
+        counted |= set(specs)
+        yield f"{number} {section.title}", list(specs.values()), study.missing(specs.values())
 
 
 def flops_per_second(study: Study) -> float:
@@ -65,7 +74,6 @@ def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
     frame = plan_frame(study, sections)
     execution = study.scale.execution
     n_worker = worker_count(execution)
-    measured = len(study.runs()) > 0
     rows = [["section", "runs", "done", "tokens", "FLOPs", "left"]]
     for row in frame.itertuples():
         left = duration(row.device_hours_left * 3600)
@@ -79,24 +87,13 @@ def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
                 left,
             ]
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
-            ]
-        )
-        for row in rows
-    ]
-    kind = "GPU" if execution.accelerator == "gpu" else "worker"
+    kind = device_kind(execution)
     hours = frame.device_hours_left.iloc[-1]
-    origin = "measured here" if measured else "assumed"
-    rate = f"{flops_per_second(study):.3g} FLOP/s a {kind}, {origin}"
+    rate = rate_line(study)
     return "\n".join(
         [
             f"Scale {study.scale.name}: {study.scale.about}",
-            *lines,
+            *aligned(rows),
             f"Left: {hours:.3g} {kind}-hours at {rate}; {duration(hours * 3600 / n_worker)} on "
             f"{n_worker} {kind}(s). Searches count as the least they can need; writing synthetic "
             "text and answering questions are not counted.",
@@ -127,6 +124,29 @@ def memory_line(scale: Scale) -> str:
         f"Memory a stack of {execution.stack} trains in, {batch} sequence(s) of "
         f"{training.block_size} tokens a pass: {', '.join(found)}."
     )
+
+
+def device_kind(execution: Execution) -> str:
+    return "GPU" if execution.accelerator == "gpu" else "worker"
+
+
+def rate_line(study: Study) -> str:
+    """Say how fast a worker is taken to be, and where that comes from."""
+    origin = "measured here" if len(study.runs()) else "assumed"
+    kind = device_kind(study.scale.execution)
+    return f"{flops_per_second(study):.3g} FLOP/s a {kind}, {origin}"
+
+
+def aligned(rows: list[list[str]], left: int = 1) -> list[str]:
+    """Return rows of cells as lines; the first `left` columns are set to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
 
 
 def duration(seconds: float) -> str:

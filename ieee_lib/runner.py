@@ -23,7 +23,6 @@ from ieee_lib.plan import duration, plan_frame
 from ieee_lib.scale import Scale
 from ieee_lib.stages import log_to, read_stages
 from ieee_lib.study import Study
-from ieee_lib.training.executors import worker_count
 
 INCOMPLETE = 3
 """Exit code of a book in which some runs could not be made: what needs them is not drawn."""
@@ -65,7 +64,7 @@ def reproduce(
     for number, section in sections.items():
         section.check(study, typed[number])
     left = plan_frame(study, sections).device_hours_left.tolist()
-    n_worker = worker_count(study.scale.execution)
+    n_worker = study.executor.n_worker if study.executor else 1
     known = {record["run_id"] for record in study.store.records()}
     out = paths.executed(name)
     incomplete = []

@@ -3,6 +3,7 @@
 Settings(model="0.14M", seed_tokens=32768, wd=1.6, lr=3e-3, epochs=16)
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ never tries them (`recipes.search.GRIDS`)."""
 
 MANY = 10_000
 """Most seeds, members, moves or workers: each is a loop somewhere."""
+ADDRESS = r"|auto|(ray://)?[^/\s]+:\d+"
+"""Of a Ray cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +58,22 @@ class Execution:
     """How runs are executed; nothing here changes a result beyond rounding."""
 
     executor: str = "inline"
-    """inline (this process) or local (worker processes)."""
+    """inline (this process), local (worker processes) or ray (a Ray cluster)."""
     workers: int = 0
-    """Worker processes; 0: one per `devices` GPUs, or per `devices` times `threads` cores."""
+    """Units at once; 0: one per `devices` GPUs, or per `devices` times `threads` cores, of this
+    machine or of the cluster as it is. A cluster that grows on demand grows up to them."""
     threads: int = 0
-    """CPU threads of a worker; 0: torch's default."""
+    """CPU threads of a worker; 0: torch's default, which is 1 on a Ray cluster."""
     devices: int = 1
-    """Devices of a node that train one stack together."""
+    """GPUs of a node that train one stack together, or processes where it runs on CPUs."""
     num_nodes: int = 1
     """Nodes that train one stack together; more than one needs the executor ray."""
     strategy: str = "auto"
     """Lightning's strategy: auto (ddp where a stack has several devices) or ddp."""
+    gpu_share: float = 1.0
+    """Share of a GPU that a unit takes, in (0, 1]: at 0.5 two of them sit on each GPU."""
+    ray_address: str = ""
+    """Ray cluster: auto, host:port or ray://host:port; empty: one on this machine while needed."""
     stack: int = 8
     """Most members of a stack."""
     micro_batch: int = 0
@@ -85,7 +93,7 @@ class Execution:
     """Rate assumed by `plan` for a worker until runs have been measured."""
 
     def __post_init__(self) -> None:
-        check_choice("execution.executor", self.executor, ("inline", "local"))
+        check_choice("execution.executor", self.executor, ("inline", "local", "ray"))
         check_choice("execution.strategy", self.strategy, ("auto", "ddp"))
         check_choice("execution.keep_weights", self.keep_weights, (True, False))
         check_choice("execution.compile", self.compile, ("auto", "never"))
@@ -95,6 +103,12 @@ class Execution:
             check_integer(f"execution.{name}", getattr(self, name), 0, MANY)
         for name in ("stack", "devices", "num_nodes"):
             check_integer(f"execution.{name}", getattr(self, name), 1, MANY)
+        check_number("execution.gpu_share", self.gpu_share, above=0.0)
+        whole = self.gpu_share == 1 or (self.gpu_share < 1 and self.devices == 1)
+        check(whole, "execution.gpu_share", self.gpu_share, "must be 1, or less with devices = 1")
+        known = isinstance(self.ray_address, str) and re.fullmatch(ADDRESS, self.ray_address)
+        allowed = "must be empty, auto, host:port or ray://host:port"
+        check(bool(known), "execution.ray_address", self.ray_address, allowed)
         check_number("execution.checkpoint_minutes", self.checkpoint_minutes, least=0.0)
         check_number("execution.flops_per_second", self.flops_per_second, above=0.0)
         one_node = self.num_nodes == 1 or self.executor == "ray"
@@ -117,6 +131,10 @@ class Execution:
         size = self.micro_batch or share
         check(share % size == 0, "micro_batch", size, f"must divide a device's {share} sequences")
         return size
+
+    def units_on(self, n_device: int) -> int:
+        """Return how many units fit at once on the devices of one node; none is split over two."""
+        return n_device // self.devices * int(1 / self.gpu_share + 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)

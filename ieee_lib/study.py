@@ -103,8 +103,9 @@ class Study:
                 f"`python -m ieee_lib reproduce --scale {scale.name}` first",
             )
         else:
+            elsewhere = bool(scale.execution.ray_address)
             check(
-                scale.execution.accelerator != "gpu" or bool(visible_gpus()),
+                scale.execution.accelerator != "gpu" or elsewhere or bool(visible_gpus()),
                 "scale",
                 scale.name,
                 "trains on a GPU and none is visible; smoke and laptop train on a CPU",

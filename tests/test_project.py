@@ -1,5 +1,6 @@
 """The frame: one lock, honest README, no path of anyone's machine."""
 
+import itertools
 import re
 import subprocess
 import tomllib
@@ -34,8 +35,8 @@ def test_the_lock_pins_every_declared_dependency_within_its_range():
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    for requirement in map(Requirement, declared):
+    declared = [project["dependencies"], *project["optional-dependencies"].values()]
+    for requirement in map(Requirement, itertools.chain.from_iterable(declared)):
         assert requirement.specifier.contains(pins()[requirement.name]), requirement
 
 

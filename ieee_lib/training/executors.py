@@ -1,4 +1,4 @@
-"""Where units run: in this process, or in worker processes that outlive a unit.
+"""Where units run: in this process, in worker processes that outlive a unit, or on a Ray cluster.
 
 Workers are started once and reused, so a compiled shape is loaded once; a worker that dies, or
 runs out of memory, costs the unit it held, which is tried once more and then given up.
@@ -17,13 +17,13 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from ieee_lib.errors import InputError
 from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig
 from ieee_lib.training.progress import Progress
-from ieee_lib.training.unit import Unit
+from ieee_lib.training.unit import Listener, Unit
 
 TRIES = 2
 """Of a unit whose worker dies."""
@@ -52,6 +52,10 @@ class Executor(Protocol):
 
 def open_executor(execution: Execution) -> Executor:
     """Return the executor that a scale names."""
+    if execution.executor == "ray":
+        from ieee_lib.training.ray_executor import RayExecutor
+
+        return RayExecutor(execution)
     if execution.executor == "local":
         return LocalExecutor(execution)
     return InlineExecutor(execution)
@@ -66,16 +70,10 @@ class InlineExecutor:
         self.execution = execution
 
     def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
-        failures = []
+        failures: list[Failure] = []
         for unit in units:
-            try:
-                unit.run(self.execution, partial(progress.moved, unit))
-                progress.finished(unit)
-            except InputError:
-                raise
-            except Exception as error:  # the others do not depend on it
-                failures.append(Failure(unit, first_line(error)))
-                progress.gave_up(failures[-1])
+            outcome = attempt(unit, self.execution, partial(progress.moved, unit))
+            settle(unit, 0, outcome, failures, progress)
         return failures
 
     def close(self) -> None: ...
@@ -133,18 +131,8 @@ class LocalExecutor:
             progress.moved(unit, value)
             return
         worker.unit = None
-        if kind == "done":
-            progress.finished(unit)
-        elif kind == "input":
-            self.close()
-            raise InputError(*value)
-        elif kind == "died" and tries:
-            progress.moved(unit, 0)
-            progress.note(f"{unit.label}: {value}; trying it again")
+        if settle(unit, tries, (kind, value), failures, progress):
             waiting.append((unit, tries))
-        else:
-            failures.append(Failure(unit, value))
-            progress.gave_up(failures[-1])
 
     def close(self) -> None:
         for worker in self.workers.values():
@@ -186,13 +174,41 @@ def _work(pipe, slot: int, execution: Execution) -> None:
             unit = pipe.recv()
         except EOFError:
             return
-        try:
-            unit.run(execution, lambda tokens: pipe.send(("tokens", tokens)))
-            pipe.send(("done", None))
-        except InputError as error:
-            pipe.send(("input", (error.field, error.value, error.allowed)))
-        except Exception as error:
-            pipe.send(("died" if out_of_memory(error) else "failed", first_line(error)))
+        pipe.send(attempt(unit, execution, lambda tokens: pipe.send(("tokens", tokens))))
+
+
+Outcome = tuple[str, Any]
+"""How a unit ended (done, failed, died: may go well next time, input: bad input), and why."""
+
+
+def attempt(unit: Unit, execution: Execution, on_tokens: Listener) -> Outcome:
+    """Run a unit, and put into words how it ended: exceptions do not travel well."""
+    try:
+        unit.run(execution, on_tokens)
+        return "done", None
+    except InputError as error:
+        return "input", (error.field, error.value, error.allowed)
+    except Exception as error:
+        return "died" if out_of_memory(error) else "failed", first_line(error)
+
+
+def settle(
+    unit: Unit, tries: int, outcome: Outcome, failures: list[Failure], progress: Progress
+) -> bool:
+    """Say whether to try a unit again, of which `tries` are left; note what became of it."""
+    kind, value = outcome
+    again = kind == "died" and tries > 0
+    if kind == "done":
+        progress.finished(unit)
+    elif kind == "input":
+        raise InputError(*value)
+    elif again:
+        progress.moved(unit, 0)
+        progress.note(f"{unit.label}: {value}; trying it again")
+    else:
+        failures.append(Failure(unit, value))
+        progress.gave_up(failures[-1])
+    return again
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -206,16 +222,16 @@ def first_line(error: Exception) -> str:
 
 
 def worker_count(execution: Execution) -> int:
-    """Return how many units run at once: as the scale says, else as its devices have room."""
+    """Return how many units run at once on this machine; 0 workers: what its GPUs or cores hold."""
     if execution.executor == "inline":
         return 1
     if execution.workers:
         return execution.workers
     gpus = visible_gpus() if execution.accelerator != "cpu" else []
     if gpus or execution.accelerator == "gpu":
-        return max(1, len(gpus) // execution.devices)
-    threads = execution.threads * execution.devices
-    return max(1, core_count() // threads) if threads else 1
+        return max(1, execution.units_on(len(gpus)))
+    cores = execution.threads * execution.devices
+    return max(1, core_count() // cores) if cores else 1
 
 
 def visible_gpus() -> list[str]:
