@@ -6,7 +6,6 @@ run(Scale.load("laptop"), corpus="files:novels/*.jsonl")["tab_text"]
 import itertools
 import json
 import multiprocessing
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 from ieee_lib.analysis.drawing import Table
 from ieee_lib.errors import check
 from ieee_lib.scale import Scale
+from ieee_lib.stress.stand_in import peak_memory
 from ieee_lib.text import corpus as packing
 from ieee_lib.text.sources import open_source
 
@@ -69,14 +69,10 @@ def _repeat(source: str, text_field: str, path: Path) -> int:
 
 def _prepare(config: packing.CorpusConfig, folder: str) -> tuple[float, int]:
     """Return seconds and this process's peak bytes."""
-    import resource
-
     Path(folder).mkdir()
     began = time.perf_counter()
     packing.make(config, Path(folder))
-    seconds = time.perf_counter() - began
-    unit = 1 if sys.platform == "darwin" else 1024
-    return seconds, unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return time.perf_counter() - began, peak_memory()
 
 
 def _compare(folder: str, scratch: str) -> tuple[float, float, int]:

@@ -35,8 +35,8 @@ BLOCK_SIZE = 4096
 PEAK = 1e9
 GROWTH = 1e8
 """Bytes of memory, and how many more ten times the text may take."""
-SPEED = 1e6
-"""Characters a second: the paper's 13 billion in under four hours."""
+SPEED = 5e5
+"""Characters a second: the paper's 13 billion overnight, on two cores that do other work too."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run(home: Path, *, n_byte: int = 1_000_000_000) -> list[Outcome]:
         ),
         outcome(
             "speed",
-            f"at least {SPEED / 1e6:.0f} MB/s",
+            f"at least {SPEED / 1e6:g} MB/s",
             f"{speed / 1e6:.1f} MB/s",
             speed >= SPEED,
             large.seconds,

@@ -93,7 +93,7 @@ def test_a_sample_is_written_in_shards_and_goes_on_where_it_was(teachers, corpus
     assert (open_sample(store, wanted.run_id) == ids).all()
     assert kept.stat().st_mtime_ns == before
     kept.write_bytes(b"\0" * kept.stat().st_size)
-    with pytest.raises(InputError, match=r"00000.bin.*damaged"):
+    with pytest.raises(InputError, match=r"00000.shard.*damaged"):
         open_sample(store, wanted.run_id)
 
 
