@@ -14,7 +14,6 @@ from ieee_lib.plan import open_plan, plan_frame
 from ieee_lib.schedule import place, schedule_lines, simulate, slots
 from ieee_lib.settings import Execution
 from tests.conftest import ROOT
-from tests.test_cli import own_scale, project, refused  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,7 @@ def test_so_many_units_at_once(fields, n_gpu, n_slot):
     assert slots(Execution(**fields), n_gpu) == (n_slot, n_gpu)
 
 
-def test_the_plan_of_the_paper_for_64_gpus(project, capsys):  # noqa: F811
+def test_the_plan_of_the_paper_for_64_gpus(project, capsys):
     command = ["plan", "--scale", "paper", "--executor", "ray", "--gpus", "64"]
     assert main(command) == 0
     printed = capsys.readouterr().out
@@ -100,10 +99,10 @@ def test_the_plan_of_the_paper_for_64_gpus(project, capsys):  # noqa: F811
     assert sum(int(line.split(" x ")[0].split()[-1]) for line in lines[2:-2]) == n_run
     assert main(command) == 0
     assert capsys.readouterr().out == printed
-    assert not (project / "data").exists()
+    assert not (project / "data" / "runs").exists()
 
 
-def test_a_schedule_needs_neither_torch_nor_ray(project):  # noqa: F811
+def test_a_schedule_needs_neither_torch_nor_ray(project):
     code = (
         "import sys; from ieee_lib.cli import main; "
         "main(['plan', '--scale', 'paper', '--executor', 'ray', '--gpus', '8']); "
@@ -113,17 +112,6 @@ def test_a_schedule_needs_neither_torch_nor_ray(project):  # noqa: F811
     assert done.returncode == 0, done.stderr
 
 
-def test_a_trained_book_leaves_nothing_to_place(project):  # noqa: F811
+def test_a_trained_book_leaves_nothing_to_place(project):
     study = open_plan(Scale.load("smoke"))
     assert "Nothing is left" in schedule_lines(study, choose("00"), executor="local", n_gpu=2)
-
-
-def test_bad_schedules(project, capsys):  # noqa: F811
-    plan = ("plan", "--scale", "smoke")
-    message = refused(capsys, *plan, "--executor", "slurm")
-    assert "execution.executor = 'slurm': allowed are inline, local, ray" in message
-    message = refused(capsys, *plan, "--gpus", "0")
-    assert "--gpus = 0: must be a whole number of at least 1" in message
-    scale = own_scale(project, "stack = 16", "stack = 16\ndevices = 4")
-    message = refused(capsys, "plan", "--scale", scale, "--gpus", "2")
-    assert "--gpus = 2: must be at least 4: a unit takes as many" in message

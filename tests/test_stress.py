@@ -34,8 +34,6 @@ def test_text_in_the_papers_layout_is_prepared_in_bounded_memory(tmp_path):
     assert all(outcome.holds for outcome in outcomes), outcomes
 
 
-def test_the_command_writes_a_table(home, capsys):
+def test_the_command_writes_a_table(home):
     assert main(["stress", "--seconds", "0"]) == 1
     assert "not run" in (home / "figures" / "bench" / "tab_stress.md").read_text()
-    assert main(["stress", "--only", "crowds"]) == 2
-    assert "only = 'crowds': allowed are crowd, disk" in capsys.readouterr().err

@@ -124,6 +124,15 @@ COMMANDS = [
         "nowhere/piqa/valid.jsonl': is missing; task piqa needs it",
     ),
     (["readme"], "README.md': is missing"),
+    (
+        ["plan", "--scale", "smoke", "--executor", "slurm"],
+        "execution.executor = 'slurm': allowed are inline, local, ray",
+    ),
+    (
+        ["plan", "--scale", "smoke", "--gpus", "0"],
+        "--gpus = 0: must be a whole number of at least 1",
+    ),
+    (["stress", "--only", "crowds"], "only = 'crowds': allowed are crowd, disk, damage, kills"),
 ]
 
 
@@ -330,6 +339,11 @@ VALUES = [
     ("models/14k/width", 8, "models.14k: field = 'width': allowed are n_layer, n_head"),
     ("models/14k/vocab_size", 100, "models.14k = ['vocab_size']: is set for all models, under [c"),
     ("execution", 1, "execution = 1: must be a table of fields"),
+    ("execution/devices", 3, "execution.devices = 3: times num_nodes = 1 must divide batch_size"),
+    ("execution/num_nodes", 2, "execution.num_nodes = 2: needs executor = 'ray'"),
+    ("execution/strategy", "fsdp", "execution.strategy = 'fsdp': allowed are auto, ddp"),
+    ("execution/gpu_share", 0.0, "execution.gpu_share = 0.0: must be a number above 0"),
+    ("execution/ray_address", "a b", "execution.ray_address = 'a b': must be empty, auto, host"),
     ("execution/executor", "slurm", "execution.executor = 'slurm': allowed are inline, local"),
     ("execution/stack", 0, "execution.stack = 0: must be a whole number of at least 1"),
     (
@@ -405,6 +419,12 @@ def test_the_scale_file_that_rows_change_is_right(project):
 @pytest.mark.parametrize(("place", "value", "message"), VALUES)
 def test_values_of_scale_files(refused, project, place, value, message):
     assert message in refused("plan", "--scale", scale_file(project, (place, value)))
+
+
+def test_a_schedule_with_too_few_gpus(refused, project):
+    scale = scale_file(project, ("execution/devices", 2))
+    message = refused("plan", "--scale", scale, "--gpus", "1")
+    assert "--gpus = 1: must be at least 2: a unit takes as many" in message
 
 
 FILES = [

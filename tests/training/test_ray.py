@@ -200,9 +200,9 @@ def test_a_worker_that_never_comes_keeps_no_unit(cluster, units, home):
 
 
 def test_what_no_node_can_hold_is_refused(cluster, units):
-    message = r"has no node with the 3 CPU\(s\), 0 GPU\(s\) and"
+    message = r"has no node with the 4 CPU\(s\), 0 GPU\(s\) and"
     with (
-        opened(ray_address=cluster.address, devices=3) as executor,
+        opened(ray_address=cluster.address, devices=4) as executor,
         pytest.raises(InputError, match=message),
     ):
         run(executor, units)
