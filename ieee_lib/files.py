@@ -176,12 +176,22 @@ def held(*files: Path) -> Iterator[None]:
     Each names its owner and is touched by it while it lives; whoever waits takes over from a
     dead one (`LEASE_SECONDS`).
     """
-    from filelock import SoftFileLease
-
     with contextlib.ExitStack() as stack:
         for path in sorted(files):  # one global order: no deadlock
             with writing_to(path.parent):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                lease = SoftFileLease(path, lease_duration=LEASE_SECONDS)
-                stack.enter_context(lease)
+                stack.enter_context(_lease(path))
         yield
+
+
+def _lease(path: Path):
+    """Wait for a lock file; return what releases it."""
+    from filelock import SoftFileLease, Timeout
+
+    lease = SoftFileLease(path, lease_duration=LEASE_SECONDS)
+    while True:
+        with contextlib.suppress(Timeout):
+            return lease.acquire(timeout=LEASE_SECONDS)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size == 0:  # who made it was killed before it could sign
+                path.unlink()

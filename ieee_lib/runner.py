@@ -19,6 +19,7 @@ from ieee_lib.analysis.drawing import save
 from ieee_lib.analysis.tables import stage_table
 from ieee_lib.book import Chapter, Section, choose
 from ieee_lib.errors import InputError, TrainingError, check, check_choice
+from ieee_lib.files import writing_to
 from ieee_lib.plan import duration, plan_frame
 from ieee_lib.scale import Scale
 from ieee_lib.stages import log_to, read_stages
@@ -144,7 +145,7 @@ def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
 
     os.environ.setdefault("MPLBACKEND", "agg")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), writing_to(out.parent):
             warnings.simplefilter("ignore")
             papermill.execute_notebook(
                 str(section.path),

@@ -10,10 +10,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
+
+from ieee_lib.files import writing_to
 
 FILE = "IEEE_LIB_STAGES"
 """Environment variable: the file that stages are added to."""
@@ -27,9 +29,10 @@ _open: list[float] = []
 
 def log_to(folder: Path) -> Path:
     """Start the file of a new book in a folder; return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "stages.jsonl"
-    path.write_text("")
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
     os.environ[FILE] = str(path)
     return path
 
@@ -47,7 +50,7 @@ def stage(name: str) -> Iterator[None]:
         if _open:
             _open[-1] += took
         if path := os.environ.get(FILE):
-            with open(path, "a") as file:
+            with suppress(OSError), open(path, "a") as file:  # a full disk has worse to say
                 file.write(json.dumps({"stage": name, "seconds": took - inside}) + "\n")
 
 

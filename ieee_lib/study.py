@@ -187,7 +187,8 @@ class Study:
         Raises as `ensure` does.
         """
         samples = list({s.run_id: s for s in samples}.values())
-        missing = [s for s in samples if not self.store.has(s.run_id)]
+        kept = self.source == "train"  # who only reads needs no shards
+        missing = [s for s in samples if not self.store.has(s.run_id, weights=kept)]
         if missing:
             self._check_may_train(len(missing), len(samples), label)
             teachers = [m for s in missing for m in s.teachers.members]

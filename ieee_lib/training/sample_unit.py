@@ -65,7 +65,7 @@ class SampleUnit:
         """Write the shards that are missing, then the record; teachers need their weights."""
         store = RunStore.of(self.scale)
         with store.locked([self.sample.run_id]):
-            if store.has(self.sample.run_id):
+            if store.has(self.sample.run_id, weights=True):
                 return
             teachers = [m.run_id for m in self.sample.teachers.members]
             for run_id, record in trained(store, teachers, "teacher").items():

@@ -122,16 +122,14 @@ class RunStore:
     def has(self, run_id: str, *, weights: bool = False) -> bool:
         """Say whether a run is done: with its weights too, where asked (not if it diverged).
 
-        Weights, and the shards of a sample, count only as they were recorded.
+        A sample's weights are its shards. Both count only as they were recorded.
         """
         record = self.get(run_id)
-        if record is None:
-            return False
+        if record is None or not weights or record["status"] != "done":
+            return record is not None
         if record["kind"] == "sample":
             shards = enumerate(record["shards"])
             return all([is_whole(self.shard_path(run_id, i), digest) for i, digest in shards])
-        if not weights or record["status"] != "done":
-            return True
         kept = record.get("weights")
         return kept is not None and is_whole(self.weights_path(run_id), kept["sha256"])
 
