@@ -68,8 +68,8 @@ class Execution:
     """GPUs of a node that train one stack together, or processes where it runs on CPUs."""
     num_nodes: int = 1
     """Nodes that train one stack together; more than one needs the executor ray."""
-    strategy: str = "auto"
-    """Lightning's strategy: auto (ddp where a stack has several devices) or ddp."""
+    strategy: str = "ddp"
+    """Lightning's strategy where a stack has several devices: ddp."""
     gpu_share: float = 1.0
     """Share of a GPU that a unit takes, in (0, 1]: at 0.5 two of them sit on each GPU."""
     ray_address: str = ""
@@ -94,7 +94,7 @@ class Execution:
 
     def __post_init__(self) -> None:
         check_choice("execution.executor", self.executor, ("inline", "local", "ray"))
-        check_choice("execution.strategy", self.strategy, ("auto", "ddp"))
+        check_choice("execution.strategy", self.strategy, ("ddp",))
         check_choice("execution.keep_weights", self.keep_weights, (True, False))
         check_choice("execution.compile", self.compile, ("auto", "never"))
         check_choice("execution.accelerator", self.accelerator, ("auto", "cpu", "gpu"))

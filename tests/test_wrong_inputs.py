@@ -341,7 +341,7 @@ VALUES = [
     ("execution", 1, "execution = 1: must be a table of fields"),
     ("execution/devices", 3, "execution.devices = 3: times num_nodes = 1 must divide batch_size"),
     ("execution/num_nodes", 2, "execution.num_nodes = 2: needs executor = 'ray'"),
-    ("execution/strategy", "fsdp", "execution.strategy = 'fsdp': allowed are auto, ddp"),
+    ("execution/strategy", "fsdp", "execution.strategy = 'fsdp': allowed are ddp"),
     ("execution/gpu_share", 0.0, "execution.gpu_share = 0.0: must be a number above 0"),
     ("execution/ray_address", "a b", "execution.ray_address = 'a b': must be empty, auto, host"),
     ("execution/executor", "slurm", "execution.executor = 'slurm': allowed are inline, local"),

@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import lightning
@@ -33,6 +33,10 @@ from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.checkpoint import Checkpoint, SafeCheckpointIO, passes_done, usable
 from ieee_lib.training.data import SliceData
 from ieee_lib.training.module import StackModule
+
+STRATEGIES = {"ddp": partial(DDPStrategy, broadcast_buffers=False)}
+"""How several devices train one stack. Buffers hold each process's own sums; weights start equal,
+and gradients keep them so."""
 
 ALONE = Execution(checkpoint_minutes=0.0)
 """One device, the whole batch at once, no checkpoints."""
@@ -237,8 +241,6 @@ def _trainer(
     spec: RunSpec, execution: Execution, micro_batch: int, logger, callbacks
 ) -> lightning.Trainer:
     n_pass = spec.batch_size // (micro_batch * execution.world_size)
-    # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
-    together = DDPStrategy(broadcast_buffers=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -246,7 +248,7 @@ def _trainer(
             accelerator=execution.accelerator,
             devices=execution.devices,
             num_nodes=execution.num_nodes,
-            strategy=together if execution.world_size > 1 else "auto",
+            strategy=STRATEGIES[execution.strategy]() if execution.world_size > 1 else "auto",
             use_distributed_sampler=False,
             precision=spec.precision,
             max_steps=spec.n_step,
