@@ -356,8 +356,8 @@ class Study:
             n_all = sum(len(unit.specs) for unit in units)
             lines = "\n  ".join(map(str, failures))
             raise TrainingError(
-                f"{n} of {n_all} runs for '{label}' are missing, so nothing is drawn from them; "
-                f"the same command tries them again:\n  {lines}"
+                f"{n} of {n_all} runs to make for '{label}' could not be made, so nothing is drawn "
+                f"from them; the same command tries them again:\n  {lines}"
             )
 
 

@@ -44,7 +44,7 @@ NEVER_CALLED = {
 NEVER_SAID = {"allow_pickle", "shell", "trust_remote_code", "weights_only"}
 READERS = {
     "ieee_lib.scale.Scale.load", "json.loads", "manager.load",
-    "numpy.frombuffer", "numpy.memmap", "safetensors.safe_open", "safetensors.torch.load",
+    "numpy.frombuffer", "numpy.memmap", "safetensors.safe_open",
     "safetensors.torch.load_file", "tomllib.loads",
 }  # fmt: skip
 """Everything that turns bytes into objects; `manager` is lm-eval's, and knows its own tasks."""

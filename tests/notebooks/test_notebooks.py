@@ -292,7 +292,7 @@ def test_a_run_that_cannot_be_made_is_named_and_the_others_go_on(book, tmp_path,
     command = ("ieee_lib", "reproduce", "--scale", "smoke", "--only", "01,09")
     done = run(*command, home=tmp_path, check=False)
     assert done.returncode == INCOMPLETE, done.stdout + done.stderr
-    assert "1 of 6 runs for 'overfitting' are missing" in done.stderr
+    assert "1 of 1 runs to make for 'overfitting' could not be made" in done.stderr
     assert f"{run_id} on " in done.stdout and "Incomplete: 01_overfitting_baseline." in done.stdout
     assert "09_claims: at least" in done.stdout
     assert not list((tmp_path / "figures" / "smoke").glob("fig02a*"))
