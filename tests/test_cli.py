@@ -127,6 +127,19 @@ def test_bad_arguments(project, capsys, arguments, message):
         ('"mixture", "average"]', '"mean"]', "distillation.kinds = 'mean': allowed are mixture"),
         ("probe_items = 64", "probe_items = 0", "downstream.probe_items = 0: must be a whole"),
         ("stack = 16", "stack = 0", "execution.stack = 0: must be a whole number of at least 1"),
+        ("stack = 16", "devices = 0", "execution.devices = 0: must be a whole number of at least"),
+        ("stack = 16", "gpu_share = 0", "execution.gpu_share = 0: must be a number above 0"),
+        ("stack = 16", "gpu_share = 2", "execution.gpu_share = 2: must be 1, or less with devices"),
+        (
+            "stack = 16",
+            "gpu_share = 0.5\ndevices = 2",
+            "execution.gpu_share = 0.5: must be 1, or less with devices = 1",
+        ),
+        (
+            "stack = 16",
+            'ray_address = "ray://h:1/"',
+            "execution.ray_address = 'ray://h:1/': must be empty, auto or host:port",
+        ),
     ],
 )
 def test_bad_scale_files(project, capsys, old, new, message):
