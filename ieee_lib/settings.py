@@ -27,7 +27,7 @@ never tries them (`recipes.search.GRIDS`)."""
 
 MANY = 10_000
 """Most seeds, members, moves or workers: each is a loop somewhere."""
-ADDRESS = r"|auto|(ray://)?[^/\s]+:\d+"
+ADDRESS = r"|auto|[^/\s]+:\d+"
 """Of a Ray cluster."""
 
 
@@ -73,7 +73,7 @@ class Execution:
     gpu_share: float = 1.0
     """Share of a GPU that a unit takes, in (0, 1]: at 0.5 two of them sit on each GPU."""
     ray_address: str = ""
-    """Ray cluster: auto, host:port or ray://host:port; empty: one on this machine while needed."""
+    """Ray cluster that this machine is a node of: auto or host:port; empty: one of its own."""
     stack: int = 8
     """Most members of a stack."""
     micro_batch: int = 0
@@ -107,7 +107,7 @@ class Execution:
         whole = self.gpu_share == 1 or (self.gpu_share < 1 and self.devices == 1)
         check(whole, "execution.gpu_share", self.gpu_share, "must be 1, or less with devices = 1")
         known = isinstance(self.ray_address, str) and re.fullmatch(ADDRESS, self.ray_address)
-        allowed = "must be empty, auto, host:port or ray://host:port"
+        allowed = "must be empty, auto or host:port (from outside a cluster: ray job submit)"
         check(bool(known), "execution.ray_address", self.ray_address, allowed)
         check_number("execution.checkpoint_minutes", self.checkpoint_minutes, least=0.0)
         check_number("execution.flops_per_second", self.flops_per_second, above=0.0)

@@ -343,7 +343,7 @@ VALUES = [
     ("execution/num_nodes", 2, "execution.num_nodes = 2: needs executor = 'ray'"),
     ("execution/strategy", "fsdp", "execution.strategy = 'fsdp': allowed are ddp"),
     ("execution/gpu_share", 0.0, "execution.gpu_share = 0.0: must be a number above 0"),
-    ("execution/ray_address", "a b", "execution.ray_address = 'a b': must be empty, auto, host"),
+    ("execution/ray_address", "a b", "execution.ray_address = 'a b': must be empty, auto or host"),
     ("execution/executor", "slurm", "execution.executor = 'slurm': allowed are inline, local"),
     ("execution/stack", 0, "execution.stack = 0: must be a whole number of at least 1"),
     (

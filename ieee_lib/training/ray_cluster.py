@@ -91,7 +91,7 @@ class RayCluster:
             }
         try:
             if ":" in address:  # Ray itself would try for minutes
-                host, port = address.removeprefix("ray://").rsplit(":", 1)
+                host, port = address.rsplit(":", 1)
                 socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
             self.ray.init(address=address, **options)
         except (OSError, RuntimeError, ValueError) as error:
@@ -157,7 +157,7 @@ class RayCluster:
         with _marker(paths.root() / "data") as marker:
             asked = {}
             for node in new:
-                at = self.at(node["NodeID"])
+                at = self._at(node["NodeID"])
                 task = self.ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=at)(sees)
                 asked[task.remote(str(marker))] = node
             self.ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
@@ -182,8 +182,12 @@ class RayCluster:
         allowed = f"node {_name(node)} does not see this folder: {REQUIRED}"
         check(seen, "IEEE_LIB_HOME", folder, allowed)
 
-    def at(self, node_id: str):
-        """Return the strategy that pins a task or an actor to a node."""
+    def here(self, actor: type):
+        """Return a new actor beside the driver, which takes nothing from the cluster."""
+        at = self._at(self.ray.get_runtime_context().get_node_id())
+        return self.ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=at)(actor).remote()
+
+    def _at(self, node_id: str):
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         return NodeAffinitySchedulingStrategy(node_id, soft=False)

@@ -89,6 +89,7 @@ class RayExecutor:
     def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
         self._stop_clock()
         cluster = self._opened()
+        self.ear = self.ear or cluster.here(Ear)
         memory = max((unit.memory_bytes(self.execution) for unit in units), default=0)
         cluster.check_room(memory)
         if memory > self.memory:
@@ -111,12 +112,7 @@ class RayExecutor:
         return failures
 
     def _opened(self) -> RayCluster:
-        if self.cluster is None:
-            self.cluster = RayCluster(self.execution)
-            ray = self.cluster.ray
-            here = self.cluster.at(ray.get_runtime_context().get_node_id())
-            ear = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(Ear)
-            self.ear = ear.remote()
+        self.cluster = self.cluster or RayCluster(self.execution)
         return self.cluster
 
     def _busy(self) -> list[_Hand]:
@@ -196,6 +192,7 @@ class RayExecutor:
         self._stop_clock()
         if self.cluster is not None and self.cluster.ray.is_initialized():
             self._release()
-            self.cluster.ray.kill(self.ear)
+            if self.ear is not None:
+                self.cluster.ray.kill(self.ear)
             self.cluster.close()
         self.cluster, self.ear, self.hands = None, None, []

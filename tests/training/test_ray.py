@@ -107,7 +107,7 @@ def run(executor, units, progress=None):
         progress.close()
 
 
-def as_(kind, unit, **fields):
+def become(kind, unit, **fields):
     return kind(**vars(unit), **fields)
 
 
@@ -147,7 +147,7 @@ def test_a_lost_node_costs_time_and_nothing_else(cluster, units, capfd):
         assert executor.n_worker == 2
         progress = Killing(units, cluster, node)
         assert run(executor, units, progress) == []
-        assert progress.node is None and executor.n_worker == 1
+        assert progress.node is None, "nothing was killed"
     heard = capfd.readouterr().err
     assert heard.count("was lost; trying it again") == 1 and "4/4 runs" in heard
     on_ray = results()
@@ -157,7 +157,7 @@ def test_a_lost_node_costs_time_and_nothing_else(cluster, units, capfd):
 
 
 def test_a_unit_that_kills_its_worker_is_tried_twice(cluster, units, home, capfd):
-    units = [as_(DyingUnit, units[0]), *(as_(NotingUnit, unit) for unit in units[1:])]
+    units = [become(DyingUnit, units[0]), *(become(NotingUnit, unit) for unit in units[1:])]
     with opened(ray_address=cluster.address) as executor:
         failures = run(executor, units)
     assert [failure.unit for failure in failures] == units[:1]
@@ -172,12 +172,12 @@ def test_bad_input_found_by_a_worker_stops_everything(cluster, units):
         opened(ray_address=cluster.address) as executor,
         pytest.raises(InputError, match="corpus = '0123': is not 4567"),
     ):
-        run(executor, [as_(RefusedUnit, unit) for unit in units])
+        run(executor, [become(RefusedUnit, unit) for unit in units])
 
 
 def test_a_worker_keeps_its_gpu(cluster, units, home):
     """Ray's bookkeeping only: nothing here computes on a GPU."""
-    noting = [as_(NotingUnit, unit) for unit in units]
+    noting = [become(NotingUnit, unit) for unit in units]
     with (
         another(cluster, num_cpus=4, num_gpus=2),
         opened(ray_address=cluster.address, accelerator="auto") as executor,
@@ -191,9 +191,9 @@ def test_a_worker_keeps_its_gpu(cluster, units, home):
 
 def test_a_worker_that_never_comes_keeps_no_unit(cluster, units, home):
     """Two are asked for where one has room; a smaller one makes way for a larger."""
-    larger = as_(NotingUnit, replace(units[0], specs=tuple(unit.specs[0] for unit in units)))
+    larger = become(NotingUnit, replace(units[0], specs=tuple(unit.specs[0] for unit in units)))
     with opened(ray_address=cluster.address, workers=2) as executor:
-        assert run(executor, [as_(NotingUnit, unit) for unit in units]) == []
+        assert run(executor, [become(NotingUnit, unit) for unit in units]) == []
         assert len(set(seen(home))) == 1
         assert run(executor, [larger]) == []
     assert len(set(seen(home))) == 2
@@ -227,9 +227,9 @@ def test_a_node_that_does_not_see_the_store_is_named(cluster, units, home):
     hidden = ["sh", "-c", f"mount -t tmpfs none '{home}' && exec '{sys.executable}' -c \"{start}\""]
     node = subprocess.Popen([*private, *hidden], start_new_session=True)
     try:
-        with opened(ray_address=cluster.address, workers=1) as executor:
+        with opened(ray_address=cluster.address) as executor:
             deadline = time.monotonic() + 60
-            while executor._opened().room() == 1:
+            while executor.n_worker == 1:  # until it has joined
                 assert node.poll() is None and time.monotonic() < deadline
                 time.sleep(0.2)
             with pytest.raises(InputError) as refused:
@@ -251,7 +251,7 @@ class Interrupted(Progress):
 
 def test_a_cluster_on_demand_keeps_its_workers_and_ends_when_told(units, home):
     answer = signal.getsignal(signal.SIGTERM)
-    noting = [as_(NotingUnit, unit, trains=True) for unit in units]
+    noting = [become(NotingUnit, unit, trains=True) for unit in units]
     with opened(workers=1) as executor:
         assert executor.n_worker == 1 and executor.cluster is None, "started before it was needed"
         assert run(executor, noting[:2]) == []
