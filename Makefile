@@ -1,4 +1,8 @@
 SCALE ?= laptop
+SOURCE ?= records
+CONTEXT ?= paper
+GROUND ?= white
+FORMAT ?= svg,pdf,png
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -29,8 +33,9 @@ test: $(READY) ## Run all tests: CPU only, no network
 plan: $(READY) ## Print runs, tokens, FLOPs and hours of a scale; trains nothing
 	$(BIN)/python -m ieee_lib plan --scale $(SCALE)
 
-figures: $(READY) ## Redraw all figures and tables from records; trains nothing
-	$(BIN)/python -m ieee_lib figures --scale $(SCALE)
+figures: $(READY) ## Redraw from records (SOURCE=archive CONTEXT=talk GROUND=dark FORMAT=svg,png ONLY=03)
+	$(BIN)/python -m ieee_lib figures --scale $(SCALE) --source $(SOURCE) --only '$(ONLY)' \
+		--context $(CONTEXT) --ground $(GROUND) --format $(FORMAT)
 
 lab: $(READY) ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks

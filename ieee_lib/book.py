@@ -98,7 +98,7 @@ class Chapter:
     def draw(self, name: str) -> Drawing | Table:
         """Return one item by its file name."""
         check_choice("item", name, self.section.items)
-        with context(self.study.context):
+        with context(self.study.context, self.study.ground):
             return self.section.items[name](self.found)
 
     def show(self, name: str) -> Drawing | Table:

@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--only", default="", help="sections, such as 01,02")
     sub.add_argument("--source", default="records", help="records (of this machine) or archive")
     sub.add_argument("--context", default="paper", help="paper or talk")
+    sub.add_argument("--ground", default="white", help="white, transparent or dark")
     sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
     what = "the corpus the runs were trained on"
     sub.add_argument("--corpus", default="", type=_corpus, help=what)
@@ -161,7 +162,8 @@ def _plan(given: argparse.Namespace) -> int:
 
 def _figures(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.analysis.drawing import FORMATS, save
+    from ieee_lib.analysis.contact_sheet import contact_sheet
+    from ieee_lib.analysis.drawing import FORMATS, Drawing, context, save
     from ieee_lib.book import Chapter, choose
     from ieee_lib.study import Study
 
@@ -170,12 +172,19 @@ def _figures(given: argparse.Namespace) -> int:
     for name in formats:
         check_choice("format", name, FORMATS)
     sections = choose(given.only)
-    study = Study.open(given.scale, source=given.source, corpus=given.corpus, context=given.context)
+    look = {"context": given.context, "ground": given.ground}
+    study = Study.open(given.scale, source=given.source, corpus=given.corpus, **look)
     folder = study.figures_folder()
+    figures = {}
     for number in sections:
         for name, item in Chapter.open(number, study).items():
             save(item, folder, name, formats=formats)
             print(f"{folder.relative_to(paths.root())}/{name}")
+            figures |= {name: item} if isinstance(item, Drawing) else {}
+    if not given.only:
+        with context(study.context, study.ground):
+            sheet = contact_sheet(figures, caption=f"{study.scale.name} scale · all figures")
+        save(sheet, folder, "contact_sheet", formats=["png"])
     return 0
 
 

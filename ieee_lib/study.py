@@ -1,7 +1,7 @@
 """A study: one scale on one corpus, with its records. What every notebook opens first.
 
     study = Study.open("laptop")
-    runs = study.ensure([study.spec("0.14M", wd=0.8, lr=3e-3, epochs=16, seed=s) for s in range(3)])
+    runs = study.ensure([study.spec("0.10M", wd=0.8, lr=3e-3, epochs=16, seed=s) for s in range(3)])
 
 `source` says where runs come from: `train` trains what is missing, `records` takes what was
 trained here and never trains, `archive` takes the recorded book that ships with the project.
@@ -40,6 +40,7 @@ UNPREPARED = "0" * 16
 """Stands for the fingerprint of a text that was never packed here, so none of its runs is done."""
 
 CONTEXTS = ("paper", "talk")
+GROUNDS = ("white", "transparent", "dark")
 SOURCES = ("train", "records", "archive")
 
 
@@ -56,6 +57,8 @@ class Study:
     """Where the packed corpus lies; None where only records are read."""
     context: str = "paper"
     """Size of figures: paper or talk."""
+    ground: str = "white"
+    """What figures are drawn on: white, transparent or dark."""
     touched: set[str] | None = None
     """Run ids of the records read so far, where asked for (`reading`)."""
     executor: Executor | None = None
@@ -74,15 +77,18 @@ class Study:
         corpus: str = "",
         source: str = "train",
         context: str = "paper",
+        ground: str = "white",
     ) -> "Study":
         """Open a scale; `corpus` replaces the scale's own text source.
 
-        Raises InputError for an unknown scale, corpus, source or context, for a corpus shorter
-        than the scale's largest D, and for a GPU scale where there is no GPU to train on.
+        Raises InputError for an unknown scale, corpus, source, context or ground, for a corpus
+        shorter than the scale's largest D, and for a GPU scale where there is no GPU to train on.
         """
         scale = scale if isinstance(scale, Scale) else Scale.load(scale)
         check_choice("source", source, SOURCES)
         check_choice("context", context, CONTEXTS)
+        check_choice("ground", ground, GROUNDS)
+        look = {"context": context, "ground": ground}
         if corpus:
             scale = scale.on(corpus)
         if source == "archive":
@@ -93,7 +99,7 @@ class Study:
                 for r in archive.records()
             )
             own = max(about, key=lambda text: (text[0], about[text]))  # others: continued runs
-            return cls(scale, source, archive, own[1], None, context)
+            return cls(scale, source, archive, own[1], None, **look)
         if source == "records":
             check(
                 scale.corpus.folder().is_dir(),
@@ -110,7 +116,7 @@ class Study:
                 scale.name,
                 "trains on a GPU and none is visible; smoke and laptop train on a CPU",
             )
-        study = cls(scale, source, RunStore.of(scale.name), UNPREPARED, None, context)
+        study = cls(scale, source, RunStore.of(scale.name), UNPREPARED, None, **look)
         return study.beside(scale)
 
     def beside(self, scale: Scale) -> "Study":
@@ -292,7 +298,8 @@ class Study:
     def figures_folder(self) -> Path:
         """Return where figures go; those drawn from the archive are the recorded ones."""
         name = f"recorded/{self.scale.name}" if self.source == "archive" else self.scale.name
-        return paths.figures(name if self.context == "paper" else f"{name}/{self.context}")
+        look = [self.context] * (self.context != "paper") + [self.ground] * (self.ground != "white")
+        return paths.figures("/".join([name, *look]))
 
     def reading(self) -> "Study":
         """Return the same study as one that never trains; it also notes which records it reads."""

@@ -27,7 +27,7 @@ from ieee_lib.analysis.uncertainty import Estimate
 from ieee_lib.errors import check_choice
 from ieee_lib.files import write_atomically
 from ieee_lib.paths import PACKAGE
-from ieee_lib.study import CONTEXTS
+from ieee_lib.study import CONTEXTS, GROUNDS
 
 FORMATS = ("svg", "pdf", "png")
 METADATA = {
@@ -48,7 +48,7 @@ class Drawing:
     """Scale, D, seeds, number of points."""
 
     def _repr_png_(self) -> bytes:
-        return _render(self.figure, "png")
+        return render(self.figure, "png")
 
 
 @dataclass
@@ -89,10 +89,11 @@ class Table:
 
 
 @contextmanager
-def context(name: str = "paper") -> Iterator[None]:
-    """Draw in the house style at the size of a context: paper or talk."""
+def context(name: str = "paper", ground: str = "white") -> Iterator[None]:
+    """Draw in the house style at the size of a context: paper or talk; on a ground of `GROUNDS`."""
     check_choice("context", name, CONTEXTS)
-    sheets = [PACKAGE / "styles" / f"{sheet}.mplstyle" for sheet in ("base", name)]
+    check_choice("ground", ground, GROUNDS)
+    sheets = [PACKAGE / "styles" / f"{sheet}.mplstyle" for sheet in ("base", name, ground)]
     with mpl.rc_context():
         plt.style.use(["default", *sheets])
         yield
@@ -140,7 +141,7 @@ def save(
     else:
         for kind in formats:
             check_choice("format", kind, FORMATS)
-        written = {kind: _render(item.figure, kind) for kind in formats}
+        written = {kind: render(item.figure, kind) for kind in formats}
         written["json"] = _json({"caption": item.caption, **item.data})
     files = []
     for kind, data in written.items():
@@ -150,7 +151,8 @@ def save(
     return files
 
 
-def _render(figure: Figure, kind: str) -> bytes:
+def render(figure: Figure, kind: str) -> bytes:
+    """Return a finished figure as a file of one of `FORMATS`."""
     buffer = io.BytesIO()
     sheets = [PACKAGE / "styles" / "base.mplstyle"]  # fonts and salt are read when saving
     with plt.style.context(sheets):

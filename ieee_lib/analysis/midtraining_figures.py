@@ -14,7 +14,7 @@ from ieee_lib.analysis.midtraining import effective_data
 from ieee_lib.analysis.uncertainty import Estimate
 
 LOOKS = (
-    {"color": plots.GREY, "marker": "o", "markerfacecolor": "white"},
+    {"color": plots.GREY, "marker": "o", "filled": False},
     {"color": plots.GREY, "marker": "o", "markerfacecolor": plots.GREY},
     {"color": plots.COLORS["ensemble"]},
 )

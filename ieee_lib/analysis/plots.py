@@ -5,6 +5,7 @@ Nothing here fits, loads or saves. One colour and one marker a recipe, the same 
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -31,6 +32,12 @@ SIZES = {"distilled": 9}
 GREY = "#8c8c8c"
 
 
+def hollow() -> str:
+    """Return what a hollow mark is filled with: the ground, which hides the line behind it."""
+    ground = mpl.rcParams["axes.facecolor"]
+    return "white" if ground == "none" else ground
+
+
 def means(
     ax: Axes, table: pd.DataFrame, x: str, recipe: str, *, label: str, filled: bool = True, **line
 ) -> Axes:
@@ -38,7 +45,7 @@ def means(
     table = table.dropna(subset="loss").sort_values(x)
     color = COLORS[recipe]
     style = {"linestyle": "-", "marker": MARKERS[recipe], "color": color, "ecolor": color}
-    face = color if filled else "white"
+    face = color if filled else hollow()
     ax.errorbar(
         table[x],
         table.loss,
@@ -86,7 +93,7 @@ def estimates(
         middle,
         yerr=np.clip(np.nan_to_num(ends, nan=0.0, posinf=1e3), 0, 1e3),
         label=label,
-        **{**style, "markerfacecolor": color if filled else "white", **line},
+        **{**style, "markerfacecolor": color if filled else hollow(), **line},
     )
     return ax
 

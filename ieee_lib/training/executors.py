@@ -23,7 +23,7 @@ from ieee_lib.errors import InputError
 from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig
 from ieee_lib.training.progress import Progress
-from ieee_lib.training.unit import Listener, Unit
+from ieee_lib.training.unit import Listener, Unit, Work
 
 TRIES = 2
 """Of a unit whose worker dies."""
@@ -72,7 +72,7 @@ class InlineExecutor:
     def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
         failures: list[Failure] = []
         for unit in units:
-            outcome = attempt(unit, self.execution, partial(progress.moved, unit))
+            outcome = attempt(unit.run, self.execution, partial(progress.moved, unit))
             settle(unit, 0, outcome, failures, progress)
         return failures
 
@@ -174,17 +174,17 @@ def _work(pipe, slot: int, execution: Execution) -> None:
             unit = pipe.recv()
         except EOFError:
             return
-        pipe.send(attempt(unit, execution, lambda tokens: pipe.send(("tokens", tokens))))
+        pipe.send(attempt(unit.run, execution, lambda tokens: pipe.send(("tokens", tokens))))
 
 
 Outcome = tuple[str, Any]
 """How a unit ended (done, failed, died: may go well next time, input: bad input), and why."""
 
 
-def attempt(unit: Unit, execution: Execution, on_tokens: Listener) -> Outcome:
-    """Run a unit, and put into words how it ended: exceptions do not travel well."""
+def attempt(work: Work, execution: Execution, on_tokens: Listener) -> Outcome:
+    """Do what a unit does, and put into words how it ended: exceptions do not travel well."""
     try:
-        unit.run(execution, on_tokens)
+        work(execution, on_tokens)
         return "done", None
     except InputError as error:
         return "input", (error.field, error.value, error.allowed)

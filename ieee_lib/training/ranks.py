@@ -4,25 +4,27 @@ Every process takes its share of each step's sequences, so the tokens of a step 
 
     launch(work, execution, on_tokens)     # work(execution, on_tokens) in every process
 
-On one node the processes meet through a file and talk over loopback; on several (`RANKS_MEET`)
-over the network, at the address that whoever starts the nodes has chosen.
+On one node the processes meet through a file and talk over loopback; on several (`be_node`) over
+the network, at the address that whoever starts the nodes has chosen.
 """
 
 import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 
 from ieee_lib.settings import Execution
-from ieee_lib.training.unit import Listener
+from ieee_lib.training.unit import Listener, Work
 
 NODE, MEET = "NODE_RANK", "IEEE_LIB_MEET"
-"""Environment variables of a node that is one of several: its number, and tcp://HOST:PORT."""
+"""Environment variables of a node that is one of several."""
 
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 
-Work = Callable[[Execution, Listener], None]
+
+def be_node(place: int, meet: str) -> None:
+    """Make this process's launches one node of several, which meet at tcp://HOST:PORT."""
+    os.environ[NODE], os.environ[MEET] = str(place), meet
 
 
 def launch(work: Work, execution: Execution, on_tokens: Listener) -> None:
@@ -54,7 +56,7 @@ def _join(local_rank: int, work: Work, execution: Execution, meet: str, heard) -
     from torch import distributed
 
     os.environ["LOCAL_RANK"] = str(local_rank)  # Lightning then starts no processes of its own
-    if meet.startswith("file:") and sys.platform in LOOPBACK:
+    if meet.startswith(("file:", "tcp://127.")) and sys.platform in LOOPBACK:
         os.environ["GLOO_SOCKET_IFNAME"] = LOOPBACK[sys.platform]
     on_gpu = torch.cuda.is_available() and execution.accelerator != "cpu"
     rank = execution.devices * int(os.environ.get(NODE, 0)) + local_rank

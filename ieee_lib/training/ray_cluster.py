@@ -131,19 +131,21 @@ class RayCluster:
                 found.append((node, units))
         return found
 
-    def room(self) -> int:
-        """Return how many units run at once."""
-        return sum(units for _, units in self.fitting())
+    def room(self, memory: int = 0) -> int:
+        """Return how many units run at once, each on `num_nodes` nodes."""
+        held, n = [units for _, units in self.fitting(memory)], self.execution.num_nodes
+        at_once = range(sum(held) // n, 0, -1)
+        return next((k for k in at_once if sum(min(units, k) for units in held) >= n * k), 0)
 
     def check_room(self, memory: int) -> None:
         """Raise InputError where a unit would wait for ever; a cluster that may grow is trusted."""
-        needs = self.needs()
-        allowed = (
-            f"has no node with the {needs['num_cpus']:g} CPU(s), {needs['num_gpus']:g} GPU(s) and "
+        needs, n = self.needs(), self.execution.num_nodes
+        allowed = (f"has not {n} nodes" if n > 1 else "has no node") + (
+            f" with the {needs['num_cpus']:g} CPU(s), {needs['num_gpus']:g} GPU(s) and "
             f"{memory / 1e9:.1f} GB of memory that a unit takes; where it grows on demand, "
             "execution.workers says how far"
         )
-        enough = bool(self.execution.workers or self.fitting(memory))
+        enough = bool(self.execution.workers or self.room(memory))
         check(enough, "execution.ray_address", self.execution.ray_address, allowed)
 
     def check_store(self) -> None:
@@ -181,6 +183,32 @@ class RayCluster:
         folder = str(paths.root() / "data")
         allowed = f"node {_name(node)} does not see this folder: {REQUIRED}"
         check(seen, "IEEE_LIB_HOME", folder, allowed)
+
+    def places(self, actor: type, memory: int) -> tuple[Any, list[Any]]:
+        """Return actor classes that take a unit's place each, and the group that keeps them.
+
+        They are `num_nodes`, each bound to a node of its own; a group keeps them where they are
+        several.
+        """
+        needs, n = {**self.needs(), "memory": memory}, self.execution.num_nodes
+        if n == 1:
+            return None, [self.ray.remote(**needs)(actor)]
+        from ray.util import placement_group
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        bundle = {"CPU": needs["num_cpus"], "GPU": needs["num_gpus"], "memory": memory}
+        bundle = {name: amount for name, amount in bundle.items() if amount}
+        group = placement_group([bundle] * n, strategy="STRICT_SPREAD")
+        at = [
+            PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=i)
+            for i in range(n)
+        ]
+        return group, [self.ray.remote(**needs, scheduling_strategy=one)(actor) for one in at]
+
+    def free(self, group) -> None:
+        """Give back what a group has kept."""
+        if group is not None:
+            self.ray.util.remove_placement_group(group)
 
     def here(self, actor: type):
         """Return a new actor beside the driver, which takes nothing from the cluster."""

@@ -3,7 +3,8 @@
 A worker is an actor that keeps its GPUs while it lives, as a worker of `LocalExecutor` does.
 (Ray's tasks would be handed another GPU between two units, in a process that has opened the
 first and still holds memory there; or a new process each, which compiles anew.) A unit is one
-call to one worker, so a stack and its devices stay together on a node.
+call to one worker, so a stack and its devices stay together on a node; where a stack takes
+`num_nodes`, a crew of workers has a node each, and the first of them records.
 
     executor = RayExecutor(execution)
     failures = executor.run(units, progress)
@@ -14,21 +15,29 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from ieee_lib import paths
-from ieee_lib.errors import check
 from ieee_lib.settings import Execution
 from ieee_lib.training.executors import TRIES, Failure, Outcome, first_line, settle, worker_count
 from ieee_lib.training.progress import Progress
 from ieee_lib.training.ray_cluster import RayCluster, check_installed
 from ieee_lib.training.ray_worker import Ear, Worker
+from ieee_lib.training.train_unit import TrainUnit
 from ieee_lib.training.unit import Unit
 
 LOSSES = 5
 """Of nodes under a unit, until it is given up: it is not to blame for them."""
+
+DONE: Outcome = ("done", None)
+
+UNHEARD: Outcome = ("died", "it was not heard of")
+"""Of one of a crew that goes on while the others have ended."""
+
+PARTING_SECONDS = 60.0
+"""In which Ray notices a lost node, after the others of its crew have failed for want of it."""
 
 POLL_SECONDS = 0.5
 """Between two looks at who has ended and how far the others are."""
@@ -52,13 +61,26 @@ class _Job:
 class _Hand:
     """A worker as the driver sees it."""
 
-    actor: Any
-    node: Any
-    """Reference to the id of its node; there as soon as it is up."""
+    crew: list[Any]
+    """Actors on a node each, the recording one first; mostly it is alone."""
+    group: Any
+    """Placement group that keeps a crew's nodes; None where it is one."""
+    muster: Any
+    """Reference to what `Worker.muster` returns; there as soon as all are up."""
     up: bool = False
     job: _Job | None = None
-    reference: Any = None
-    """To how that job ends."""
+    references: dict[Any, int] = field(default_factory=dict)
+    """To how that job ends, with the place in the crew; without helpers that ended well."""
+
+
+class _End(NamedTuple):
+    """How a job ended for one of a crew."""
+
+    outcome: Outcome
+    gone: bool = False
+    """With its worker."""
+    lost: bool = False
+    """With its worker's whole node."""
 
 
 class RayExecutor:
@@ -66,10 +88,6 @@ class RayExecutor:
 
     def __init__(self, execution: Execution) -> None:
         check_installed()
-        # A unit on several nodes would be a placement group of `num_nodes` bundles of
-        # `RayCluster.needs` (STRICT_SPREAD) with a `Worker` in each: `_staff` is the place.
-        one = execution.num_nodes == 1
-        check(one, "execution.num_nodes", execution.num_nodes, "must be 1 with executor = 'ray'")
         self.execution = execution
         self.cluster: RayCluster | None = None
         self.ear: Any = None
@@ -124,46 +142,82 @@ class RayExecutor:
         A unit is bound to no worker that is still to come: its place may never be free.
         """
         for hand in [hand for hand in self.hands if hand.up and not hand.job][: len(waiting)]:
-            hand.job, key = waiting.popleft(), next(self.keys)
-            hand.job.key, hand.reference = key, hand.actor.work.remote(hand.job.unit, key)
+            hand.job = waiting.popleft()
+            hand.job.key = next(self.keys)
+            hand.references = self._start(hand, hand.job.unit, hand.job.key)
         coming = sum(not hand.up for hand in self.hands)
         for _ in range(min(len(waiting) - coming, self.n_worker - len(self.hands))):
-            worker = self.cluster.ray.remote(**self.cluster.needs(), memory=self.memory)(Worker)
-            actor = worker.remote(self.execution, self.ear, str(paths.root()))
-            self.hands.append(_Hand(actor, actor.node.remote()))
+            self.hands.append(self._engage())
+
+    def _engage(self) -> _Hand:
+        """Ask for a worker, or a crew of them; it comes up when there is room."""
+        group, kinds = self.cluster.places(Worker, self.memory)
+        crew = [kind.remote(self.execution, self.ear, str(paths.root())) for kind in kinds]
+        return _Hand(crew, group, crew[0].muster.remote(*(h.node.remote() for h in crew[1:])))
+
+    def _start(self, hand: _Hand, unit: Unit, key: int) -> dict[Any, int]:
+        """Hand out a unit. Only training takes several nodes, and then all train all of it."""
+        head, *helpers = hand.crew
+        if not (helpers and isinstance(unit, TrainUnit)):
+            return {head.work.remote(unit, key): 0}
+        unit = replace(unit, begun=True)
+        calls = {head.work.remote(unit, key, hand.muster): 0}
+        return calls | {h.assist.remote(unit, i, hand.muster): i for i, h in enumerate(helpers, 1)}
 
     def _ended(self) -> list[_Hand]:
         """Wait until a unit has ended or a worker has come up; return the workers that ended."""
-        watched = {hand.reference if hand.job else hand.node: hand for hand in self.hands}
-        ready, _ = self.cluster.ray.wait(
-            [r for r, hand in watched.items() if hand.job or not hand.up], timeout=POLL_SECONDS
-        )
-        for reference in ready:
-            watched[reference].up = True
-        return [watched[reference] for reference in ready if watched[reference].job]
+        watched = {r: hand for hand in self.hands if hand.job for r in hand.references}
+        watched |= {hand.muster: hand for hand in self.hands if not hand.up}
+        ended = []
+        for reference in self.cluster.ray.wait(list(watched), timeout=POLL_SECONDS)[0]:
+            hand = watched[reference]
+            if not hand.up:
+                hand.up = True
+            elif hand.references[reference] and self._end(hand, reference).outcome == DONE:
+                del hand.references[reference]
+            else:
+                ended.append(hand)
+        return ended
 
     def _hear(self, hand: _Hand, waiting: deque, failures: list, progress: Progress) -> None:
         job, hand.job = hand.job, None
-        ray, lost = self.cluster.ray, False
-        try:
-            outcome: Outcome = ray.get(hand.reference)
-        except ray.exceptions.RayTaskError as error:  # the unit could not be read there
-            outcome = "failed", first_line(error.cause)
-        except ray.exceptions.RayError as error:
+        end = self._end_of_crew(hand)
+        if end.gone or len(hand.crew) > 1:
             self._dismiss(hand)
-            name, alive = self.cluster.about(self._node_of(hand))
-            lost = not alive or isinstance(error, ray.exceptions.ActorUnavailableError)
-            outcome = "died", f"its node {name} was lost" if lost else f"its worker on {name} died"
-        job.losses, job.tries = job.losses - lost, job.tries - (not lost)
-        left = job.losses if lost else job.tries
-        if settle(job.unit, left, outcome, failures, progress):
-            (waiting.appendleft if lost else waiting.append)(job)
+        job.losses, job.tries = job.losses - end.lost, job.tries - (not end.lost)
+        left = job.losses if end.lost else job.tries
+        if settle(job.unit, left, end.outcome, failures, progress):
+            (waiting.appendleft if end.lost else waiting.append)(job)
 
-    def _node_of(self, hand: _Hand) -> str:
-        """Return the id of a worker's node; empty where it never came to life."""
+    def _end_of_crew(self, hand: _Hand) -> _End:
+        """Return how a job ended; where it failed, perhaps for want of another one's node."""
+        references = list(hand.references)
+        end = self._end(hand, references[0])
+        if end.outcome == DONE or len(references) == 1:
+            return end
+        self.cluster.ray.wait(references, num_returns=len(references), timeout=PARTING_SECONDS)
+        ends = [self._end(hand, reference) for reference in references]
+        return max(ends, key=lambda end: (end.lost, end.gone, end.outcome != UNHEARD))
+
+    def _end(self, hand: _Hand, reference) -> _End:
+        ray = self.cluster.ray
+        try:
+            return _End(ray.get(reference, timeout=0))
+        except ray.exceptions.GetTimeoutError:
+            return _End(UNHEARD)
+        except ray.exceptions.RayTaskError as error:  # the unit could not be read there
+            return _End(("failed", first_line(error.cause)))
+        except ray.exceptions.RayError as error:
+            name, alive = self.cluster.about(self._node_of(hand, reference))
+            lost = not alive or isinstance(error, ray.exceptions.ActorUnavailableError)
+            why = f"its node {name} was lost" if lost else f"its worker on {name} died"
+            return _End(("died", why), gone=True, lost=lost)
+
+    def _node_of(self, hand: _Hand, reference) -> str:
+        """Return the id of the node of one of a crew; empty where they never came to life."""
         ray = self.cluster.ray
         with contextlib.suppress(ray.exceptions.RayError):
-            return ray.get(hand.node, timeout=0)
+            return ray.get(hand.muster, timeout=0)[hand.references[reference]]
         return ""
 
     def _tell(self, progress: Progress) -> None:
@@ -175,7 +229,9 @@ class RayExecutor:
                     progress.moved(units[key], tokens)
 
     def _dismiss(self, hand: _Hand) -> None:
-        self.cluster.ray.kill(hand.actor)
+        for actor in hand.crew:
+            self.cluster.ray.kill(actor)
+        self.cluster.free(hand.group)
         self.hands.remove(hand)
 
     def _release(self) -> None:

@@ -1,11 +1,14 @@
 """What runs on the nodes of a Ray cluster, with the code installed there."""
 
 import os
+import socket
 import time
 from typing import Any
 
 from ieee_lib.settings import Execution
 from ieee_lib.training.executors import Outcome, attempt
+from ieee_lib.training.ranks import be_node
+from ieee_lib.training.train_unit import TrainUnit
 from ieee_lib.training.unit import Unit
 
 TELL_SECONDS = 1.0
@@ -24,13 +27,32 @@ class Worker:
 
         return ray.get_runtime_context().get_node_id()
 
-    def work(self, unit: Unit, key: int) -> Outcome:
+    def muster(self, *others: str) -> "Mustered":
+        """Return the ids of a crew's nodes, this one's first, and where they may meet."""
+        import ray
+
+        host = ray.util.get_node_ip_address()
+        with socket.socket() as free:
+            free.bind((host, 0))
+            return [self.node(), *others], f"tcp://{host}:{free.getsockname()[1]}"
+
+    def work(self, unit: Unit, key: int, mustered: "Mustered | None" = None) -> Outcome:
         def tell(tokens: int) -> None:
             if time.monotonic() - self.told > TELL_SECONDS:
                 self.told = time.monotonic()
                 self.ear.tell.remote(key, tokens)
 
-        return attempt(unit, self.execution, tell)
+        if mustered:
+            be_node(0, mustered[1])
+        return attempt(unit.run, self.execution, tell)
+
+    def assist(self, unit: TrainUnit, place: int, mustered: "Mustered") -> Outcome:
+        """Train as a further node of the crew."""
+        be_node(place, mustered[1])
+        return attempt(unit.assist, self.execution, lambda tokens: None)
+
+
+Mustered = tuple[list[str], str]
 
 
 class Ear:

@@ -74,10 +74,9 @@ class TrainUnit:
                 self._train(missing, store, execution, on_tokens)
             store.end(self.specs)
 
-    def assist(self, execution: Execution) -> None:
+    def assist(self, execution: Execution, on_tokens: Listener) -> None:
         """Train all of it as a further node; the first one, which has `begun` it, records."""
-        work = partial(self._train_here, self.specs, RunStore.of(self.scale))
-        launch(work, execution, lambda tokens: None)
+        launch(partial(self._train_here, self.specs, RunStore.of(self.scale)), execution, on_tokens)
 
     def _train(self, missing, store: RunStore, execution: Execution, on_tokens: Listener) -> None:
         work = partial(self._train_here, missing, store)

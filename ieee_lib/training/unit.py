@@ -23,6 +23,10 @@ Listener = Callable[[int], None]
 """Hears the tokens that a unit has worked through so far."""
 
 
+Work = Callable[[Execution, Listener], None]
+"""What a unit does, in the process that calls it."""
+
+
 class Unit(Protocol):
     """One piece of work; small to send, whole or absent in the store."""
 
