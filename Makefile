@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test plan figures lab lint readme archive clean
+.PHONY: help setup reproduce test plan figures book lab lint readme archive clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ plan: $(READY) ## Print runs, tokens, FLOPs and hours of a scale; trains nothing
 figures: $(READY) ## Redraw from records (SOURCE=archive CONTEXT=talk GROUND=dark FORMAT=svg,png ONLY=03)
 	$(BIN)/python -m ieee_lib figures --scale $(SCALE) --source $(SOURCE) --only '$(ONLY)' \
 		--context $(CONTEXT) --ground $(GROUND) --format $(FORMAT)
+
+book: $(READY) ## Build the static site of the recorded book in data/site/ (SOURCE=train: of one's own)
+	$(BIN)/python -m ieee_lib book --scale $(SCALE) --source $(or $(filter train,$(SOURCE)),archive)
 
 lab: $(READY) ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks

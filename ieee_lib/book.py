@@ -16,6 +16,7 @@ from typing import Any
 from ieee_lib import paths
 from ieee_lib.analysis.drawing import Drawing, Table, context, save
 from ieee_lib.errors import check_choice
+from ieee_lib.explore import Explorer, explore
 from ieee_lib.sections import (
     data_scaling,
     distillation,
@@ -52,6 +53,11 @@ class Section:
     def items(self) -> dict[str, Callable[[Any], Drawing | Table]]:
         """File name -> function that draws it."""
         return self.module.ITEMS
+
+    @property
+    def explorers(self) -> dict[str, Explorer]:
+        """Name -> figure with knobs."""
+        return getattr(self.module, "EXPLORERS", {})
 
     def check(self, study: Study, parameters: Mapping[str, Any]) -> None:
         """Raise InputError for a notebook's parameters that cannot work, before any training."""
@@ -107,6 +113,17 @@ class Chapter:
             item = self.draw(name)
             save(item, self.study.figures_folder(), name)
         return item
+
+    def explore(self, name: str) -> Any:
+        """Return a figure with knobs where somebody can turn them, else as they first stand."""
+        check_choice("explorer", name, self.section.explorers)
+        explorer = self.section.explorers[name]
+
+        def draw(**choices: Any) -> Drawing:
+            with context(self.study.context, self.study.ground):
+                return explorer.draw(self.found, **choices)
+
+        return explore(draw, explorer.knobs(self.found))
 
     def items(self) -> Iterator[tuple[str, Drawing | Table]]:
         """Draw every item."""

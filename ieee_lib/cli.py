@@ -1,4 +1,4 @@
-"""The command line: reproduce, plan, figures, export, archive, bench, stress, readme.
+"""The command line: reproduce, plan, figures, book, export, archive, bench, stress, readme.
 
 Exit code 2 is bad input, 3 a book in which some runs could not be made. Paths are relative to the
 working directory here, and made absolute before they go on; elsewhere they are below data/.
@@ -12,7 +12,6 @@ import inspect
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -103,12 +102,15 @@ def _parser() -> argparse.ArgumentParser:
     what = "the corpus the runs were trained on"
     sub.add_argument("--corpus", default="", type=_corpus, help=what)
 
+    sub = command("book", _book, "build the static site of a reproduced, or of the recorded book")
+    sub.add_argument("--source", default="archive", help="archive, or train (reproduced here)")
+
     sub = command("export", _export, "write a trained run as a Hugging Face Llama with tokenizer")
     sub.add_argument("run_id", metavar="RUN_ID", help="a run whose weights were kept")
     sub.add_argument("folder", metavar="DIR", help="a new or empty folder")
 
-    sub = command("archive", _archive, "pack the records behind the book into data/archive/")
-    sub.add_argument("action", choices=["pack"])
+    sub = command("archive", _archive, "recorded runs: pack, verify, compare one's own with them")
+    sub.add_argument("action", choices=["pack", "verify", "diff"])
 
     sub = command("bench", _bench, "measure this code; tables go to figures/bench/")
     what = "coverage (of intervals), mfu, records, sampling, speed (the default), text, textbook"
@@ -188,6 +190,25 @@ def _figures(given: argparse.Namespace) -> int:
     return 0
 
 
+def _book(given: argparse.Namespace) -> int:
+    from ieee_lib import paths
+    from ieee_lib.runner import executed, reproduce
+    from ieee_lib.site import build, check_installed
+    from ieee_lib.study import Study
+
+    check_choice("source", given.source, ("archive", "train"))
+    check_installed()
+    reads = "archive" if given.source == "archive" else "records"
+    study = Study.open(given.scale, source=reads)
+    if given.source == "archive" and (code := reproduce(given.scale, source="archive")):
+        return code
+    out = paths.site(study.scale.name)
+    for warning in build(study, executed(study.scale.name, given.source), out):
+        print(warning, file=sys.stderr)
+    print(f"{out / 'index.html'}: opens in a browser, without a network")
+    return 0
+
+
 def _export(given: argparse.Namespace) -> int:
     from ieee_lib.scale import Scale
     from ieee_lib.text.corpus import find_corpus
@@ -203,20 +224,24 @@ def _export(given: argparse.Namespace) -> int:
 
 def _archive(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.book import Chapter, choose
+    from ieee_lib.recorded import compare, pack, verify
+    from ieee_lib.sections import verdicts
     from ieee_lib.study import Study
-    from ieee_lib.training.store import pack_archive
 
-    study = Study.open(given.scale, source="records").reading()
-    for number in choose(""):
-        Chapter.open(number, study)  # what the book reads is what is packed
-    path = paths.archive(study.scale.name)
-    n = pack_archive((study.store.get(run_id) for run_id in sorted(study.touched)), path)
-    recorded = paths.figures(f"recorded/{study.scale.name}")
-    recorded.mkdir(parents=True, exist_ok=True)
-    for file in paths.figures(study.scale.name).glob("tab_stages.*"):
-        shutil.copyfile(file, recorded / file.name)  # times are of the machine that recorded
-    print(f"{n} records, {path.stat().st_size / 1e3:.0f} kB: {path.relative_to(paths.root())}")
+    if given.action == "verify":
+        table = verify(given.scale)
+        print(f"{table.formatted().to_string(index=False)}\n{table.caption}")
+        return 0
+    study = Study.open(given.scale, source="records")
+    if given.action == "pack":
+        n, path = pack(study), paths.archive(study.scale.name)
+        print(f"{n} records, {path.stat().st_size / 1e3:.0f} kB: {path.relative_to(paths.root())}")
+        return 0
+    found = compare(study, verdicts.gather(study).claims)
+    found.save(study.figures_folder())
+    for table in (found.losses, found.verdicts):
+        print(table.formatted().to_string(index=False), end="\n\n")
+    print(*found.lines, sep="\n")
     return 0
 
 

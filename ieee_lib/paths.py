@@ -87,6 +87,10 @@ def executed(scale: str) -> Path:
     return _of_scale("executed", scale)
 
 
+def site(scale: str) -> Path:
+    return _of_scale("site", scale)
+
+
 def archive(scale: str) -> Path:
     return _of_scale("archive", scale).with_name(f"{scale}.jsonl.gz")
 

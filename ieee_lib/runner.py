@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
+from ieee_lib.analysis.claims import Claim
 from ieee_lib.analysis.drawing import save
 from ieee_lib.analysis.tables import stage_table
 from ieee_lib.book import Chapter, Section, choose
 from ieee_lib.errors import InputError, TrainingError, check, check_choice
 from ieee_lib.files import writing_to
+from ieee_lib.frontend import SESSION
 from ieee_lib.plan import duration, plan_frame
+from ieee_lib.recorded import compare
 from ieee_lib.scale import Scale
 from ieee_lib.stages import log_to, read_stages
 from ieee_lib.study import Study
@@ -57,7 +60,7 @@ def reproduce(
         number: {n: convert(n, given[n], type(default)) for n, default in own.items() if n in given}
         for number, own in defaults.items()
     }
-    start, stages = time.monotonic(), log_to(paths.executed(Scale.load(scale).name))
+    start, stages = time.monotonic(), log_to(executed(Scale.load(scale).name, source))
     study = Study.open(scale, source=source, corpus=corpus, context=given.get("context", "paper"))
     name = study.scale.name
     if not study.scale.evidence:
@@ -67,7 +70,7 @@ def reproduce(
     left = plan_frame(study, sections).device_hours_left.tolist()
     n_worker = study.executor.n_worker if study.executor else 1
     known = {record["run_id"] for record in study.store.records()}
-    out = paths.executed(name)
+    out = executed(name, source)
     incomplete = []
     for i, (number, section) in enumerate(sections.items()):
         ahead = duration(sum(left[i:-1]) * 3600 / n_worker)  # the last row is the sum
@@ -82,7 +85,11 @@ def reproduce(
     took = time.monotonic() - start
     print(f"Book of scale {name}: {len(sections)} notebooks in {duration(took)}")
     print(f"  executed notebooks: {out}\n  figures and tables: {study.figures_folder()}")
-    _print_claims(study)
+    claims = _print_claims(study)
+    if source == "train" and paths.archive(name).is_file():
+        against = compare(study, claims)
+        against.save(study.figures_folder())
+        print("Against the recorded book of this scale:", *against.lines, sep="\n  ")
     new = [record for record in study.store.records() if record["run_id"] not in known]
     if any(record["kind"] == "train" for record in new):
         table = stage_table(read_stages(stages), new, took, n_worker)
@@ -99,14 +106,21 @@ def reproduce(
     return 0
 
 
-def _print_claims(study: Study) -> None:
+def executed(scale: str, source: str) -> Path:
+    """Return where executed notebooks go; those of recorded runs have a folder of their own."""
+    return paths.executed(scale if source == "train" else f"{scale}-{source}")
+
+
+def _print_claims(study: Study) -> list[Claim]:
     """Judge all claims from what is recorded now, write them, and print one line each."""
-    rows = Chapter.open("09", study).show("claims").frame
+    chapter = Chapter.open("09", study)
+    rows = chapter.show("claims").frame
     print("Claims of the paper at this scale:")
     for row in rows.itertuples():
         number = "" if row.measure != row.measure else f"  {row.measure:.3f}"
         known = "" if row.low == row.high or not number else f" [{row.low:.3f}, {row.high:.3f}]"
         print(f"  {row.notebook}  {row.verdict:27} {row.statement}{number}{known}")
+    return chapter.found.claims
 
 
 def declared(section: Section) -> dict[str, Any]:
@@ -144,6 +158,7 @@ def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
     from papermill.exceptions import PapermillExecutionError
 
     os.environ.setdefault("MPLBACKEND", "agg")
+    os.environ.pop(SESSION, None)  # the kernel is ours, even where a notebook's cell started us
     try:
         with warnings.catch_warnings(), writing_to(out.parent):
             warnings.simplefilter("ignore")

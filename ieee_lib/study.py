@@ -236,6 +236,11 @@ class Study:
         """Return the loss curves of recorded runs, one row an evaluation."""
         return curves_frame(self._records(specs))
 
+    def mean_curve(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """Return the loss curve of recorded runs that differ by seed: tokens, and mean losses."""
+        points = curves_frame(self.store.get(run_id) for run_id in runs.run_id)
+        return points.groupby("tokens")[["train_loss", "val_loss"]].mean().reset_index()
+
     def runs(self) -> pd.DataFrame:
         """Return every recorded training run of this scale and corpus."""
         frame = runs_frame(self.store.records())

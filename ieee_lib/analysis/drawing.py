@@ -59,6 +59,8 @@ class Table:
     caption: str
     digits: dict[str, int] = field(default_factory=dict)
     """Column -> decimals; 4 significant digits elsewhere."""
+    equations: tuple[str, ...] = ()
+    """What the rows say, in LaTeX; shown above them in a notebook."""
 
     def formatted(self) -> pd.DataFrame:
         """Return the frame as text, as it is printed."""
@@ -85,7 +87,7 @@ class Table:
         return f"% {self.caption}\n{body}"
 
     def _repr_markdown_(self) -> str:
-        return self.to_markdown()
+        return "\n\n".join([*self.equations, self.to_markdown()])
 
 
 @contextmanager

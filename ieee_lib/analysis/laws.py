@@ -133,6 +133,15 @@ class PowerLaw:
             "method": "lmfit least squares, weights 1/sigma, scale_covar off; profile of E",
         }
 
+    def _repr_latex_(self) -> str:
+        """Return the law as an equation with the interval of its limit, for notebooks."""
+        (low, high), sign = self.interval("E"), "-" if self.A < 0 else ""
+        known = rf"\;[{low:.3f},\, {high:.3f}]".replace("-inf", r"-\infty")
+        base, _, unit = self.unit.partition("[")
+        x = rf"({base} / 1\,\mathrm{{{unit[:-1]}}})" if unit else base
+        law = rf"L({base}) = {sign}{abs(self.A):.3g}\, {x}^{{-{self.alpha:.2f}}} + {self.E:.3f}"
+        return rf"${law}{known if self.n_point else ''}$"
+
     def __repr__(self) -> str:
         low, high = self.interval("E")
         sign = "-" if self.A < 0 else ""

@@ -62,7 +62,8 @@ def law_table(laws: Mapping[str, PowerLaw], *, caption: str) -> Table:
         )
     digits = {"A": 3, "alpha": 2, "alpha low": 2, "alpha high": 2, "E": 3, "E low": 3, "E high": 3}
     digits |= {"E boot low": 3, "E boot high": 3, "chi2": 2}
-    return Table(pd.DataFrame(rows), caption, digits)
+    equations = tuple(f"{name}: {law._repr_latex_()}" for name, law in laws.items())
+    return Table(pd.DataFrame(rows), caption, digits, equations)
 
 
 def ensemble_table(frame: pd.DataFrame, *, caption: str) -> Table:

@@ -45,6 +45,8 @@ class SearchResult:
     """One row a point: axis, wd, lr, epochs, loss, se, n, difference, z, verdict."""
     path: tuple[Settings, ...]
     """Centres visited, the start first."""
+    run_ids: tuple[str, ...] = ()
+    """Runs that it took."""
 
     @property
     def certified(self) -> bool:
@@ -194,6 +196,7 @@ class _Descent:
             se=float(table.se.iloc[0]),
             certificate=table,
             path=tuple(self.path),
+            run_ids=tuple(runs.run_id),
         )
 
 

@@ -6,13 +6,14 @@ from functools import cached_property
 import pandas as pd
 
 from ieee_lib.analysis import claims as verdicts
+from ieee_lib.analysis import explorers, tables
 from ieee_lib.analysis import scaling_figures as figures
-from ieee_lib.analysis import tables
 from ieee_lib.analysis.claims import Claim, claims_table
 from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.analysis.ensembles import EnsembleLaw
 from ieee_lib.analysis.laws import data_efficiency
 from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of
+from ieee_lib.explore import Explorer, Knob
 from ieee_lib.recipes import ensemble as recipe
 from ieee_lib.recipes import single
 from ieee_lib.scale import UNITS
@@ -206,6 +207,24 @@ def claims(found: Found) -> list[Claim]:
         verdicts.exponents_agree(laws["regularized"].alpha, laws["standard"].alpha),
     ]
 
+
+def worth_in_data(found: Found, D: int, recipe: str) -> Drawing:
+    loss = found.losses[recipe][D]
+    return explorers.worth_in_data(
+        found.losses["standard"],
+        found.laws["standard"],
+        (D, recipe, loss, found.efficiency(loss, D)),
+        unit=found.unit,
+        caption=found.caption(len(found.losses["standard"]), "bars and [ ]: 95 %"),
+    )
+
+
+def _worths(found: Found) -> dict[str, Knob]:
+    recipes = tuple(name for name in found.losses if name != "standard")
+    return {"D": Knob(tuple(found.joints), found.base), "recipe": Knob(recipes, recipes[0])}
+
+
+EXPLORERS = {"worth_in_data": Explorer(worth_in_data, _worths)}
 
 ITEMS = {
     "fig01_overview": overview,

@@ -6,11 +6,12 @@ import pandas as pd
 
 from ieee_lib.analysis import claims as verdicts
 from ieee_lib.analysis import ensemble_figures as figures
-from ieee_lib.analysis import tables
+from ieee_lib.analysis import explorers, tables
 from ieee_lib.analysis.claims import Claim, claims_table
 from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws, laws_frame
 from ieee_lib.analysis.uncertainty import replicate_noise
+from ieee_lib.explore import Explorer, Knob
 from ieee_lib.recipes import ensemble as recipe
 from ieee_lib.recipes import single
 from ieee_lib.scale import UNITS
@@ -177,6 +178,22 @@ def claims(found: Found) -> list[Claim]:
 def _setting(law: EnsembleLaw) -> str:
     return f"{law.about['epochs']:g} epochs, wd {law.about['wd']:g}"
 
+
+def limit_from_few(found: Found, model: str, members: int) -> Drawing:
+    note = f"{model} members tuned for many"
+    caption = found.caption(members, note, "bars and band: 95 %")
+    return explorers.limit_from(found.many[model], members, caption=caption)
+
+
+def _few(found: Found) -> dict[str, Knob]:
+    most = min(law.K for law in found.many.values())
+    return {
+        "model": Knob(tuple(found.many), found.model),
+        "members": Knob(tuple(range(2, most + 1)), max(2, most - 2)),
+    }
+
+
+EXPLORERS = {"limit_from_few": Explorer(limit_from_few, _few)}
 
 ITEMS = {
     "fig04a_ensemble_against_total_parameters": against_total,

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ieee_lib.analysis import figures, tables
+from ieee_lib.analysis import explorers, figures, tables
 from ieee_lib.analysis.claims import Claim, claims_table, memorizes, overfits, standard_stalls
 from ieee_lib.analysis.drawing import Drawing, Table
+from ieee_lib.explore import Explorer, Knob
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import certificates_frame
 from ieee_lib.sections.tuned import Tuned, tuned
@@ -69,6 +70,21 @@ def certificate(found: Found) -> Table:
 def claims(found: Found) -> list[Claim]:
     return [overfits(found.runs), memorizes(found.runs), standard_stalls(found.standard.table)]
 
+
+def one_number_of_epochs(found: Found, epochs: int) -> Drawing:
+    runs = found.runs
+    curves = {e: found.study.mean_curve(runs[runs.epochs == e]) for e in sorted(set(runs.epochs))}
+    note = f"{found.study.scale.overfitting.model} model, wd {found.wd:g}"
+    caption = found.study.caption(len(curves), note)
+    return explorers.one_of_many(curves, epochs, "standard", name="epochs", caption=caption)
+
+
+def _epochs(found: Found) -> dict[str, Knob]:
+    means = found.runs.groupby("epochs").val_loss.mean()
+    return {"epochs": Knob(tuple(means.index), means.idxmin())}
+
+
+EXPLORERS = {"one_number_of_epochs": Explorer(one_number_of_epochs, _epochs)}
 
 ITEMS = {
     "fig02a_loss_against_epochs": against_epochs,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ieee_lib.analysis import claims as verdicts
-from ieee_lib.analysis import figures, tables
+from ieee_lib.analysis import explorers, figures, tables
 from ieee_lib.analysis.claims import Claim, claims_table
 from ieee_lib.analysis.drawing import Drawing, Table
+from ieee_lib.explore import Explorer, Knob
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import certificates_frame
 from ieee_lib.scale import UNITS
@@ -98,6 +99,42 @@ def claims(found: Found) -> list[Claim]:
         verdicts.limit_below_standard(found.regularized.law, standard),
     ]
 
+
+def one_decay(found: Found, wd: float) -> Drawing:
+    runs = found.sweep
+    curves = {
+        decay: found.study.mean_curve(runs[runs.wd == decay]) for decay in sorted(set(runs.wd))
+    }
+    caption = found.study.caption(len(curves), f"{found.study.scale.wd_sweep.model} model")
+    return explorers.one_of_many(curves, wd, "regularized", name="wd", caption=caption)
+
+
+def law_through_some(found: Found, points: tuple[str, ...]) -> Drawing:
+    scale = found.study.scale
+    sizes = {name: shape.count().total for name, shape in scale.models.items()}
+    chosen = tuple(sizes[name] for name in points)
+    return explorers.law_through(
+        found.regularized.points,
+        chosen,
+        unit=UNITS[scale.unit],
+        caption=found.study.caption(len(chosen), "band: 95 %"),
+    )
+
+
+def _decays(found: Found) -> dict[str, Knob]:
+    means = found.sweep.groupby("wd").val_loss.mean()
+    return {"wd": Knob(tuple(means.index), means.idxmin())}
+
+
+def _points(found: Found) -> dict[str, Knob]:
+    names = tuple(found.regularized.table.model)
+    return {"points": Knob(names, names[:-1] if len(names) > 3 else names)}
+
+
+EXPLORERS = {
+    "one_decay": Explorer(one_decay, _decays),
+    "law_through_some": Explorer(law_through_some, _points),
+}
 
 ITEMS = {
     "fig03_regularized_against_size": against_size,

@@ -26,7 +26,7 @@ from ieee_lib.sections import (
     overfitting,
     regularized,
 )
-from ieee_lib.spec import RunSpec
+from ieee_lib.spec import KINDS, RunSpec
 from ieee_lib.study import Study
 
 JUDGED = {
@@ -40,14 +40,6 @@ JUDGED = {
     "08": midtraining,
 }
 """Notebook -> the module that judges its statements."""
-
-KINDS = {
-    "train": "runs",
-    "ensemble": "ensembles",
-    "sample": "samples",
-    "evaluation": "evaluations",
-}
-"""Kind of a record -> the column that counts it."""
 
 PAPER = "the paper's published points, 200M tokens of DCLM unless said"
 REFITTED = f"{PAPER} · refitted with an assumed noise of {published.NOISE} nats a point"

@@ -19,10 +19,11 @@ from ieee_lib.spec.fields import (
 )
 from ieee_lib.spec.model import ModelConfig, ParameterCount
 from ieee_lib.spec.run import DECAY_MASKS, LOGIT_COST, PRECISIONS, RunSpec
-from ieee_lib.spec.trained import SAMPLE_KINDS, EnsembleSpec, EvaluationSpec, SampleSpec
+from ieee_lib.spec.trained import KINDS, SAMPLE_KINDS, EnsembleSpec, EvaluationSpec, SampleSpec
 
 __all__ = [
     "DECAY_MASKS",
+    "KINDS",
     "LOGIT_COST",
     "PRECISIONS",
     "SAMPLE_KINDS",

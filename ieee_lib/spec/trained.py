@@ -11,6 +11,14 @@ from ieee_lib.errors import check, check_choice
 from ieee_lib.spec.fields import check_integer, content_id
 from ieee_lib.spec.run import RunSpec
 
+KINDS = {
+    "train": "runs",
+    "ensemble": "ensembles",
+    "sample": "samples",
+    "evaluation": "evaluations",
+}
+"""Kind of a record -> what several of them are called."""
+
 
 @dataclass(frozen=True)
 class EnsembleSpec:

@@ -1,6 +1,7 @@
 """One bar for everything that trains: share of the work, tokens/s, time left.
 
-On a terminal it redraws itself; elsewhere (papermill, a log) it prints a line now and then.
+On a terminal it redraws itself, in JupyterLab it is a widget; elsewhere (papermill, a log) it
+prints a line now and then.
 """
 
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from ieee_lib.frontend import in_lab
 from ieee_lib.training.unit import Unit
 
 QUIET_SECONDS = 15.0
@@ -19,12 +21,15 @@ class Progress:
     """A bar over units' cost, so that time left is fair to small and large models alike."""
 
     def __init__(self, label: str, units: Sequence[Unit]) -> None:
-        watched = sys.stderr.isatty()
+        watched = sys.stderr.isatty() or in_lab()
         self.label, self.n_run, self.n_done = label, sum(len(unit.specs) for unit in units), 0
         self.tokens: dict[int, int] = {}
         self.unseen = 0.0
         self.watched, self.trained, self.start = watched, 0, time.monotonic()
-        self.bar = tqdm(
+        kind = tqdm
+        if in_lab():
+            from tqdm.notebook import tqdm as kind
+        self.bar = kind(
             total=sum(unit.cost for unit in units),
             mininterval=0.5 if watched else QUIET_SECONDS,
             miniters=1,

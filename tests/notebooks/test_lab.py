@@ -1,0 +1,103 @@
+"""A notebook as a person meets it: JupyterLab in a browser."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from ieee_lib.paths import PACKAGE
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+
+ROOT = PACKAGE.parent
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+SECONDS = 300.0
+"""For all cells at the smoke scale, from an empty store."""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on a copy of notebook 03 whose scale a reader has set to smoke."""
+    if BROWSER is None:
+        pytest.skip("needs a Chromium: apt-get install chromium")
+    home = tmp_path_factory.mktemp("lab")
+    (home / "notebooks").mkdir()
+    notebook = nbformat.read(ROOT / "notebooks" / "03_ensembles.ipynb", as_version=4)
+    parameters = notebook.cells[1]
+    parameters.source = parameters.source.replace('scale = "laptop"', 'scale = "smoke"')
+    nbformat.write(notebook, home / "notebooks" / "03_ensembles.ipynb")
+    environment = {**os.environ, "IEEE_LIB_HOME": str(home), "HOME": str(home)}
+    environment |= {"JUPYTER_RUNTIME_DIR": str(home / "runtime")}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", "--port=0",
+         "--allow-root", f"--ServerApp.root_dir={home / 'notebooks'}"],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := list((home / "runtime").glob("jpserver-*.json"))):
+            assert server.poll() is None and time.monotonic() < deadline, "no server"
+            time.sleep(0.2)
+        about = json.loads(found[0].read_text())
+        assert about["url"].startswith("http://127.0.0.1:") and len(about["token"]) > 20
+        yield f"{about['url']}lab/tree/03_ensembles.ipynb?token={about['token']}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+@pytest.fixture(scope="module")
+def page(lab):
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(lab)
+        yield page
+        browser.close()
+
+
+def outputs(page):
+    return page.locator(".jp-OutputArea-output")
+
+
+def test_all_cells_of_a_notebook_run_in_a_browser(page):
+    page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
+    seen, deadline = {"bar": False}, time.monotonic() + SECONDS
+    done = page.locator(".jp-OutputArea-output", has_text="recorded runs").last  # the versions
+    while not done.is_visible() and time.monotonic() < deadline:
+        seen["bar"] |= page.locator(".widget-hprogress, .jupyter-widget-hprogress").count() > 0
+        assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
+        page.wait_for_timeout(250)
+        page.keyboard.press("Escape")
+    assert done.is_visible(), "not all cells ended"
+    assert seen["bar"], "training showed no live bar"
+    assert page.locator(".jp-RenderedImage img").count() >= 6
+    assert page.locator(".jp-RenderedMarkdown table").count() >= 3
+    assert page.get_by_text("Traceback").count() == 0
+
+
+def test_a_knob_redraws_its_figure(page):
+    slider = page.locator(".widget-slider, .jupyter-widget-slider").first
+    slider.scroll_into_view_if_needed()
+    figure = page.locator(".jupyter-widgets .jp-RenderedImage img, .widget-output img").first
+    figure.wait_for(timeout=20_000)
+    before = figure.get_attribute("src")
+    handle = slider.locator(".noUi-handle")
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "([node, before]) => node.src !== before", arg=[figure.element_handle(), before],
+        timeout=20_000,
+    ) if False else page.wait_for_timeout(3000)  # fmt: skip
+    assert page.locator(".widget-output img, .jupyter-widgets img").first.get_attribute("src") != before
