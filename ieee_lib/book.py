@@ -44,6 +44,8 @@ class Section:
     notebook: str
     title: str
     module: ModuleType
+    searches: bool = False
+    """It searches settings from the scale's own; those of later notebooks follow from its."""
 
     @property
     def path(self) -> Path:
@@ -72,8 +74,8 @@ class Section:
 
 SECTIONS = {
     "00": Section("00_setup", "Scales, corpora, costs", setup),
-    "01": Section("01_overfitting_baseline", "Overfitting baseline", overfitting),
-    "02": Section("02_regularized_scaling", "Regularized scaling", regularized),
+    "01": Section("01_overfitting_baseline", "Overfitting baseline", overfitting, searches=True),
+    "02": Section("02_regularized_scaling", "Regularized scaling", regularized, searches=True),
     "03": Section("03_ensembles", "Ensembles", ensembles),
     "04": Section("04_joint_scaling", "Joint scaling", joint),
     "05": Section("05_data_scaling", "Data scaling", data_scaling),

@@ -6,11 +6,12 @@ Finished runs are never trained again, so a stopped book goes on where it was.
 """
 
 import ast
+import contextlib
 import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from ieee_lib import paths
 from ieee_lib.analysis.claims import Claim
 from ieee_lib.analysis.drawing import save
 from ieee_lib.analysis.tables import stage_table
-from ieee_lib.book import Chapter, Section, choose
-from ieee_lib.errors import InputError, TrainingError, check, check_choice
+from ieee_lib.book import COMMON, SECTIONS, Chapter, Section, choose
+from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
 from ieee_lib.files import writing_to
 from ieee_lib.frontend import SESSION
 from ieee_lib.plan import duration, plan_frame
@@ -72,11 +73,19 @@ def reproduce(
     known = {record["run_id"] for record in study.store.records()}
     out = executed(name, source)
     incomplete = []
+    waves = _waves(sections) if source == "train" else {}
     for i, (number, section) in enumerate(sections.items()):
         ahead = duration(sum(left[i:-1]) * 3600 / n_worker)  # the last row is the sum
         print(f"[{i + 1}/{len(sections)}] {section.notebook}: at least {ahead} of training left")
         began = time.monotonic()
-        code = _execute(section, out / f"{section.notebook}.ipynb", typed[number])
+        given = typed[number]
+        options = {n: {p: v for p, v in typed[n].items() if p not in COMMON} for n in sections}
+        if number in waves:
+            _train_together(study, [sections[n] for n in waves[number] if not options[n]])
+        trains = source == "train" and section.specs(study)
+        if trains and not _train(number, study, options[number]):
+            given = {**given, "source": "records"}  # it says what is missing, and tries no more
+        code = _execute(section, out / f"{section.notebook}.ipynb", given)
         if code not in (0, INCOMPLETE):
             return code
         incomplete += [section.notebook] * (code == INCOMPLETE)
@@ -104,6 +113,39 @@ def reproduce(
         print("The same command tries them again.", flush=True)
         return INCOMPLETE
     return 0
+
+
+def _waves(sections: Mapping[str, Section]) -> dict[str, list[str]]:
+    """Return which notebooks' runs train together, by the first notebook that needs them.
+
+    Those that search settings come first: the others' follow from what is found.
+    """
+    searching = [number for number, section in sections.items() if section.searches]
+    others = [number for number in sections if number > max(searching, default="")]
+    return {wave[0]: wave for wave in (searching, others) if wave}
+
+
+def _train_together(study: Study, sections: Sequence[Section]) -> None:
+    """Train what several notebooks are known to need: full stacks, and no worker that waits."""
+    specs = [spec for section in sections for spec in section.specs(study)]
+    own = [s for s in specs if s.corpus == study.fingerprint and not (s.synthetic or s.start)]
+    with contextlib.suppress(TrainingError):  # whoever needs it says so
+        study.ensure(own, label=", ".join(section.notebook[:2] for section in sections))
+
+
+def _train(number: str, study: Study, options: Mapping[str, Any]) -> bool:
+    """Train what one notebook still needs; False where some of it could not be made.
+
+    It is done here, so that one set of workers serves the whole book.
+    """
+    try:
+        Chapter.open(number, study, **options)
+    except TrainingError as error:
+        print(f"\n{SECTIONS[number].notebook}: {error}", file=sys.stderr)
+        return False
+    except Exception:
+        return True  # the notebook meets it again, and its cell is printed
+    return True
 
 
 def executed(scale: str, source: str) -> Path:
@@ -178,7 +220,7 @@ def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
         if error.ename == InputError.__name__:
             print(f"error: {error.evalue}", file=sys.stderr)
             return 2
-        if error.ename == TrainingError.__name__:
+        if error.ename in (MissingRuns.__name__, TrainingError.__name__):
             print(f"\n{section.notebook}: {error.evalue}", file=sys.stderr)
             return INCOMPLETE
         print(f"\n{section.notebook}, cell {error.cell_index}, failed:\n\n{error.source}\n")

@@ -1,7 +1,7 @@
 """A scale: one TOML file with everything that differs between a CI run and the paper.
 
 scale = Scale.load("laptop")
-scale.spec("0.10M", corpus="9f86d081884c7d65", wd=1.6, lr=3e-3, epochs=16)
+scale.spec("0.14M", corpus="9f86d081884c7d65", wd=1.6, lr=3e-3, epochs=16)
 """
 
 import os

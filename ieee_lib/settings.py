@@ -1,6 +1,6 @@
 """The tables of a scale file, one class each: what may be set, and what is allowed.
 
-Settings(model="0.10M", seed_tokens=32768, wd=1.6, lr=3e-3, epochs=16)
+Settings(model="0.14M", seed_tokens=32768, wd=1.6, lr=3e-3, epochs=16)
 """
 
 import re

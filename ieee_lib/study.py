@@ -1,7 +1,7 @@
 """A study: one scale on one corpus, with its records. What every notebook opens first.
 
     study = Study.open("laptop")
-    runs = study.ensure([study.spec("0.10M", wd=0.8, lr=3e-3, epochs=16, seed=s) for s in range(3)])
+    runs = study.ensure([study.spec("0.14M", wd=0.8, lr=3e-3, epochs=16, seed=s) for s in range(3)])
 
 `source` says where runs come from: `train` trains what is missing, `records` takes what was
 trained here and never trains, `archive` takes the recorded book that ships with the project.
@@ -13,7 +13,7 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from ieee_lib.spec import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
 from ieee_lib.stages import PREPARE, WORK, stage
 from ieee_lib.text.corpus import open_corpus, prepare
 from ieee_lib.training.evaluation_unit import EvaluationUnit, open_questions
-from ieee_lib.training.executors import Executor, open_executor, visible_gpus
+from ieee_lib.training.executors import Executor, Failure, open_executor, visible_gpus
 from ieee_lib.training.frame import curves_frame, evaluations_frame, runs_frame, subsets_frame
 from ieee_lib.training.sample_unit import SampleUnit
 from ieee_lib.training.score_unit import ScoreUnit
@@ -61,6 +61,8 @@ class Study:
     """What figures are drawn on: white, transparent or dark."""
     touched: set[str] | None = None
     """Run ids of the records read so far, where asked for (`reading`)."""
+    given_up: dict[str, str] = field(default_factory=dict)
+    """Run id -> why: what could not be made since the study was opened, and is not tried again."""
     executor: Executor | None = None
     """Where units run; None where nothing is ever trained. Its workers start when needed."""
 
@@ -167,7 +169,7 @@ class Study:
         # Who only reads needs no weights.
         weights = self.source == "train" and (weights or self.scale.execution.keep_weights)
         if missing := self.missing(specs, weights=weights):
-            self._check_may_train(len(missing), len(specs), label)
+            self._check_may_train(missing, len(specs), label)
             self._run(self._units(missing, specs, weights), label)
         return self.label(runs_frame(self._records(specs)))
 
@@ -181,7 +183,7 @@ class Study:
         ensembles = list({e.run_id: e for e in ensembles}.values())
         missing = [e for e in ensembles if not self.store.has(e.run_id)]
         if missing:
-            self._check_may_train(len(missing), len(ensembles), label)
+            self._check_may_train(missing, len(ensembles), label)
             self.ensure([m for e in missing for m in e.members], weights=True, label=label)
             at = (self.corpus_folder, self.scale.name)
             self._run([ScoreUnit(ensemble, *at) for ensemble in missing], f"{label}, scoring")
@@ -196,7 +198,7 @@ class Study:
         kept = self.source == "train"  # who only reads needs no shards
         missing = [s for s in samples if not self.store.has(s.run_id, weights=kept)]
         if missing:
-            self._check_may_train(len(missing), len(samples), label)
+            self._check_may_train(missing, len(samples), label)
             teachers = [m for s in missing for m in s.teachers.members]
             self.ensure(teachers, weights=True, label=label)
             at = (self.corpus_folder, self.scale.name)
@@ -220,7 +222,7 @@ class Study:
         evaluations = list({e.run_id: e for e in evaluations}.values())
         missing = [e for e in evaluations if not self.store.has(e.run_id)]
         if missing:
-            self._check_may_train(len(missing), len(evaluations), label)
+            self._check_may_train(missing, len(evaluations), label)
             files = None if files is None else Path(files).expanduser().resolve()
             corpus = open_corpus(self.corpus_folder)
             shapes = {(e.task, e.n_item, e.files, e.models.members[0].model): e for e in missing}
@@ -316,10 +318,15 @@ class Study:
         if self.executor is not None:
             self.executor.close()
 
-    def _check_may_train(self, n_missing: int, n: int, label: str) -> None:
-        if self.source != "train":
-            allowed = f"{n_missing} of {n} runs for '{label}' are not recorded; "
-            raise MissingRuns("source", self.source, allowed + "train them with --source train")
+    def _check_may_train(self, missing: Sequence[Any], n: int, label: str) -> None:
+        if self.source == "train":
+            return
+        allowed = f"{len(missing)} of {n} runs for '{label}' are not recorded; train them with "
+        failures = self.store.failures() if isinstance(self.store, RunStore) else []
+        ids = {spec.run_id for spec in missing}
+        tried = [f"\n  {f['run_id']}: {f['why']}" for f in failures if f["run_id"] in ids]
+        allowed += "--source train" + "; could not be made:" * bool(tried) + "".join(tried)
+        raise MissingRuns("source", self.source, allowed)
 
     def _records(
         self, specs: Iterable[RunSpec | EnsembleSpec | SampleSpec | EvaluationSpec]
@@ -351,17 +358,20 @@ class Study:
         from ieee_lib.training.progress import Progress
 
         check_room(self.store.records_folder, sum(unit.disk_bytes for unit in units))
+        again = {unit: why for unit in units if (why := self._why_not(unit))}
         progress = Progress(label, units)
         try:
             with stage(WORK):
-                failures = self.executor.run(units, progress)
+                failures = self.executor.run([u for u in units if u not in again], progress)
         except BaseException:
             self.close()
             raise
         finally:
             progress.close()
+        failures += [Failure(u, why) for u, why in again.items()]
         for failure in failures:
             for spec in failure.unit.specs:
+                self.given_up[spec.run_id] = failure.why
                 self.store.put_failure(spec, failure.why)
         if failures:
             n = sum(len(failure.unit.specs) for failure in failures)
@@ -371,6 +381,10 @@ class Study:
                 f"{n} of {n_all} runs to make for '{label}' could not be made, so nothing is drawn "
                 f"from them; the same command tries them again:\n  {lines}"
             )
+
+    def _why_not(self, unit: Unit) -> str:
+        """Return why a unit was given up before, or nothing."""
+        return next((w for s in unit.specs if (w := self.given_up.get(s.run_id))), "")
 
 
 def into_stacks(specs: list[RunSpec], largest: int, n_worker: int) -> list[list[RunSpec]]:

@@ -1,6 +1,6 @@
 """Downstream: which models of the book are asked which questions (Sec. 7.1, Fig 10, Table 5).
 
-entrant = Entrant(recipe="regularized", about="0.10M", models=EnsembleSpec(seeds))
+entrant = Entrant(recipe="regularized", about="0.14M", models=EnsembleSpec(seeds))
 answers = study.evaluate([evaluation(study, entrant, "continuation")])
 """
 

@@ -119,7 +119,8 @@ def train(
     )
     micro_batch = execution.sequences_at_once(first.batch_size)
     on_gpu = torch.cuda.is_available() and execution.accelerator != "cpu"
-    compiled = execution.compile == "auto" and can_compile(on_gpu)
+    # On a CPU a single member is one large product after another: compiling gains nothing.
+    compiled = execution.compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
     stands = usable(checkpoint)
     behind = passes_done(stands) if stands else 0
     data = SliceData(specs, corpus, micro_batch, synthetic, n_done=behind)

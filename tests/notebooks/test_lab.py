@@ -100,4 +100,7 @@ def test_a_knob_redraws_its_figure(page):
         "([node, before]) => node.src !== before", arg=[figure.element_handle(), before],
         timeout=20_000,
     ) if False else page.wait_for_timeout(3000)  # fmt: skip
-    assert page.locator(".widget-output img, .jupyter-widgets img").first.get_attribute("src") != before
+    assert (
+        page.locator(".widget-output img, .jupyter-widgets img").first.get_attribute("src")
+        != before
+    )

@@ -24,8 +24,8 @@ PAPER = Scale.load("paper")
 SHORT = dataclasses.replace(PAPER.models["150M"], block_size=64)
 STACKS = {  # shape, members, sequences
     "grouped heads": (TINY, 2, 4),
-    "laptop": (Scale.load("laptop").models["0.25M"], 8, 8),
-    "laptop, wide": (Scale.load("laptop").models["0.02M"], 3, 8),
+    "laptop": (Scale.load("laptop").models["0.32M"], 8, 8),
+    "laptop, wide": (Scale.load("laptop").models["0.04M"], 3, 8),
     "150M, short context": (SHORT, 1, 2),
 }
 
