@@ -15,9 +15,10 @@ from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.analysis.drawing import Drawing, Table, context, save
-from ieee_lib.errors import check_choice
+from ieee_lib.errors import MissingRuns, check_choice
 from ieee_lib.explore import Explorer, explore
 from ieee_lib.sections import (
+    beyond,
     data_scaling,
     distillation,
     downstream,
@@ -46,6 +47,8 @@ class Section:
     module: ModuleType
     searches: bool = False
     """It searches settings from the scale's own; those of later notebooks follow from its."""
+    optional: bool = False
+    """No part of the paper: only where it is asked for, or recorded."""
 
     @property
     def path(self) -> Path:
@@ -83,6 +86,7 @@ SECTIONS = {
     "07": Section("07_downstream_evals", "Downstream evaluations", downstream),
     "08": Section("08_continued_pretraining", "Continued pre-training", midtraining),
     "09": Section("09_claims", "Claims", verdicts),
+    "10": Section("10_beyond_the_paper", "Beyond the paper", beyond, optional=True),
 }
 
 
@@ -132,9 +136,23 @@ class Chapter:
         return ((name, self.draw(name)) for name in self.section.items)
 
 
+def recorded(study: Study) -> Iterator[Chapter]:
+    """Open the book chapter by chapter; an optional one where its runs are recorded."""
+    for number, section in SECTIONS.items():
+        try:
+            yield Chapter.open(number, study)
+        except MissingRuns:
+            if not section.optional:
+                raise
+
+
 def choose(only: str) -> dict[str, Section]:
-    """Return the sections of a list such as "01,02"; empty: all. Raises InputError."""
+    """Return the sections of a list such as "01,02"; empty: the paper's. Raises InputError."""
     numbers = [number.strip().zfill(2) for number in only.split(",") if number.strip()]
     for number in numbers:
         check_choice("only", number, SECTIONS)
-    return {number: SECTIONS[number] for number in SECTIONS if not numbers or number in numbers}
+    return {
+        number: section
+        for number, section in SECTIONS.items()
+        if number in numbers or not (numbers or section.optional)
+    }

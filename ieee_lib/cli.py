@@ -166,7 +166,7 @@ def _figures(given: argparse.Namespace) -> int:
     from ieee_lib import paths
     from ieee_lib.analysis.contact_sheet import contact_sheet
     from ieee_lib.analysis.drawing import FORMATS, Drawing, context, save
-    from ieee_lib.book import Chapter, choose
+    from ieee_lib.book import Chapter, choose, recorded
     from ieee_lib.study import Study
 
     check_choice("source", given.source, ("records", "archive"))
@@ -178,8 +178,9 @@ def _figures(given: argparse.Namespace) -> int:
     study = Study.open(given.scale, source=given.source, corpus=given.corpus, **look)
     folder = study.figures_folder()
     figures = {}
-    for number in sections:
-        for name, item in Chapter.open(number, study).items():
+    chapters = (Chapter.open(n, study) for n in sections) if given.only else recorded(study)
+    for chapter in chapters:
+        for name, item in chapter.items():
             save(item, folder, name, formats=formats)
             print(f"{folder.relative_to(paths.root())}/{name}")
             figures |= {name: item} if isinstance(item, Drawing) else {}
@@ -192,6 +193,7 @@ def _figures(given: argparse.Namespace) -> int:
 
 def _book(given: argparse.Namespace) -> int:
     from ieee_lib import paths
+    from ieee_lib.book import recorded
     from ieee_lib.runner import executed, reproduce
     from ieee_lib.site import build, check_installed
     from ieee_lib.study import Study
@@ -200,7 +202,9 @@ def _book(given: argparse.Namespace) -> int:
     check_installed()
     reads = "archive" if given.source == "archive" else "records"
     study = Study.open(given.scale, source=reads)
-    if given.source == "archive" and (code := reproduce(given.scale, source="archive")):
+    only = ",".join(chapter.section.notebook[:2] for chapter in recorded(study))
+    again = given.source == "archive"
+    if again and (code := reproduce(given.scale, only=only, source="archive")):
         return code
     out = paths.site(study.scale.name)
     for warning in build(study, executed(study.scale.name, given.source), out):

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ieee_lib.analysis.drawing import Drawing, Table, context
-from ieee_lib.book import SECTIONS, Chapter
+from ieee_lib.book import Section, recorded
 from ieee_lib.spec import KINDS
 from ieee_lib.study import Study
 
@@ -27,8 +27,8 @@ Record = dict[str, Any]
 class Entry:
     """One figure or table with its records."""
 
-    notebook: str
-    """Its number in the book."""
+    section: Section
+    """Whose notebook shows it."""
     item: Drawing | Table
     records: list[Record]
     """In the order of run ids; members, samples and teachers included."""
@@ -47,9 +47,8 @@ def ledger(study: Study) -> dict[str, Entry]:
     """Return every item of the book by its file name. Raises as `Chapter.open` does."""
     known = {record["run_id"]: record for record in study.store.records()}
     found = {}
-    for number in SECTIONS:
-        reader = study.reading()
-        chapter = Chapter.open(number, reader)
+    reader = study.reading()
+    for chapter in recorded(reader):
         gathered = set(reader.touched)
         for name, draw in chapter.section.items.items():
             reader.touched.clear()
@@ -59,14 +58,15 @@ def ledger(study: Study) -> dict[str, Entry]:
             named = [set(_ids(getattr(chapter.found, part), known)) for part in asked]
             whole = gathered if not all(named) else set()  # a part that does not say: all of it
             ids = _closure(set().union(reader.touched, whole, *named), known)
-            found[name] = Entry(number, item, [known[i] for i in sorted(ids)])
+            found[name] = Entry(chapter.section, item, [known[i] for i in sorted(ids)])
+        reader.touched.clear()
     return found
 
 
 def ledger_table(entries: Mapping[str, Entry], *, caption: str) -> Table:
     """Return what every figure cost; figures share runs, so the rows do not add up."""
     rows = [
-        {"figure": name, "notebook": entry.notebook, **entry.cost}
+        {"figure": name, "notebook": entry.section.notebook, **entry.cost}
         for name, entry in entries.items()
         if isinstance(entry.item, Drawing)
     ]

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ieee_lib import paths
+from ieee_lib import book, paths
 from ieee_lib.analysis.claims import NOT_RUN, Claim
 from ieee_lib.analysis.drawing import Table, save
-from ieee_lib.book import SECTIONS, Chapter
 from ieee_lib.errors import check
 from ieee_lib.sections import verdicts
 from ieee_lib.spec import RunSpec, content_id
@@ -35,8 +34,8 @@ FAR = 3.0
 def pack(study: Study) -> int:
     """Pack what the book reads of a study into data/archive/; returns the number of records."""
     study = study.reading()
-    for number in SECTIONS:
-        Chapter.open(number, study)
+    for _ in book.recorded(study):  # notes what it reads
+        pass
     path, name = paths.archive(study.scale.name), study.scale.name
     n = pack_archive((study.store.get(run_id) for run_id in sorted(study.touched)), path)
     recorded = paths.figures(f"recorded/{name}")
@@ -61,8 +60,7 @@ def verify(scale: str) -> Table:
             check(found, "archive", str(archive.path), f"needs run {run_id}, and lacks it")
         same = _name_of(record) == record["run_id"]
         check(same, "archive", str(archive.path), f"{record['run_id']} is not its spec's name")
-    for number in SECTIONS:
-        Chapter.open(number, study)
+    n_chapter = sum(1 for _ in book.recorded(study))
     frame = pd.DataFrame(archive.records())
     rows = frame.groupby("kind").agg(
         records=("run_id", "count"), tokens=("tokens", "sum"), seconds=("seconds", "sum")
@@ -70,7 +68,11 @@ def verify(scale: str) -> Table:
     texts = {r["corpus"]["source"]: r["corpus"]["fingerprint"] for r in archive.records()}
     caption = [f"{study.scale.name} scale", *(f"{text} ({i})" for text, i in texts.items())]
     caption += [f"{', '.join(sorted(set(frame.device)))}, {min(frame.created)[:10]}"]
-    return Table(rows.reset_index(), " · ".join([*caption, "intact"]), {"seconds": 0})
+    return Table(
+        rows.reset_index(),
+        " · ".join([*caption, f"intact; draws {n_chapter} notebooks"]),
+        {"seconds": 0},
+    )
 
 
 def _named(record: dict[str, Any]) -> Iterator[str]:

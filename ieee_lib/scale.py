@@ -6,13 +6,14 @@ scale.spec("0.14M", corpus="9f86d081884c7d65", wd=1.6, lr=3e-3, epochs=16)
 
 import os
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.settings import (
     MANY,
+    Beyond,
     Distillation,
     Downstream,
     Ensembles,
@@ -34,6 +35,9 @@ from ieee_lib.spec import (
 from ieee_lib.text.corpus import CorpusConfig
 
 FOLDER = paths.PACKAGE / "scales"
+
+NEEDED = {"wd": 0.1, "lr": 1e-3, "epochs": 1}
+"""Fields without a default, where a spec is only built to be checked."""
 
 UNITS = {"M": 1e6, "B": 1e9}
 """What one unit of N is in fits."""
@@ -74,6 +78,7 @@ class Scale:
     distillation: Distillation
     downstream: Downstream
     midtraining: Midtraining
+    beyond: Beyond
     standard: tuple[Settings, ...]
     """Where the search of the standard recipe (wd 0.1) starts."""
     regularized: tuple[Settings, ...]
@@ -122,7 +127,7 @@ class Scale:
             allowed = "is set for all models, under [corpus] or [training]"
             check(not twice, f"models.{key}", twice, allowed)
             ladder[key] = build(ModelConfig, {**shared, **shape}, f"models.{key}")
-        fields = {
+        parts = {
             "name": name,
             "corpus": corpus,
             "training": training,
@@ -135,15 +140,16 @@ class Scale:
             ),
             "downstream": build(Downstream, _tuples(table.pop("downstream", None)), "downstream"),
             "midtraining": _midtraining(table.pop("midtraining", None), training),
+            "beyond": build(Beyond, table.pop("beyond", {}), "beyond"),
             "seed_tokens": _listed("seed_tokens", table.pop("seed_tokens", None)),
         }
         for sweep in ("overfitting", "wd_sweep", "heatmap"):
             value = table.pop(sweep, None)
-            fields[sweep] = build(Sweep, _tuples(value), sweep)
+            parts[sweep] = build(Sweep, _tuples(value), sweep)
         for recipe in ("standard", "regularized"):
             rows = _listed(recipe, table.pop(recipe, None))
-            fields[recipe] = tuple(build(Settings, row, recipe) for row in rows)
-        scale = build(cls, {**table, **fields}, f"scale {name}")
+            parts[recipe] = tuple(build(Settings, row, recipe) for row in rows)
+        scale = build(cls, {**table, **parts}, f"scale {name}")
         scale._check()
         return scale
 
@@ -161,6 +167,11 @@ class Scale:
         check_number("assumed_noise", self.assumed_noise, above=0.0)
         for part in (self.overfitting, self.wd_sweep, self.heatmap, self.ensembles):
             check_choice("model", part.model, self.models)
+        for name, changes in self.beyond.recipes.items():
+            own = {each.name for each in fields(RunSpec)} - {"model", "corpus", "init_seed"}
+            for option in changes:
+                check_choice(f"beyond.recipes.{name}", option, sorted(own))
+            self.spec(self.ensembles.model, corpus="0" * 16, **{**NEEDED, **changes})
         self._check_batches()
         self._check_recipes()
 
@@ -181,8 +192,8 @@ class Scale:
             check_choice("midtraining.base.model", wanted.base.model, self.models)
             asked += [(wanted.base.seed_tokens, training.batch_size)]
         for seed_tokens, batch_size in asked:
-            fields = {"seed_tokens": seed_tokens, "batch_size": batch_size}
-            self.spec(shape, corpus="0" * 16, wd=0.1, lr=1e-3, epochs=1, **fields)
+            sizes = {"seed_tokens": seed_tokens, "batch_size": batch_size}
+            self.spec(shape, corpus="0" * 16, **NEEDED, **sizes)
 
     def _check_recipes(self) -> None:
         """Check that a recipe names every cell once, and what the sections compare has a cell."""

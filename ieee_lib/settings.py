@@ -4,7 +4,7 @@ Settings(model="0.14M", seed_tokens=32768, wd=1.6, lr=3e-3, epochs=16)
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ieee_lib.errors import check, check_choice
@@ -320,6 +320,23 @@ class Midtraining:
     def ladder(self) -> tuple[int, ...]:
         """D of the target, and the larger ones of the default recipe."""
         return tuple(int(m * self.seed_tokens) for m in (1, *self.multiples))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beyond:
+    """What others found to help, tried on the members of `ensembles` (notebook 10)."""
+
+    members: int = 3
+    """K of every row."""
+    recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name -> fields of a run (`RunSpec`) that differ from the members' tuned for many."""
+
+    def __post_init__(self) -> None:
+        check_integer("beyond.members", self.members, 2, MANY)
+        tables = isinstance(self.recipes, dict) and all(
+            isinstance(changes, dict) and changes for changes in self.recipes.values()
+        )
+        check(tables, "beyond.recipes", self.recipes, "must be a table of tables of fields")
 
 
 @dataclass(frozen=True, kw_only=True)

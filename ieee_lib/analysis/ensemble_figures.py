@@ -15,7 +15,7 @@ from ieee_lib.analysis.drawing import Drawing, finish
 from ieee_lib.analysis.ensembles import EnsembleLaw
 from ieee_lib.analysis.figures import LOSS, SIZE, law_text, short_count
 from ieee_lib.analysis.laws import PowerLaw
-from ieee_lib.analysis.uncertainty import Limit
+from ieee_lib.analysis.uncertainty import Estimate, Limit
 
 TOTAL = "total parameters, N x K"
 REACH = 30
@@ -54,6 +54,25 @@ def total_axis(ax: Axes, single: pd.DataFrame) -> Axes:
     ax.set(xlabel=TOTAL, ylabel=LOSS)
     ax.set_xlim(0.8 * single.N.min(), REACH * single.N.max())
     return ax
+
+
+def differences(gains: Mapping[str, Estimate], *, caption: str) -> Drawing:
+    """Draw how far each recipe's limit is from the base's, the lowest on top."""
+    width, height = plt.rcParams["figure.figsize"]
+    figure, ax = plt.subplots(figsize=(width, height * max(0.6, 0.14 * len(gains))))
+    names = sorted(gains, key=lambda name: -gains[name].value)
+    values = [gains[name] for name in names]
+    ends = np.array([[v.value - v.low, v.high - v.value] for v in values]).T
+    color = plots.COLORS["ensemble"]
+    ax.errorbar(
+        [v.value for v in values], range(len(names)), xerr=ends, linestyle="",
+        marker=plots.MARKERS["ensemble"], color=color,
+    )  # fmt: skip
+    ax.axvline(0, color=plots.GREY, linestyle=":")
+    ax.set_yticks(range(len(names)), names)
+    ax.margins(y=0.1)
+    ax.set(xlabel="limit in K against that of the base (nats/token); left is better")
+    return finish(figure, caption, differences=dict(gains))
 
 
 def loss_against_total(

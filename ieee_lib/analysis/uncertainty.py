@@ -22,6 +22,7 @@ from ieee_lib.training.frame import pooled_noise
 N_DRAW = 1000
 SETTINGS = ["N", "D", "wd", "lr", "epochs", "batch_size", "start"]
 SETTINGS += ["synthetic", "synthetic_weight", "synthetic_only"]
+SETTINGS += ["decay_mask", "optimizer", "dropout", "reshuffle"]
 """Runs that agree in these are replicates."""
 
 

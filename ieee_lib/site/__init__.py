@@ -11,7 +11,7 @@ import importlib.util
 import io
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -21,7 +21,6 @@ import pandas as pd
 
 from ieee_lib.analysis.drawing import Drawing, save
 from ieee_lib.analysis.figures import short_count
-from ieee_lib.book import SECTIONS
 from ieee_lib.errors import check
 from ieee_lib.ledger import Entry, ledger, ledger_table
 from ieee_lib.study import Study
@@ -62,10 +61,11 @@ def build(study: Study, executed: Path, out: Path) -> list[str]:
 
     executed: the folder of its executed notebooks. Raises InputError where one is missing.
     """
-    for section in SECTIONS.values():
-        path = executed / f"{section.notebook}.ipynb"
-        check(path.is_file(), "book", str(path), "is missing: reproduce the whole book first")
     entries = ledger(study)
+    notebooks = dict.fromkeys(entry.section.notebook for entry in entries.values())
+    for notebook in notebooks:
+        path = executed / f"{notebook}.ipynb"
+        check(path.is_file(), "book", str(path), "is missing: reproduce the whole book first")
     source = out.with_name(f"{out.name}.source")
     shutil.rmtree(source, ignore_errors=True)
     for folder in ("figures", "records"):
@@ -74,10 +74,10 @@ def build(study: Study, executed: Path, out: Path) -> list[str]:
     for name, entry in figures.items():
         save(entry.item, source / "figures", name, formats=["svg"])
         _records_frame(entry).to_csv(source / "records" / f"{name}.csv", index=False)
-    for section in SECTIONS.values():
-        notebook = nbformat.read(executed / f"{section.notebook}.ipynb", as_version=4)
-        nbformat.write(_linked(notebook, figures), source / f"{section.notebook}.ipynb")
-    _write_pages(study, entries, source)
+    for name in notebooks:
+        notebook = nbformat.read(executed / f"{name}.ipynb", as_version=4)
+        nbformat.write(_linked(notebook, figures), source / f"{name}.ipynb")
+    _write_pages(study, entries, notebooks, source)
     return _sphinx(source, out)
 
 
@@ -124,11 +124,13 @@ def _links(name: str, entry: Entry) -> str:
     return f"*Stands on {records}: {bill} of one worker · [numbers](figures/{name}.json)*"
 
 
-def _write_pages(study: Study, entries: Mapping[str, Entry], source: Path) -> None:
+def _write_pages(
+    study: Study, entries: Mapping[str, Entry], notebooks: Iterable[str], source: Path
+) -> None:
     caption = f"{study.scale.name} scale · what all runs behind each figure took"
     figures = [
         f"## {name}\n\n![{name}](figures/{name}.svg)\n\n{_links(name, entry)}\n\n"
-        f"From [{SECTIONS[entry.notebook].title}]({SECTIONS[entry.notebook].notebook}.ipynb)."
+        f"From [{entry.section.title}]({entry.section.notebook}.ipynb)."
         for name, entry in entries.items()
         if isinstance(entry.item, Drawing)
     ]
@@ -138,7 +140,7 @@ def _write_pages(study: Study, entries: Mapping[str, Entry], source: Path) -> No
         "corpus": study.scale.corpus.source,
         "overview": entries["fig01_overview"].item.caption,
         "claims": entries["claims"].item.to_markdown(),
-        "notebooks": "\n".join(section.notebook for section in SECTIONS.values()),
+        "notebooks": "\n".join(notebooks),
         "figures": "\n\n".join(figures),
         "ledger": ledger_table(entries, caption=caption).to_markdown(),
     }

@@ -18,13 +18,14 @@ from ieee_lib.spec.fields import (
     content_id,
 )
 from ieee_lib.spec.model import ModelConfig, ParameterCount
-from ieee_lib.spec.run import DECAY_MASKS, LOGIT_COST, PRECISIONS, RunSpec
+from ieee_lib.spec.run import DECAY_MASKS, LOGIT_COST, OPTIMIZERS, PRECISIONS, RunSpec
 from ieee_lib.spec.trained import KINDS, SAMPLE_KINDS, EnsembleSpec, EvaluationSpec, SampleSpec
 
 __all__ = [
     "DECAY_MASKS",
     "KINDS",
     "LOGIT_COST",
+    "OPTIMIZERS",
     "PRECISIONS",
     "SAMPLE_KINDS",
     "SEMANTICS",

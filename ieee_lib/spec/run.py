@@ -28,6 +28,8 @@ DECAY_MASKS = ("paper", "all", "no_head")
 
 PRECISIONS = ("32-true", "bf16-mixed")
 
+OPTIMIZERS = ("adamw", "muon")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
@@ -69,6 +71,12 @@ class RunSpec:
     """AdamW's epsilon."""
     precision: str = "32-true"
     """Lightning's precision: 32-true, or bf16-mixed (fp32 parameters, bf16 compute)."""
+    optimizer: str = "adamw"
+    """adamw; or muon: torch's Muon for the blocks' matrices, AdamW for the rest."""
+    dropout: float = 0.0
+    """Share of the channels that are dropped from what each attention and MLP adds, in training."""
+    reshuffle: bool = False
+    """Draw a new order of the sequences for every epoch, instead of one for all."""
     val_sequences: int = 256
     """Held-out sequences of every evaluation."""
     evals: int = 8
@@ -94,11 +102,13 @@ class RunSpec:
         check_number("wd", self.wd, least=0.0)
         check_number("eps", self.eps, above=0.0)
         check_number("clip_norm", self.clip_norm, above=0.0)
-        for name in ("beta1", "beta2", "warmup_fraction", "synthetic_weight"):
+        for name in ("beta1", "beta2", "dropout", "warmup_fraction", "synthetic_weight"):
             check_number(name, getattr(self, name), least=0.0, below=1.0)
         as_floats(self)
         check_choice("decay_mask", self.decay_mask, DECAY_MASKS)
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("reshuffle", self.reshuffle, (True, False))
         if self.synthetic != "":
             check_id("synthetic", self.synthetic, "the run id of a sample")
         check(

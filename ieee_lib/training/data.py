@@ -5,6 +5,7 @@ data.batches[0]          # ids (K, B, T) of step 0
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import lightning
 import numpy as np
@@ -19,8 +20,9 @@ from ieee_lib.text.corpus import Corpus, PackedSequences
 class StepBatches(Dataset):
     """Item i is the i-th forward pass of the whole run: a function of i alone.
 
-    Sequences are shuffled once per `data_seed`; the same order is reused every epoch. Synthetic
-    ones have an order of their own, and their share w is spread evenly over the stream.
+    Sequences are shuffled once per `data_seed`; the same order is reused every epoch, or with
+    `reshuffle` a new one drawn. Synthetic ones have an order of their own, and their share w is
+    spread evenly over the stream.
     """
 
     def __init__(
@@ -35,8 +37,9 @@ class StepBatches(Dataset):
         self.n_pass = specs[0].n_step * specs[0].batch_size // micro_batch
         seeds = [spec.data_seed for spec in specs]
         only = specs[0].synthetic_only
-        self.main = _Ordered(synthetic if only else sequences, seeds)
-        self.synthetic = None if only or synthetic is None else _Ordered(synthetic, seeds)
+        new = specs[0].reshuffle
+        self.main = _Ordered(synthetic if only else sequences, seeds, new)
+        self.synthetic = None if only or synthetic is None else _Ordered(synthetic, seeds, new)
 
     def __len__(self) -> int:
         return self.n_pass
@@ -53,16 +56,27 @@ class StepBatches(Dataset):
 
 
 class _Ordered:
-    """Sequences in one random order a member, read round and round."""
+    """Sequences in a random order a member, read round and round; `new`: another every round."""
 
-    def __init__(self, sequences: np.ndarray | PackedSequences, seeds: Sequence[int]) -> None:
+    def __init__(
+        self, sequences: np.ndarray | PackedSequences, seeds: Sequence[int], new: bool
+    ) -> None:
         self.sequences = sequences  # (n, T)
-        order = [np.random.default_rng(seed).permutation(len(sequences)) for seed in seeds]
-        self.order = np.stack(order)  # (K, n)
+        self.seeds, self.new = seeds, new
+        self._order = lru_cache(maxsize=2)(self._order)  # a batch lies in two rounds at most
 
     def __getitem__(self, place: np.ndarray) -> Tensor:
-        ids = self.sequences[self.order[:, place % self.order.shape[1]]]
-        return torch.from_numpy(ids.astype(np.int64, copy=False))
+        rounds, within = np.divmod(place, len(self.sequences))
+        order = np.empty((len(self.seeds), len(place)), dtype=np.int64)
+        for number in np.unique(rounds * self.new):
+            chosen = rounds * self.new == number
+            order[:, chosen] = self._order(int(number))[:, within[chosen]]
+        return torch.from_numpy(self.sequences[order].astype(np.int64, copy=False))
+
+    def _order(self, number: int) -> np.ndarray:
+        """Return every member's order of one round (K, n)."""
+        keys = [[seed, number] if number else seed for seed in self.seeds]
+        return np.stack([np.random.default_rng(k).permutation(len(self.sequences)) for k in keys])
 
 
 class ValidationBatches(Dataset):

@@ -138,21 +138,48 @@ class SwiGLU(nn.Module):
         return self.down(F.silu(gate) * up)
 
 
+def mixed(x: Tensor) -> Tensor:
+    """Hash whole numbers below 2^32 to such numbers; products stay below 2^63."""
+    for _ in range(2):
+        x = ((x ^ (x >> 16)) * 0x45D9F3B) & 0xFFFFFFFF
+    return x ^ (x >> 16)
+
+
+def drop(x: Tensor, share: float, key: Tensor) -> Tensor:
+    """Set a random share of x (K, B*T, C) to 0 and scale up the rest, by one key a member (K,).
+
+    A function of key and place alone, so a member loses the same channels in any stack and after
+    a resume, and nothing has to be kept of a generator.
+    """
+    place = torch.arange(x[0].numel(), device=x.device)
+    draw = mixed((key[:, None] + mixed(place)[None]) & 0xFFFFFFFF).view(x.shape)
+    return torch.where(draw < share * 2**32, 0, x / (1 - share))
+
+
 class Block(nn.Module):
     """Pre-norm residual block."""
 
-    def __init__(self, config: ModelConfig, n_member: int) -> None:
+    def __init__(self, config: ModelConfig, n_member: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.attention_norm = StackedRMSNorm(n_member, config.n_embd, config.norm_eps)
         self.attention = Attention(config, n_member)
         self.mlp_norm = StackedRMSNorm(n_member, config.n_embd, config.norm_eps)
         self.mlp = SwiGLU(config, n_member)
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, cache: "KeyValues | None" = None
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        cache: "KeyValues | None" = None,
+        keys: Tensor | None = None,
     ) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), cos, sin, cache)
-        return x + self.mlp(self.mlp_norm(x))
+        """Add attention and MLP to x; with keys (2, K) some of their channels are dropped."""
+        y = self.attention(self.attention_norm(x), cos, sin, cache)
+        x = x + (y if keys is None else drop(y, self.dropout, keys[0]))
+        y = self.mlp(self.mlp_norm(x))
+        return x + (y if keys is None else drop(y, self.dropout, keys[1]))
 
 
 class StackedDecoder(nn.Module):
@@ -162,13 +189,15 @@ class StackedDecoder(nn.Module):
     only, so a member of a stack starts exactly where the same run trained alone starts.
     """
 
-    def __init__(self, config: ModelConfig, *, seeds: list[int]) -> None:
+    def __init__(self, config: ModelConfig, *, seeds: list[int], dropout: float = 0.0) -> None:
         super().__init__()
         self.config = config
         self.n_member = len(seeds)
         self.compiled = False
         self.embedding = StackedEmbedding(self.n_member, config.vocab_size, config.n_embd)
-        self.blocks = nn.ModuleList(Block(config, self.n_member) for _ in range(config.n_layer))
+        self.blocks = nn.ModuleList(
+            Block(config, self.n_member, dropout) for _ in range(config.n_layer)
+        )
         self.norm = StackedRMSNorm(self.n_member, config.n_embd, config.norm_eps)
         self.lm_head = StackedLinear(self.n_member, config.n_embd, config.vocab_size)
         cos, sin = rotary_tables(config)
@@ -194,13 +223,21 @@ class StackedDecoder(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.copy_(weights[name].expand_as(parameter))
 
-    def hidden(self, ids: Tensor) -> Tensor:
-        """Return the last block's output (K, B*T, C) of ids (K, B, T)."""
+    def hidden(self, ids: Tensor, key: Tensor | None = None) -> Tensor:
+        """Return the last block's output (K, B*T, C) of ids (K, B, T).
+
+        With a key (K,) below 2^32, of member and step, channels are dropped.
+        """
         n_position = ids.shape[-1]
         cos, sin = self.cos[:n_position], self.sin[:n_position]
         x = self._any_member_count(self.embedding(ids))
-        for block in self.blocks:
-            x = self._any_member_count(block(x, cos, sin))
+        for i, block in enumerate(self.blocks):
+            keys = None
+            if key is not None:
+                keys = self._any_member_count(
+                    mixed(key + torch.tensor([[2 * i], [2 * i + 1]], device=key.device)), 1
+                )
+            x = self._any_member_count(block(x, cos, sin, None, keys))
         return x
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -221,9 +258,9 @@ class StackedDecoder(nn.Module):
             x = block(x, cos, sin, past)
         return self.lm_head(self.norm(x))
 
-    def losses(self, ids: Tensor) -> Tensor:
+    def losses(self, ids: Tensor, key: Tensor | None = None) -> Tensor:
         """Return each member's mean next-token loss (K,), nats/token, of ids (K, B, T)."""
-        return self.head_losses(self.hidden(ids), ids)
+        return self.head_losses(self.hidden(ids, key), ids)
 
     def head_losses(self, x: Tensor, ids: Tensor) -> Tensor:
         """Return `losses` from the last block's output x (K, B*T, C)."""
@@ -245,8 +282,8 @@ class StackedDecoder(nn.Module):
         for module in (*self.blocks, self.norm):
             module.compile()
 
-    def _any_member_count(self, x: Tensor) -> Tensor:
+    def _any_member_count(self, x: Tensor, axis: int = 0) -> Tensor:
         """Tell the compiler that the member axis of x may have another length next time."""
         if self.compiled and self.n_member > 1:
-            torch._dynamo.mark_dynamic(x, 0)
+            torch._dynamo.mark_dynamic(x, axis)
         return x

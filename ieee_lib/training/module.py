@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from ieee_lib.spec import RunSpec
-from ieee_lib.training.model import StackedDecoder
-from ieee_lib.training.optim import StackedAdamW, warmup_cosine
+from ieee_lib.training.model import StackedDecoder, mixed
+from ieee_lib.training.optim import StackedAdamW, StackedMuon, warmup_cosine
 
 PROGRESS = ("curve", "train_sum", "n_train_batch", "evaluation_seconds")
 """What a module counts while it trains, and a checkpoint keeps."""
@@ -26,7 +26,9 @@ class StackModule(lightning.LightningModule):
         super().__init__()
         self.specs = list(specs)
         self.compiled = compile
-        self.model = StackedDecoder(specs[0].model, seeds=[s.init_seed for s in specs])
+        self.model = StackedDecoder(
+            specs[0].model, seeds=[s.init_seed for s in specs], dropout=specs[0].dropout
+        )
         self.curve: list[dict] = []
         """Points {step, train_loss (K,), val_loss (K,)}, losses in nats/token."""
         zeros = torch.zeros(len(specs), dtype=torch.float64)
@@ -41,7 +43,7 @@ class StackModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict:
         spec = self.specs[0]
-        optimizer = StackedAdamW(
+        optimizer = {"adamw": StackedAdamW, "muon": StackedMuon}[spec.optimizer](
             self.model,
             lr=[s.lr for s in self.specs],
             wd=[s.wd for s in self.specs],
@@ -55,10 +57,21 @@ class StackModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, ids: Tensor, index: int) -> Tensor:
-        losses = self.model.losses(ids)
+        losses = self.model.losses(ids, self._dropout_key())
         self.train_sum += losses.detach()
         self.n_train_batch += 1
         return losses.sum()
+
+    def _dropout_key(self) -> Tensor | None:
+        """Return a key (K,) of every member's seed and of the pass, or None without dropout."""
+        if not self.specs[0].dropout:
+            return None
+        # Passes of all devices so far: the same pass has the same key wherever it is made.
+        done = self.trainer.global_step * self.trainer.accumulate_grad_batches
+        done += self.n_train_batch % self.trainer.accumulate_grad_batches
+        index = done * self.trainer.world_size + self.trainer.global_rank
+        seeds = torch.tensor([s.data_seed for s in self.specs], device=self.device)
+        return mixed((mixed(seeds) + mixed(torch.tensor(index, device=self.device))) % 2**32)
 
     def validation_step(self, ids: Tensor, index: int) -> None:
         # With gradients on, the compiled training forward serves here too: no second compile.

@@ -91,24 +91,31 @@ class StackedAdamW(torch.optim.Optimizer):
         steps = [self.state[p]["step"] for p in parameters]
         torch._foreach_add_(steps, 1)
         slices = [g.unbind() for g in gradients]
-        for k, (lr, wd) in enumerate(zip(self.lr, self.wd, strict=True)):
-            held = self._views[k]
-            for decays, places in self.places.items():
-                torch._fused_adamw_(
-                    [held[i][0] for i in places],
-                    [slices[i][k] for i in places],
-                    [held[i][1] for i in places],
-                    [held[i][2] for i in places],
-                    [],
-                    [steps[i] for i in places],
-                    lr=lr * group["lr"],
-                    weight_decay=wd * decays,
-                    **self.constants,
-                    amsgrad=False,
-                    maximize=False,
-                    grad_scale=excess[k],
-                )
+        for k in range(len(self.lr)):
+            own = [g[k] for g in slices]
+            self._move(k, own, steps, excess[k], self.lr[k] * group["lr"], self.wd[k])
         return loss
+
+    def _move(
+        self, k: int, gradients: list[Tensor], steps: list[Tensor], excess: Tensor, lr, wd
+    ) -> None:
+        """Move member k by one step."""
+        held = self._views[k]
+        for decays, places in self.places.items():
+            torch._fused_adamw_(
+                [held[i][0] for i in places],
+                [gradients[i] for i in places],
+                [held[i][1] for i in places],
+                [held[i][2] for i in places],
+                [],
+                [steps[i] for i in places],
+                lr=lr,
+                weight_decay=wd * decays,
+                **self.constants,
+                amsgrad=False,
+                maximize=False,
+                grad_scale=excess,
+            )
 
     @cached_property
     def _views(self) -> list[list[tuple[Tensor, Tensor, Tensor]]]:
@@ -124,4 +131,43 @@ class StackedAdamW(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
-        self.__dict__.pop("_views", None)  # the moments are other tensors now
+        for name in ("_views", "_muons"):
+            self.__dict__.pop(name, None)  # the moments are other tensors now
+
+
+class StackedMuon(StackedAdamW):
+    """torch's Muon for the matrices of the blocks, AdamW for embedding, lm_head and norms.
+
+    Its updates have the size of AdamW's (`match_rms_adamw`), so lr and wd mean the same. The first
+    moment is Muon's momentum, the second is not used. Queries, keys and values are one matrix here,
+    and so are gate and up.
+    """
+
+    def __init__(self, model: nn.Module, **options) -> None:
+        super().__init__(model, **options)
+        named = list(model.named_parameters())
+        self.matrices = [
+            i for i, (n, p) in enumerate(named) if n.startswith("blocks.") and min(p.shape[1:]) > 1
+        ]
+        self.places = {
+            kind: [i for i in own if i not in self.matrices] for kind, own in self.places.items()
+        }
+
+    def _move(self, k, gradients, steps, excess, lr, wd) -> None:
+        super()._move(k, gradients, steps, excess, lr, wd)
+        muon = self._muons[k]
+        muon.param_groups[0].update(lr=lr, weight_decay=wd)
+        for i, view in zip(self.matrices, muon.param_groups[0]["params"], strict=True):
+            view.grad = gradients[i] / excess
+        muon.step()
+
+    @cached_property
+    def _muons(self) -> list[torch.optim.Muon]:
+        """A Muon a member, on its slices of parameters and first moments."""
+        muons = []
+        for held in self._views:
+            views = [nn.Parameter(held[i][0], requires_grad=False) for i in self.matrices]
+            muons.append(torch.optim.Muon(views, adjust_lr_fn="match_rms_adamw"))
+            for i, view in zip(self.matrices, views, strict=True):
+                muons[-1].state[view]["momentum_buffer"] = held[i][1]
+        return muons

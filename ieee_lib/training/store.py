@@ -35,7 +35,7 @@ from ieee_lib.files import (
 from ieee_lib.spec import RunSpec
 from ieee_lib.training.forms import FAILURE, FORMS, fits
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of a record's layout; `MIGRATIONS` reads the older ones."""
 
 LINE_BYTES, ARCHIVE_BYTES = 2**24, 2**30
@@ -72,7 +72,7 @@ def current(record: Any, where: str) -> Record:
 
 
 def _name_all_options(record: Record) -> Record:
-    """Schema 1 leaves out the options that came after a run, and how long a stack compiled."""
+    """Older schemas leave out the options that came after a run; 1 also how long it compiled."""
     if record["kind"] != "train":
         return record
     times = dict.fromkeys(("compile_seconds", "evaluation_seconds"))
@@ -80,7 +80,7 @@ def _name_all_options(record: Record) -> Record:
     return {**record, "spec": spec, "stack": {**times, **record["stack"]}}
 
 
-MIGRATIONS: dict[int, Callable[[Record], Record]] = {1: _name_all_options}
+MIGRATIONS: dict[int, Callable[[Record], Record]] = {1: _name_all_options, 2: _name_all_options}
 """Schema -> what makes the next one of its records."""
 
 

@@ -1,5 +1,6 @@
 """Notebooks: bare, short, self-explaining; and the smoke book run for real."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -10,16 +11,17 @@ import subprocess
 import sys
 import time
 
+import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 import pytest
 
 from ieee_lib.analysis.statements import STATEMENTS
-from ieee_lib.book import SECTIONS
+from ieee_lib.book import SECTIONS, choose
 from ieee_lib.runner import INCOMPLETE
 from ieee_lib.sections import overfitting
 from ieee_lib.study import Study
-from ieee_lib.training.store import result_of
+from ieee_lib.training.store import pack_archive, result_of, sealed
 from tests.conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -81,14 +83,14 @@ def test_form(path):
 
 def test_the_book_says_what_it_proves_and_where_it_went(book):
     home, printed = book
-    assert "proves nothing" in printed and f"[{len(SECTIONS)}/{len(SECTIONS)}] 09" in printed
+    assert "proves nothing" in printed and "[10/10] 09" in printed
     executed = sorted(p.stem for p in (home / "data" / "executed" / "smoke").glob("*.ipynb"))
-    assert executed == [p.stem for p in NOTEBOOKS]
+    assert executed == [s.notebook for s in choose("").values()]
 
 
 def test_every_figure_comes_in_three_formats_with_its_numbers(book):
     folder = book[0] / "figures" / "smoke"
-    items = {name for section in SECTIONS.values() for name in section.items}
+    items = {name for section in choose("").values() for name in section.items}
     assert {p.stem for p in folder.iterdir() if p.is_file()} == items | {"tab_stages"}
     names = {name for name in items if name.startswith("fig")}
     assert len(names) >= 18
@@ -367,6 +369,89 @@ def test_a_recorded_book_is_drawn_without_text_or_training(book, tmp_path):
     run("ieee_lib", "reproduce", *arguments, home=tmp_path)
     assert not (tmp_path / "data" / "runs").exists()
     assert not (tmp_path / "data" / "corpora").exists()
+
+
+def test_a_recorded_book_is_verified_and_compared_with_ones_own(book, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(book[0], home, symlinks=True)
+    run("ieee_lib", "archive", "pack", "--scale", "smoke", home=home)
+    said = run("ieee_lib", "archive", "verify", "--scale", "smoke", home=home).stdout
+    assert "intact" in said and "ensemble" in said
+    said = run("ieee_lib", "archive", "diff", "--scale", "smoke", home=home).stdout
+    assert "all equal to the last digit" in said and "no verdict flipped" in said
+    for path in (home / "data" / "runs" / "smoke").glob("*.json"):
+        record = json.loads(path.read_text())
+        spec = record["spec"]
+        if record["kind"] == "train" and spec["wd"] == 0.1 and spec["epochs"] == 16:
+            altered = {**record, "val_loss": record["val_loss"] - 5}
+            path.write_text(json.dumps(sealed({k: v for k, v in altered.items() if k != "schema"})))
+    said = run("ieee_lib", "archive", "diff", "--scale", "smoke", home=home).stdout
+    assert "by more than 3 times the noise between seeds: D = 4,096 at wd 0.1" in said
+    assert "verdicts flipped" in said and "holds → " in said
+    table = pd.read_csv(home / "figures" / "smoke" / "tab_against_recorded.csv")
+    assert table["most apart"].max() == pytest.approx(5, abs=1e-6)
+    again = run("ieee_lib", "reproduce", "--scale", "smoke", "--only", "00", home=home).stdout
+    assert "Against the recorded book of this scale:" in again
+
+
+def test_an_archive_that_lacks_or_renames_a_run_is_refused(book, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(book[0], home, symlinks=True)
+    run("ieee_lib", "archive", "pack", "--scale", "smoke", home=home)
+    path = home / "data" / "archive" / "smoke.jsonl.gz"
+    records = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    member = next(r for r in records if r["kind"] == "ensemble")["members"][0]
+    pack_archive((r for r in records if r["run_id"] != member), path)
+    done = run("ieee_lib", "archive", "verify", "--scale", "smoke", home=home, check=False)
+    assert done.returncode == 2 and f"needs run {member}, and lacks it" in done.stderr
+    for record in records:
+        if record["run_id"] == member:
+            record["spec"]["wd"] += 0.1
+    pack_archive((sealed({k: v for k, v in r.items() if k != "schema"}) for r in records), path)
+    done = run("ieee_lib", "archive", "verify", "--scale", "smoke", home=home, check=False)
+    assert done.returncode == 2 and f"{member} is not its spec's name" in done.stderr
+
+
+def test_slides_are_drawn_on_any_ground_with_a_contact_sheet(book):
+    home = book[0]
+    draw = ("ieee_lib", "figures", "--scale", "smoke", "--format", "svg,png")
+    run(*draw, "--context", "talk", "--ground", "dark", home=home)
+    folder = home / "figures" / "smoke" / "talk" / "dark"
+    first = {f.name: f.read_bytes() for f in folder.iterdir()}
+    figures = {name for name in first if name.startswith("fig") and name.endswith(".svg")}
+    assert len(figures) >= 18 and not any(name.endswith(".pdf") for name in first)
+    assert "contact_sheet.png" in first and len(first["contact_sheet.png"]) > 100_000
+    text = first["fig05_loss_against_members.svg"].decode()
+    assert "members K</text>" in text, "no editable text"
+    assert "#16181d" in text and "#ffffff" not in text
+    run(*draw, "--context", "talk", "--ground", "dark", home=home)
+    assert {f.name: f.read_bytes() for f in folder.iterdir()} == first
+    run(*draw, "--ground", "transparent", "--only", "01", home=home)
+    clear = home / "figures" / "smoke" / "transparent"
+    assert not (clear / "contact_sheet.png").exists()
+    pixels = plt.imread(clear / "fig02a_loss_against_epochs.png")
+    assert pixels[0, 0, 3] == 0, "the ground is not transparent"
+
+
+def test_the_book_becomes_a_site_that_asks_no_other_host(book):
+    pytest.importorskip("myst_nb", reason="needs Sphinx: pip install 'ieee_lib[book]'")
+    home = book[0]
+    done = run("ieee_lib", "book", "--scale", "smoke", "--source", "train", home=home)
+    assert not done.stderr.strip(), done.stderr
+    site = home / "data" / "site" / "smoke"
+    pages = {page.name: page.read_text() for page in site.glob("*.html")}
+    assert {f"{path.stem}.html" for path in NOTEBOOKS[:10]} <= set(pages)
+    for name, page in pages.items():
+        loads = re.findall(r'<(?:script|img|link|iframe)\b[^>]*?(?:src|href)="([^"]+)"', page)
+        assert not [url for url in loads if re.match("(https?:)?//", url)], name
+        for url in {*loads, *re.findall(r'<a\b[^>]*?href="([^"#]+)', page)}:
+            if not re.match("https?:|mailto:|data:", url):
+                assert (site / url.split("?")[0].split("#")[0]).exists(), (name, url)
+    front = pages["index.html"]
+    assert "fig01_overview.svg" in front and "does not hold" in front
+    gallery = pages["figures.html"]
+    assert gallery.count("<img") >= 18 and gallery.count(".csv") >= 16
+    assert "Stands on" in pages["03_ensembles.html"] and "searchindex.js" in pages["search.html"]
 
 
 def test_a_failing_cell_is_printed_and_the_exit_code_says_so(book, tmp_path):

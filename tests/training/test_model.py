@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ieee_lib import Scale
 from ieee_lib.training import head, memory
-from ieee_lib.training.model import StackedDecoder, rotary_tables
+from ieee_lib.training.model import StackedDecoder, drop, mixed, rotary_tables
 from tests.conftest import TINY
 
 
@@ -100,6 +100,20 @@ def test_a_member_with_nan_leaves_the_others_alone():
     losses.sum().backward()
     assert losses[0].isnan() and torch.equal(losses[1], before)
     assert all(p.grad[1].isfinite().all() for p in stack.parameters())
+
+
+def test_dropped_channels_are_drawn_by_key_and_place():
+    keys = mixed(torch.arange(64))
+    ones = torch.ones(64, 50, 40)
+    dropped = drop(ones, 0.25, keys)
+    assert set(dropped.unique().tolist()) == {0.0, pytest.approx(1 / 0.75)}
+    assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.005)
+    assert torch.equal(drop(ones[5:6], 0.25, keys[5:6])[0], dropped[5]), "in any stack"
+    kept = (dropped > 0).float().flatten(1) - 0.75
+    alike = (kept @ kept.T) / kept.square().sum(1)  # correlation of masks of different keys
+    assert alike.fill_diagonal_(0).abs().max() < 0.12
+    by_place = kept.view(64, 50, 40).mean((0, 1))
+    assert by_place.abs().max() < 0.05, "some channels are dropped more than others"
 
 
 def test_nothing_sees_the_future():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ieee_lib.training.model import StackedDecoder
-from ieee_lib.training.optim import StackedAdamW, decayed_names, warmup_cosine
+from ieee_lib.training.optim import StackedAdamW, StackedMuon, decayed_names, warmup_cosine
 from tests.conftest import TINY
 
 LR, WD = [3e-2, 1e-3, 1e-2], [0.1, 6.4, 0.0]
@@ -48,6 +48,40 @@ def test_every_member_moves_as_torch_adamw_moves_it_alone(mask):
             schedule.step()
         for (name, a), b in zip(stack.named_parameters(), alone.parameters(), strict=True):
             torch.testing.assert_close(a[k], b[0], rtol=2e-4, atol=2e-6, msg=f"{mask}, {name}")
+
+
+def test_every_member_moves_as_torch_muon_moves_its_matrices_alone():
+    stack = StackedDecoder(TINY, seeds=[0, 1, 2])
+    optimizer = StackedMuon(stack, lr=LR, wd=WD, clip_norm=1e9)
+    for ids in batches(4):
+        optimizer.zero_grad()
+        stack.losses(ids).sum().backward()
+        optimizer.step()
+    for k in range(3):
+        alone = StackedDecoder(TINY, seeds=[k])
+        matrices = {
+            n: p for n, p in alone.named_parameters() if n.startswith("blocks.") and "norm" not in n
+        }
+        views = {n: torch.nn.Parameter(p.detach()[0]) for n, p in matrices.items()}
+        muon = torch.optim.Muon(
+            views.values(), lr=LR[k], weight_decay=WD[k], adjust_lr_fn="match_rms_adamw"
+        )
+        rest = {n: p for n, p in alone.named_parameters() if n not in matrices}
+        groups = [
+            {"params": [p for n, p in rest.items() if "lm_head" in n], "weight_decay": WD[k]},
+            {"params": [p for n, p in rest.items() if "lm_head" not in n], "weight_decay": 0},
+        ]
+        adamw = torch.optim.AdamW(groups, lr=LR[k], betas=(0.9, 0.95), eps=1e-8)
+        for ids in batches(4):
+            alone.zero_grad()
+            alone.losses(ids[k : k + 1]).sum().backward()
+            for name, view in views.items():
+                view.grad = matrices[name].grad[0]
+            muon.step()
+            adamw.step()
+        for (name, a), b in zip(stack.named_parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(a[k], b[0], rtol=2e-2, atol=2e-3, msg=name)
+    assert not torch.equal(stack.blocks[0].mlp.down.weight[0], stack.blocks[0].mlp.down.weight[1])
 
 
 def test_the_papers_mask_spares_norms_and_embedding_but_not_the_head():
