@@ -1,5 +1,7 @@
 """00: scales, corpora, costs (Table 2)."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from ieee_lib.analysis import figures, tables
@@ -10,26 +12,33 @@ from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 
 
+@dataclass(frozen=True)
+class Found:
+    counts: pd.DataFrame
+    """Parameters of every model, by group."""
+    caption: str
+
+
 def specs(study: Study) -> list[RunSpec]:
     return []
 
 
-def gather(study: Study) -> tuple[pd.DataFrame, str]:
+def gather(study: Study) -> Found:
     """Return the parameter counts of the paper's presets and of this scale, and a caption."""
     counts = tables.count_frame({**Scale.load("paper").models, **study.scale.models})
     about = f"the paper's presets (Table 2) and the {study.scale.name} scale; exact counts"
-    return counts, about
+    return Found(counts, about)
 
 
-def parameters(found: tuple[pd.DataFrame, str]) -> Drawing:
-    return figures.parameters_by_group(found[0], caption=found[1])
+def parameters(found: Found) -> Drawing:
+    return figures.parameters_by_group(found.counts, caption=found.caption)
 
 
-def parameter_table(found: tuple[pd.DataFrame, str]) -> Table:
-    return Table(found[0], found[1])
+def parameter_table(found: Found) -> Table:
+    return Table(found.counts, found.caption)
 
 
-def claims(found: tuple[pd.DataFrame, str]) -> list[Claim]:
+def claims(found: Found) -> list[Claim]:
     return []
 
 

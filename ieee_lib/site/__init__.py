@@ -31,11 +31,11 @@ SHOWN = re.compile(r'chapter\.show\("(\w+)"\)')
 
 OPTIONS: dict[str, Any] = {
     "project": "Pre-training under infinite compute: a companion",
-    "author": "the authors of ieee_lib",
-    "extensions": ["myst_nb", "sphinx_mathjax_offline"],
+    "extensions": ["myst_nb", "sphinx-mathjax-offline"],
     "html_theme": "furo",
     "html_title": "Infinite compute, recomputed",
     "html_show_sphinx": False,
+    "html_show_copyright": False,
     "html_copy_source": False,
     "html_css_files": ["site.css"],
     "html_static_path": [str(HERE / "static")],
@@ -43,6 +43,7 @@ OPTIONS: dict[str, Any] = {
     "myst_heading_anchors": 3,
     "nb_execution_mode": "off",
     "nb_merge_streams": True,
+    "nb_render_markdown_format": "myst",
     "nb_mime_priority_overrides": [("html", "text/markdown", 0)],
     "suppress_warnings": ["mystnb.unknown_mime_type"],
 }
@@ -51,7 +52,7 @@ OPTIONS: dict[str, Any] = {
 
 def check_installed() -> None:
     """Raise InputError where Sphinx or what it needs is missing."""
-    for name in ("sphinx", "myst_nb", "furo", "sphinx_mathjax_offline"):
+    for name in ("sphinx", "myst_nb", "furo", "sphinx-mathjax-offline"):
         found = importlib.util.find_spec(name) is not None
         check(found, "book", name, "is not installed: pip install 'ieee_lib[book]'")
 
@@ -116,7 +117,7 @@ def _links(name: str, entry: Entry) -> str:
     cost = entry.cost
     kinds = [f"{n:,} {kind}" for kind, n in list(cost.items())[:4] if n]
     if not kinds:
-        return f"*Printed by the paper · [numbers](figures/{name}.json)*"
+        return f"*Stands on no run of ours · [numbers](figures/{name}.json)*"
     bill = (
         f"{short_count(cost['tokens'])} tokens, {cost['FLOPs']:.1e} FLOPs, {cost['seconds']:,.0f} s"
     )
@@ -138,7 +139,6 @@ def _write_pages(
         "scale": study.scale.name,
         "about": study.scale.about,
         "corpus": study.scale.corpus.source,
-        "overview": entries["fig01_overview"].item.caption,
         "claims": entries["claims"].item.to_markdown(),
         "notebooks": "\n".join(notebooks),
         "figures": "\n\n".join(figures),
