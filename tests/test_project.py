@@ -3,6 +3,7 @@
 import itertools
 import re
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -84,3 +85,17 @@ def test_every_published_number_has_a_source():
     for path in (ROOT / "data" / "published").glob("*.csv"):
         table = pd.read_csv(path)
         assert table.source.notna().all() and len(table) > 0, path
+
+
+def test_the_readmes_python_runs(project):
+    """Every example in order, at the smoke scale and its model."""
+    text = (ROOT / "README.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(examples) >= 2 and all(len(e.splitlines()) < 40 for e in examples)
+    for example in examples:
+        for ours, small in (('"laptop"', '"smoke"'), ('"0.14M"', '"14k"'), ('"0.07M"', '"14k"')):
+            example = example.replace(ours, small)
+        command = [sys.executable, "-c", example.replace("epochs=32", "epochs=8")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert "difference of the limits:" in done.stdout
