@@ -160,7 +160,8 @@ def test_a_lost_node_costs_time_and_nothing_else(cluster, units, capfd):
 
 def test_a_stack_on_two_nodes_takes_the_steps_of_one_and_outlives_a_node(cluster, units, capfd):
     """Another node takes the place of the one that is lost."""
-    units = [longer(units[0]), units[1]]
+    calm = tuple(spec.replace(lr=1e-5) for spec in units[0].specs)  # so that rounding stays small
+    units = [longer(replace(units[0], specs=calm))]
     with contextlib.ExitStack() as nodes:
         node = nodes.enter_context(another(cluster))
 
@@ -174,13 +175,13 @@ def test_a_stack_on_two_nodes_takes_the_steps_of_one_and_outlives_a_node(cluster
         assert run(executor, units, killing) == []
         assert killing.kill is None, "nothing was killed"
     heard = capfd.readouterr().err
-    assert heard.count("was lost; trying it again") == 1 and "2/2 runs" in heard
+    assert heard.count("was lost; trying it again") == 1 and "1/1 runs" in heard
     together = results()
     assert all(r["stack"]["devices"] == 2 for r in RunStore.of("smoke").records())
     shutil.rmtree(paths.runs("smoke"))
-    assert run(InlineExecutor(EXECUTION), units[1:]) == []
-    short = units[1].specs[0].run_id  # rounding grows with the epochs
-    curves = [[p["val_loss"] for p in found[short]["curve"]] for found in (together, results())]
+    assert run(InlineExecutor(EXECUTION), units) == []
+    (run_id,) = together
+    curves = [[p["val_loss"] for p in found[run_id]["curve"]] for found in (together, results())]
     assert curves[0] == pytest.approx(curves[1], abs=REORDERED)
 
 
