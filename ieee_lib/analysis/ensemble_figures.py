@@ -62,7 +62,7 @@ def differences(gains: Mapping[str, Estimate], *, caption: str) -> Drawing:
     figure, ax = plt.subplots(figsize=(width, height * max(0.6, 0.14 * len(gains))))
     names = sorted(gains, key=lambda name: -gains[name].value)
     values = [gains[name] for name in names]
-    ends = np.array([[v.value - v.low, v.high - v.value] for v in values]).T
+    ends = np.array([[v.value - v.low, v.high - v.value] for v in values]).T.clip(min=0)
     color = plots.COLORS["ensemble"]
     ax.errorbar(
         [v.value for v in values], range(len(names)), xerr=ends, linestyle="",

@@ -74,7 +74,8 @@ def frame(found: Found) -> pd.DataFrame:
         rows.append(
             {"recipe": name, "one member": law.at(1).value, f"{law.K} members": law.best.value}
             | {"limit": law.limit.value, "low": law.limit.low, "high": law.limit.high}
-            | {"against base": gain.value, "against low": gain.low, "against high": gain.high}
+            | {"against base": gain.value, "against low": min(gain.value, gain.low)}
+            | {"against high": max(gain.value, gain.high)}
             | {"limit is": "the base" if law is base else verdict}
         )
     return pd.DataFrame(rows)

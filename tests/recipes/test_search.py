@@ -58,7 +58,7 @@ def limits(study, **changes):
 
 
 def start(wd=0.2, lr=1e-3, epochs=4):
-    return Settings(model="0.07M", seed_tokens=32_768, wd=wd, lr=lr, epochs=epochs)
+    return Settings(model="0.07M", seed_tokens=28_672, wd=wd, lr=lr, epochs=epochs)
 
 
 def test_descent_finds_the_bottom_and_certifies_it(study):
@@ -131,6 +131,6 @@ def test_the_grid_ends_where_the_papers_does(study):
 
 def test_searches_run_side_by_side_and_report_one_row_each(study):
     limits(study)
-    starts = [start(), Settings(model="0.14M", seed_tokens=32_768, wd=3.2, lr=3e-3, epochs=16)]
+    starts = [start(), Settings(model="0.14M", seed_tokens=28_672, wd=3.2, lr=3e-3, epochs=16)]
     frame = tuned_frame(search(study, starts))
     assert list(frame.model) == ["0.07M", "0.14M"] and list(frame.moves) == [6, 1]
