@@ -116,7 +116,7 @@ def compare(study: Study, claims: Sequence[Claim]) -> Comparison:
     recorded = Study.open(study.scale, source="archive")
     losses = _losses(study, recorded)
     judged = _verdicts(claims, verdicts.gather(recorded).claims)
-    lines = [_about_losses(losses), _about_verdicts(judged)]
+    lines = [_about_losses(losses), about_verdicts(judged)]
     caption = f"{study.scale.name} scale · here and in the recorded book"
     return Comparison(
         Table(losses, f"{caption} · nats/token", dict.fromkeys(losses.columns[4:], 4)),
@@ -173,7 +173,8 @@ def _rms(losses: pd.DataFrame) -> float:
     return float(np.sqrt(np.average(losses["rms apart"] ** 2, weights=losses.runs)))
 
 
-def _about_verdicts(judged: pd.DataFrame) -> str:
+def about_verdicts(judged: pd.DataFrame) -> str:
+    """Say which verdicts differ; a claim not run on one side says nothing."""
     flipped = judged[judged.flipped & (judged.here != NOT_RUN) & (judged.recorded != NOT_RUN)]
     if flipped.empty:
         return "no verdict flipped"

@@ -30,7 +30,7 @@ def test_run_id_follows_every_field_that_changes_the_result(spec):
         "seed_tokens": 2048, "epochs": 3, "lr": 3e-3, "wd": 0.4, "batch_size": 8, "init_seed": 1,
         "data_seed": 1, "decay_mask": "all", "warmup_fraction": 0.1, "clip_norm": 2.0,
         "beta1": 0.8, "beta2": 0.99, "eps": 1e-6, "precision": "bf16-mixed", "val_sequences": 8,
-        "evals": 1, "corpus": "0" * 16,
+        "evals": 1, "corpus": "0" * 16, "optimizer": "muon", "dropout": 0.1, "reshuffle": True,
     }  # fmt: skip
     mixed = spec.replace(synthetic="1" * 16, synthetic_weight=0.5)
     options = {"synthetic": "2" * 16, "synthetic_weight": 0.75, "synthetic_only": True}
@@ -67,6 +67,7 @@ def test_defaults_change_only_together_with_semantics():
         "batch_size": 8, "init_seed": 0, "data_seed": 0, "decay_mask": "paper",
         "warmup_fraction": 0.01, "clip_norm": 1.0, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8,
         "precision": "32-true", "val_sequences": 256, "evals": 8,
+        "optimizer": "adamw", "dropout": 0.0, "reshuffle": False,
         "synthetic": "", "synthetic_weight": 0.0, "synthetic_only": False, "start": "",
     }  # fmt: skip
     model = {f.name: f.default for f in dataclasses.fields(ModelConfig) if f.default is not MISSING}

@@ -89,7 +89,7 @@ COMMANDS = [
     (["figures", "--format", ""], "format = '': allowed are svg, pdf, png"),
     (["figures", "--context", "slide"], "context = 'slide': allowed are paper, talk"),
     (["figures", "--source", "train"], "source = 'train': allowed are records, archive"),
-    (["figures", "--only", "10"], "only = '10': allowed are 00, 01"),
+    (["figures", "--only", "11"], "only = '11': allowed are 00, 01"),
     (
         ["figures", "--scale", "smoke", "--corpus", "files:no/*.txt"],
         "/no/*.txt': matches no file; name a glob",

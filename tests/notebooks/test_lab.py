@@ -17,7 +17,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs the packag
 
 ROOT = PACKAGE.parent
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-SECONDS = 300.0
+SECONDS = 900.0
 """For all cells at the smoke scale, from an empty store."""
 
 

@@ -1,12 +1,14 @@
 """Verdicts before anything ran; what a section asks for; how captions name a ladder."""
 
+import pandas as pd
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.analysis.claims import NOT_RUN
+from ieee_lib.analysis.claims import DOES_NOT, HOLDS, NOT_RUN, UNTESTABLE
 from ieee_lib.analysis.statements import STATEMENTS
 from ieee_lib.book import SECTIONS
 from ieee_lib.errors import InputError, MissingRuns
+from ieee_lib.recorded import about_verdicts
 from ieee_lib.sections import verdicts
 from ieee_lib.study import Study
 from ieee_lib.training.store import RunStore
@@ -15,6 +17,17 @@ from ieee_lib.training.store import RunStore
 @pytest.fixture
 def study(home):
     return Study(Scale.load("smoke"), "records", RunStore.of("smoke"), "0" * 16, None)
+
+
+def test_flipped_verdicts_are_named_and_those_not_run_are_not():
+    rows = [("a", HOLDS, HOLDS), ("b", HOLDS, DOES_NOT), ("c", UNTESTABLE, HOLDS)]
+    rows += [("d", HOLDS, NOT_RUN), ("e", NOT_RUN, HOLDS)]
+    judged = pd.DataFrame(rows, columns=["statement", "recorded", "here"])
+    judged["flipped"] = judged.recorded != judged.here
+    said = about_verdicts(judged)
+    assert said.startswith("2 of 5 verdicts flipped:") and "b: holds → does not hold" in said
+    assert "c: not testable at this scale → holds" in said and "d:" not in said
+    assert about_verdicts(judged[:1]) == "no verdict flipped"
 
 
 def test_without_runs_every_claim_says_so_and_nothing_trains(study):
