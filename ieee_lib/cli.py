@@ -31,16 +31,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def end(number, frame) -> None:
         asked_to_end.append(number)
+        if hasattr(signal, "setitimer"):  # again, should Python lose this one in a destructor
+            signal.setitimer(signal.ITIMER_REAL, 5.0)
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)  # a scheduler's way to say Ctrl-C
+        if hasattr(signal, "SIGALRM"):
+            signal.signal(signal.SIGALRM, end)
     try:
         return given.command(given)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         logging.getLogger("asyncio").disabled = True  # tells of the kernel that was just ended
         print("\nstopped; the same command goes on where this one ended", file=sys.stderr)
         return 128 + (asked_to_end or [signal.SIGINT])[0]
