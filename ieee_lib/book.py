@@ -26,6 +26,7 @@ from ieee_lib.sections import (
     joint,
     midtraining,
     overfitting,
+    predictions,
     regularized,
     setup,
     verdicts,
@@ -36,6 +37,11 @@ from ieee_lib.study import Study
 
 COMMON = ("scale", "corpus", "source", "context")
 """Parameters of every notebook: what a study is opened with."""
+
+
+def own_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a notebook's parameters that are its own."""
+    return {name: value for name, value in parameters.items() if name not in COMMON}
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,10 @@ class Section:
     """It searches settings from the scale's own; those of later notebooks follow from its."""
     optional: bool = False
     """No part of the paper: only where it is asked for, or recorded."""
+
+    @property
+    def number(self) -> str:
+        return self.notebook[:2]
 
     @property
     def path(self) -> Path:
@@ -67,8 +77,7 @@ class Section:
     def check(self, study: Study, parameters: Mapping[str, Any]) -> None:
         """Raise InputError for a notebook's parameters that cannot work, before any training."""
         if hasattr(self.module, "precheck"):
-            own = {n: v for n, v in parameters.items() if n not in COMMON}
-            self.module.precheck(study, **own)
+            self.module.precheck(study, **own_options(parameters))
 
     def specs(self, study: Study) -> list[RunSpec]:
         """Return the runs it needs, as far as known before any search has moved."""
@@ -87,6 +96,7 @@ SECTIONS = {
     "08": Section("08_continued_pretraining", "Continued pre-training", midtraining),
     "09": Section("09_claims", "Claims", verdicts),
     "10": Section("10_beyond_the_paper", "Beyond the paper", beyond, optional=True),
+    "11": Section("11_predictions", "Predictions", predictions, optional=True),
 }
 
 
@@ -110,7 +120,7 @@ class Chapter:
     def draw(self, name: str) -> Drawing | Table:
         """Return one item by its file name."""
         check_choice("item", name, self.section.items)
-        with context(self.study.context, self.study.ground):
+        with context(*self.study.look):
             return self.section.items[name](self.found)
 
     def show(self, name: str) -> Drawing | Table:
@@ -126,7 +136,7 @@ class Chapter:
         explorer = self.section.explorers[name]
 
         def draw(**choices: Any) -> Drawing:
-            with context(self.study.context, self.study.ground):
+            with context(*self.study.look):
                 return explorer.draw(self.found, **choices)
 
         return explore(draw, explorer.knobs(self.found))
@@ -136,14 +146,21 @@ class Chapter:
         return ((name, self.draw(name)) for name in self.section.items)
 
 
-def recorded(study: Study) -> Iterator[Chapter]:
+def recorded(study: Study, sections: Mapping[str, Section] = SECTIONS) -> Iterator[Chapter]:
     """Open the book chapter by chapter; an optional one where its runs are recorded."""
-    for number, section in SECTIONS.items():
+    for number, section in sections.items():
         try:
             yield Chapter.open(number, study)
         except MissingRuns:
             if not section.optional:
                 raise
+
+
+def at_hand(study: Study) -> str:
+    """Return the list, as `choose` takes it, of the paper's sections and the optional recorded."""
+    optional = {number: section for number, section in SECTIONS.items() if section.optional}
+    found = (chapter.section.number for chapter in recorded(study, optional))
+    return ",".join([*choose(""), *found])
 
 
 def choose(only: str) -> dict[str, Section]:

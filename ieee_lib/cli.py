@@ -1,4 +1,4 @@
-"""The command line: reproduce, plan, figures, book, export, archive, bench, stress, readme.
+"""The command line: reproduce, plan, run-plan, predict, figures, book, archive, bench, …
 
 Exit code 2 is bad input, 3 a book in which some runs could not be made. Paths are relative to the
 working directory here, and made absolute before they go on; elsewhere they are below data/.
@@ -68,10 +68,14 @@ def _scale(text: str) -> str:
 
 
 def _corpus(text: str) -> str:
+    from ieee_lib import paths
+
     kind, _, pattern = text.partition(":")
     if kind != "files" or not pattern:
         return text
-    return "files:" + os.path.join(glob.escape(os.getcwd()), os.path.expanduser(pattern))
+    path = os.path.join(glob.escape(os.getcwd()), os.path.expanduser(pattern))
+    below = os.path.join(glob.escape(str(paths.data())), "")
+    return "files:" + path.removeprefix(below)  # so that records name no folder of this machine
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,6 +102,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--only", default="", help="sections, such as 01,02")
     sub.add_argument("--executor", help="inline, local or ray: print the order and wall time too")
     sub.add_argument("--gpus", type=int, help="GPUs, or workers without one: the same for them")
+    sub.add_argument("--budget-minutes", type=float, help="print what fits, by value")
+    sub.add_argument("--corpus", default="", type=_corpus, help=what)
+
+    sub = command("run-plan", _run_plan, "train what fits a time, by value; records go to --out")
+    sub.add_argument("--budget-minutes", type=float, required=True, help="then it stops")
+    sub.add_argument("--out", type=_absolute, required=True, help="folder of records")
+    sub.add_argument("--hold", action="store_true", help="stop before what was just foretold")
+    sub.add_argument("--corpus", default="", type=_corpus, help=what)
+
+    sub = command("predict", _predict, "write down what records foretell of runs still to be made")
+    sub.add_argument("--corpus", default="", type=_corpus, help="the text of the records")
 
     sub = command("figures", _figures, "redraw figures and tables from records; trains nothing")
     sub.add_argument("--only", default="", help="sections, such as 01,02")
@@ -159,19 +174,52 @@ def _plan(given: argparse.Namespace) -> int:
     from ieee_lib.plan import open_plan, plan_lines
     from ieee_lib.scale import Scale
     from ieee_lib.schedule import schedule_lines
+    from ieee_lib.spec import check_number
+    from ieee_lib.steps import budget_lines
 
-    study, sections = open_plan(Scale.load(given.scale)), choose(given.only)
-    if given.executor is None and given.gpus is None:
+    scale = Scale.load(given.scale)
+    study, sections = open_plan(scale.on(given.corpus or scale.corpus.source)), choose(given.only)
+    if given.budget_minutes is not None:
+        check_number("--budget-minutes", given.budget_minutes, above=0.0)
+        print(budget_lines(study, given.budget_minutes))
+    elif given.executor is None and given.gpus is None:
         print(plan_lines(study, sections))
     else:
         print(schedule_lines(study, sections, executor=given.executor, n_gpu=given.gpus))
     return 0
 
 
+def _run_plan(given: argparse.Namespace) -> int:
+    from ieee_lib.spec import check_number
+    from ieee_lib.steps import run_plan
+    from ieee_lib.study import Study
+
+    check_number("--budget-minutes", given.budget_minutes, above=0.0)
+    study = Study.open(given.scale, corpus=given.corpus)
+    run_plan(study, minutes=given.budget_minutes, out=Path(given.out), hold=given.hold)
+    return 0
+
+
+def _predict(given: argparse.Namespace) -> int:
+    from ieee_lib import paths
+    from ieee_lib.predictions import foretell
+    from ieee_lib.study import Study
+
+    study = Study.open(given.scale, source="records", corpus=given.corpus)
+    for each in foretell(study):
+        at = each["settings"]
+        what = f"{each['recipe']}, {at['model']} x {each['K']}, D = {at['seed_tokens']:,}"
+        loss = f"{each['predicted']:.4f} [{each['low']:.4f}, {each['high']:.4f}]"
+        print(f"largest {each['axis']}: {what}: {loss}")
+    path = paths.predictions(study.scale.name)
+    print(f"{path.relative_to(paths.root())}: commit it before the targets are trained")
+    return 0
+
+
 def _figures(given: argparse.Namespace) -> int:
     from ieee_lib import paths
     from ieee_lib.analysis.contact_sheet import contact_sheet
-    from ieee_lib.analysis.drawing import FORMATS, Drawing, context, save
+    from ieee_lib.analysis.drawing import FORMATS, Drawing, context, render, save
     from ieee_lib.book import Chapter, choose, recorded
     from ieee_lib.study import Study
 
@@ -187,11 +235,13 @@ def _figures(given: argparse.Namespace) -> int:
     chapters = (Chapter.open(n, study) for n in sections) if given.only else recorded(study)
     for chapter in chapters:
         for name, item in chapter.items():
-            save(item, folder, name, formats=formats)
+            files = save(item, folder, name, formats=formats)
             print(f"{folder.relative_to(paths.root())}/{name}")
-            figures |= {name: item} if isinstance(item, Drawing) else {}
+            if isinstance(item, Drawing) and not given.only:
+                saved = next((file for file in files if file.suffix == ".png"), None)
+                figures[name] = saved.read_bytes() if saved else render(item.figure, "png")
     if not given.only:
-        with context(study.context, study.ground):
+        with context(*study.look):
             sheet = contact_sheet(figures, caption=f"{study.scale.name} scale · all figures")
         save(sheet, folder, "contact_sheet", formats=["png"])
     return 0
@@ -199,7 +249,7 @@ def _figures(given: argparse.Namespace) -> int:
 
 def _book(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.book import recorded
+    from ieee_lib.book import at_hand
     from ieee_lib.runner import executed, reproduce
     from ieee_lib.site import build, check_installed
     from ieee_lib.study import Study
@@ -208,10 +258,10 @@ def _book(given: argparse.Namespace) -> int:
     check_installed()
     reads = "archive" if given.source == "archive" else "records"
     study = Study.open(given.scale, source=reads)
-    only = ",".join(chapter.section.notebook[:2] for chapter in recorded(study))
-    again = given.source == "archive"
-    if again and (code := reproduce(given.scale, only=only, source="archive")):
-        return code
+    if given.source == "archive":
+        code = reproduce(given.scale, only=at_hand(study), source="archive")
+        if code:
+            return code
     out = paths.site(study.scale.name)
     for warning in build(study, executed(study.scale.name, given.source), out):
         print(warning, file=sys.stderr)

@@ -1,7 +1,7 @@
 """Figures with knobs, over recorded runs: nothing is trained when one is turned.
 
     Explorer(draw, knobs)            # in a section's EXPLORERS; draw(found, **choices) -> Drawing
-    chapter.explore("limit_from_few_members")
+    chapter.explore("limit_from_few")
 
 In JupyterLab the knobs stand above the figure. Elsewhere (papermill, a printed book, GitHub) it is
 the figure alone, at the knobs' first positions.

@@ -53,7 +53,7 @@ def ledger(study: Study) -> dict[str, Entry]:
         for name, draw in chapter.section.items.items():
             reader.touched.clear()
             watched, asked = _watched(chapter.found)
-            with context(study.context, study.ground):
+            with context(*study.look):
                 item = draw(watched)
             named = [set(_ids(getattr(chapter.found, part), known)) for part in asked]
             whole = gathered if not all(named) else set()  # a part that does not say: all of it

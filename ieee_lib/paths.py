@@ -95,6 +95,10 @@ def archive(scale: str) -> Path:
     return _of_scale("archive", scale).with_name(f"{scale}.jsonl.gz")
 
 
+def predictions(scale: str) -> Path:
+    return _of_scale("predictions", scale).with_name(f"{scale}.json")
+
+
 def published() -> Path:
     return PACKAGE.parent / "data" / "published"
 

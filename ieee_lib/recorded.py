@@ -17,6 +17,7 @@ import pandas as pd
 from ieee_lib import book, paths
 from ieee_lib.analysis.claims import NOT_RUN, Claim
 from ieee_lib.analysis.drawing import Table, save
+from ieee_lib.analysis.uncertainty import SETTINGS
 from ieee_lib.errors import check
 from ieee_lib.sections import verdicts
 from ieee_lib.spec import RunSpec, content_id
@@ -130,12 +131,11 @@ def _losses(study: Study, recorded: Study) -> pd.DataFrame:
     theirs = theirs[theirs.status == "done"]
     mine = runs_frame(r for r in study.store.records() if recorded.store.has(r["run_id"]))
     both = theirs.merge(mine[["run_id", "val_loss"]], on="run_id", suffixes=("", "_here"))
-    settings = [c for c in ("N", "epochs", "lr", "synthetic", "start") if c in theirs]
     rows = []
     for cell, group in both.groupby(CELL):
         apart = (group.val_loss_here - group.val_loss).abs()
         own = theirs[(theirs[CELL] == list(cell)).all(axis=1)]
-        noise = pooled_noise(own, [*settings, "batch_size", "synthetic_weight", "decay_mask"])
+        noise = pooled_noise(own, SETTINGS)
         rows.append(
             {**dict(zip(CELL, cell, strict=True)), "runs": len(group)}
             | {"equal": int((apart == 0).sum()), "rms apart": float(np.sqrt((apart**2).mean()))}

@@ -19,7 +19,7 @@ from ieee_lib import paths
 from ieee_lib.analysis.claims import Claim
 from ieee_lib.analysis.drawing import save
 from ieee_lib.analysis.tables import stage_table
-from ieee_lib.book import COMMON, SECTIONS, Chapter, Section, choose
+from ieee_lib.book import SECTIONS, Chapter, Section, choose, own_options
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
 from ieee_lib.files import writing_to
 from ieee_lib.frontend import SESSION
@@ -73,13 +73,13 @@ def reproduce(
     known = {record["run_id"] for record in study.store.records()}
     out = executed(name, source)
     incomplete = []
+    options = {n: own_options(typed[n]) for n in sections}
     waves = _waves(sections) if source == "train" else {}
     for i, (number, section) in enumerate(sections.items()):
         ahead = duration(sum(left[i:-1]) * 3600 / n_worker)  # the last row is the sum
         print(f"[{i + 1}/{len(sections)}] {section.notebook}: at least {ahead} of training left")
         began = time.monotonic()
         given = typed[number]
-        options = {n: {p: v for p, v in typed[n].items() if p not in COMMON} for n in sections}
         if number in waves:
             _train_together(study, [sections[n] for n in waves[number] if not options[n]])
         trains = source == "train" and section.specs(study)
@@ -130,7 +130,7 @@ def _train_together(study: Study, sections: Sequence[Section]) -> None:
     specs = [spec for section in sections for spec in section.specs(study)]
     own = [s for s in specs if s.corpus == study.fingerprint and not (s.synthetic or s.start)]
     with contextlib.suppress(TrainingError):  # whoever needs it says so
-        study.ensure(own, label=", ".join(section.notebook[:2] for section in sections))
+        study.ensure(own, label=", ".join(section.number for section in sections))
 
 
 def _train(number: str, study: Study, options: Mapping[str, Any]) -> bool:

@@ -167,10 +167,10 @@ class Scale:
         check_number("assumed_noise", self.assumed_noise, above=0.0)
         for part in (self.overfitting, self.wd_sweep, self.heatmap, self.ensembles):
             check_choice("model", part.model, self.models)
+        own = sorted({each.name for each in fields(RunSpec)} - {"model", "corpus", "init_seed"})
         for name, changes in self.beyond.recipes.items():
-            own = {each.name for each in fields(RunSpec)} - {"model", "corpus", "init_seed"}
             for option in changes:
-                check_choice(f"beyond.recipes.{name}", option, sorted(own))
+                check_choice(f"beyond.recipes.{name}", option, own)
             self.spec(self.ensembles.model, corpus="0" * 16, **{**NEEDED, **changes})
         self._check_batches()
         self._check_recipes()

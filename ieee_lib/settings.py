@@ -169,11 +169,14 @@ class Search:
     """Standard errors above the centre at which one seed of a neighbour is enough."""
     ladder: bool = True
     """Search at every D; false: at the base only, other D take the scale's settings as given."""
+    optional: bool = False
+    """Where only records are read: without its neighbours a point counts, as not searched."""
 
     def __post_init__(self) -> None:
         check_integer("search.seeds", self.seeds, 1, MANY)
         check_integer("search.max_moves", self.max_moves, 0, MANY)
         check_choice("search.ladder", self.ladder, (True, False))
+        check_choice("search.optional", self.optional, (True, False))
         check_number("search.tolerance", self.tolerance, least=0.0)
         check_number("search.screen", self.screen, least=0.0)
 

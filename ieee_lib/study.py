@@ -12,11 +12,11 @@ import math
 import platform
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -29,7 +29,13 @@ from ieee_lib.stages import PREPARE, WORK, stage
 from ieee_lib.text.corpus import open_corpus, prepare
 from ieee_lib.training.evaluation_unit import EvaluationUnit, open_questions
 from ieee_lib.training.executors import Executor, Failure, open_executor, visible_gpus
-from ieee_lib.training.frame import curves_frame, evaluations_frame, runs_frame, subsets_frame
+from ieee_lib.training.frame import (
+    curves_frame,
+    evaluations_frame,
+    mean_curve,
+    runs_frame,
+    subsets_frame,
+)
 from ieee_lib.training.sample_unit import SampleUnit
 from ieee_lib.training.score_unit import ScoreUnit
 from ieee_lib.training.store import Archive, RunStore
@@ -38,6 +44,8 @@ from ieee_lib.training.unit import Unit
 
 UNPREPARED = "0" * 16
 """Stands for the fingerprint of a text that was never packed here, so none of its runs is done."""
+
+T = TypeVar("T")
 
 CONTEXTS = ("paper", "talk")
 GROUNDS = ("white", "transparent", "dark")
@@ -63,6 +71,8 @@ class Study:
     """Run ids of the records read so far, where asked for (`reading`)."""
     given_up: dict[str, str] = field(default_factory=dict)
     """Run id -> why: what could not be made since the study was opened, and is not tried again."""
+    known: dict[Any, tuple[Any, set[str]]] = field(default_factory=dict)
+    """What was asked before (`once`), with the run ids that it was read from."""
     executor: Executor | None = None
     """Where units run; None where nothing is ever trained. Its workers start when needed."""
 
@@ -132,7 +142,7 @@ class Study:
             known = {about["source"]: about["fingerprint"] for about in found}
             # A text that no record names may be the scale's own: cut short, two can be one.
             fingerprint = known.get(scale.corpus.source, self.fingerprint)
-            return replace(self, scale=scale, fingerprint=fingerprint)
+            return replace(self, scale=scale, fingerprint=fingerprint, known={})
         folder = scale.corpus.folder()
         if self.source == "train":
             with stage(PREPARE):
@@ -145,8 +155,9 @@ class Study:
         elif folder.is_dir():
             packed = open_corpus(folder)
         else:
-            return replace(self, scale=scale, fingerprint=UNPREPARED, corpus_folder=None)
-        return replace(self, scale=scale, fingerprint=packed.fingerprint, corpus_folder=folder)
+            return replace(self, scale=scale, fingerprint=UNPREPARED, corpus_folder=None, known={})
+        fingerprint = packed.fingerprint
+        return replace(self, scale=scale, fingerprint=fingerprint, corpus_folder=folder, known={})
 
     def spec(self, model: str, **fields: Any) -> RunSpec:
         """Return a run of this study's corpus; see `Scale.spec`."""
@@ -238,10 +249,12 @@ class Study:
         """Return the loss curves of recorded runs, one row an evaluation."""
         return curves_frame(self._records(specs))
 
-    def mean_curve(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """Return the loss curve of recorded runs that differ by seed: tokens, and mean losses."""
-        points = curves_frame(self.store.get(run_id) for run_id in runs.run_id)
-        return points.groupby("tokens")[["train_loss", "val_loss"]].mean().reset_index()
+    def mean_curves(self, runs: pd.DataFrame, by: str) -> dict[Any, pd.DataFrame]:
+        """Return the loss curve of each value of a setting, mean over seeds; see `mean_curve`."""
+        return {
+            value: mean_curve(curves_frame(self.store.get(run_id) for run_id in group.run_id))
+            for value, group in runs.groupby(by)
+        }
 
     def runs(self) -> pd.DataFrame:
         """Return every recorded training run of this scale and corpus."""
@@ -302,6 +315,11 @@ class Study:
         recorded = next(iter(self.store.records()), {}).get("versions", {})
         return pd.DataFrame({"here": here, "recorded runs": recorded}).fillna("")
 
+    @property
+    def look(self) -> tuple[str, str]:
+        """How figures are drawn: their context and ground."""
+        return self.context, self.ground
+
     def figures_folder(self) -> Path:
         """Return where figures go; those drawn from the archive are the recorded ones."""
         name = f"recorded/{self.scale.name}" if self.source == "archive" else self.scale.name
@@ -312,6 +330,21 @@ class Study:
         """Return the same study as one that never trains; it also notes which records it reads."""
         source = "records" if self.source == "train" else self.source
         return replace(self, source=source, executor=None, touched=set())
+
+    def once(self, question: Hashable, answer: Callable[["Study"], T]) -> T:
+        """Return an answer that rests on records, which never change: so it is found once.
+
+        Not where only records are read and more may be used as they come (`search.optional`).
+        """
+        if self.source != "train" and self.scale.search.optional:
+            return answer(self)
+        if question not in self.known:
+            asked = replace(self, touched=set())
+            self.known[question] = answer(asked), asked.touched
+        found, run_ids = self.known[question]
+        if self.touched is not None:
+            self.touched |= run_ids
+        return found
 
     def close(self) -> None:
         """End the worker processes, if any were started."""

@@ -1,7 +1,7 @@
 """All figures of a book at a glance.
 
 with context("talk"):
-    sheet = contact_sheet({"fig01_overview": drawing, ...}, caption=...)
+    sheet = contact_sheet({"fig01_overview": png, ...}, caption=...)
 """
 
 import io
@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
+from PIL import Image
 
-from ieee_lib.analysis.drawing import Drawing, finish, render
+from ieee_lib.analysis.drawing import Drawing, finish
 
 COLUMNS = 4
 WIDTH, HEIGHT = 3.6, 2.7
@@ -19,17 +20,17 @@ DPI = 60
 """Half of what is saved: a sheet is to find figures by."""
 
 
-def contact_sheet(drawings: Mapping[str, Drawing], *, caption: str) -> Drawing:
-    """Draw every figure small, under the name of its file."""
-    n_row = math.ceil(len(drawings) / COLUMNS)
+def contact_sheet(pictures: Mapping[str, bytes], *, caption: str) -> Drawing:
+    """Draw every figure small, under the name of its file. pictures: name -> PNG."""
+    n_row = math.ceil(len(pictures) / COLUMNS)
     figure, axes = plt.subplots(
         n_row, COLUMNS, figsize=(WIDTH * COLUMNS, HEIGHT * n_row), squeeze=False, dpi=DPI
     )
     for ax in axes.flat:
         ax.set_axis_off()
-    for ax, (name, drawing) in zip(axes.flat, drawings.items(), strict=False):
-        ax.imshow(
-            plt.imread(io.BytesIO(render(drawing.figure, "png"))), interpolation="antialiased"
-        )
+    for ax, (name, png) in zip(axes.flat, pictures.items(), strict=False):
+        picture = Image.open(io.BytesIO(png)).convert("RGBA")
+        picture.thumbnail((int(WIDTH * 2 * DPI), int(HEIGHT * 2 * DPI)))
+        ax.imshow(picture, interpolation="antialiased")
         ax.set_title(name, fontsize=8, fontfamily="monospace", loc="left")
-    return finish(figure, caption, figures=list(drawings))
+    return finish(figure, caption, figures=list(pictures))

@@ -31,6 +31,8 @@ class EnsembleLaw:
     """k, loss (nats/token), se, n (subsets)."""
     limit: Estimate
     """Loss as K grows, by A / K + E."""
+    A_draws: np.ndarray
+    """A of every draw of the limit."""
     law: PowerLaw
     """A / K + E through the points."""
     free: PowerLaw | None
@@ -50,6 +52,10 @@ class EnsembleLaw:
         """Return the mean loss of k members."""
         value = float(self.points.set_index("k").loss[k])
         return Estimate(value, value + self.sigma * noise_of(self.members))
+
+    def at_members(self, K: int) -> Estimate:
+        """Return the loss that the law gives for K members, measured or not."""
+        return Estimate(float(self.law(K)), self.limit.draws + self.A_draws / K)
 
     @property
     def best(self) -> Estimate:
@@ -77,13 +83,15 @@ def _law(scores: pd.DataFrame, noise: float) -> EnsembleLaw:
     table = scores.groupby("k").loss.agg(loss="mean", n="count").reset_index()
     table["se"] = sigma
     law = _fit(table, sigma, beta=1.0)
+    A_draws, limit_draws = _draws(scores, members, noise)
     free = _fit(table, sigma, beta=None) if len(members) >= 4 else None
     about = {name: scores[name].iloc[0] for name in ("model", "N", "D", "wd", "lr", "epochs")}
     return EnsembleLaw(
         about=about,
         members=members,
         points=table,
-        limit=Estimate(law.E, _limit_draws(scores, members, noise)),
+        limit=Estimate(law.E, limit_draws),
+        A_draws=A_draws,
         law=law,
         free=free,
         beta=_jackknife(scores, members, free.alpha) if free else (np.nan, np.nan),
@@ -103,8 +111,10 @@ def _coefficients(table: pd.DataFrame, *, beta: float | None) -> tuple[float, fl
     return float(A[0]), float(found[0]), float(E[0])
 
 
-def _limit_draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> np.ndarray:
-    """Draw the limit: leave a random member out, refit, and move it by the members' noise.
+def _draws(
+    scores: pd.DataFrame, members: Sequence[str], noise: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw A and the limit: leave a random member out, refit, and move it by the members' noise.
 
     With two members nobody can be left out; the draws are then their noise alone.
     """
@@ -112,13 +122,13 @@ def _limit_draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> 
         len(members), size=N_DRAW
     )
     moved = noise * noise_of(members)
-    draws = np.empty(N_DRAW)
+    A_draws, draws = np.empty(N_DRAW), np.empty(N_DRAW)
     for i, member in enumerate(members):
         kept = [m for m in members if m != member] if len(members) > 2 else list(members)
-        _, _, limit = _coefficients(_means(scores, kept), beta=1.0)
+        A, _, limit = _coefficients(_means(scores, kept), beta=1.0)
         here = chosen == i
-        draws[here] = limit + moved[here]
-    return draws
+        A_draws[here], draws[here] = A, limit + moved[here]
+    return A_draws, draws
 
 
 def _jackknife(scores: pd.DataFrame, members: Sequence[str], beta: float) -> tuple[float, float]:

@@ -81,10 +81,7 @@ def limit_from(law: EnsembleLaw, n_known: int, *, caption: str) -> Drawing:
         if len(part):
             own = [at[int(k)] for k in part.k]
             plots.estimates(ax, part.k, own, "ensemble", label=label, filled=filled)
-    reach = np.linspace(1, 2 * law.K, 200)
-    ax.plot(reach, early(reach), "--", color=plots.COLORS["ensemble"], label=law_text(early))
-    ax.axhline(early.E, linestyle=":", color=plots.COLORS["ensemble"])
-    ax.axhspan(*early.interval("E"), color=plots.COLORS["ensemble"], alpha=0.12, linewidth=0)
+    plots.law(ax, early, (1, 2 * law.K), "ensemble", label=law_text(early))
     ax.set(xlabel="members K", ylabel=LOSS, xticks=range(1, 2 * law.K + 1))
     plots.legend_above(figure, ax)
     missed = {int(r.k): float(r.loss - early(r.k)) for r in later.itertuples()}

@@ -13,7 +13,7 @@ from matplotlib.ticker import MultipleLocator
 from ieee_lib.analysis import plots
 from ieee_lib.analysis.drawing import Drawing, finish
 from ieee_lib.analysis.laws import PowerLaw
-from ieee_lib.training.frame import seed_means
+from ieee_lib.training.frame import mean_curve, seed_means
 
 LOSS = "validation loss (nats/token)"
 SIZE = "parameters N"
@@ -130,7 +130,7 @@ def loss_along_training(curves: Mapping[str, pd.DataFrame], *, caption: str) -> 
     figure, ax = plt.subplots()
     data = {}
     for recipe, points in curves.items():
-        mean = points.groupby("tokens")[["train_loss", "val_loss"]].mean().reset_index()
+        mean = mean_curve(points)
         data[recipe] = mean
         color = plots.COLORS[recipe]
         ax.plot(mean.tokens, mean.val_loss, color=color, label=f"{recipe}: validation")

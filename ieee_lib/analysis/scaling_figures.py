@@ -148,3 +148,38 @@ def overview(
 
 def _times(gain: float) -> str:
     return f"{gain:.2f}x" if np.isfinite(gain) else "∞"
+
+
+def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
+    """Draw what was measured against what was foretold of it, one row a prediction.
+
+    rows: largest (N, D or K), recipe, model, D, K, predicted, low, high, measured, covered.
+    """
+    width, height = plt.rcParams["figure.figsize"]
+    figure, ax = plt.subplots(figsize=(width, height * max(0.6, 0.055 * len(rows))))
+    places = np.arange(len(rows))[::-1]
+    wide = 3 * np.median(rows.high - rows.low)  # what a law cannot bound leaves the axes
+    for recipe, part in rows.assign(place=places).groupby("recipe", sort=False):
+        color = plots.COLORS[recipe]
+        ends = np.array([part.predicted - part.low, part.high - part.predicted])
+        ax.errorbar(
+            np.zeros(len(part)), part.place, xerr=np.clip(np.nan_to_num(ends, posinf=1e3), 0, 1e3),
+            linestyle="", marker="|", color=color, label=f"{recipe}: predicted",
+        )  # fmt: skip
+        for covered, mark in ((True, color), (False, plots.hollow())):
+            own = part[part.covered == covered]
+            ax.plot(
+                own.measured - own.predicted, own.place, linestyle="", color=color,
+                marker=plots.MARKERS[recipe], markerfacecolor=mark,
+            )  # fmt: skip
+    far = max(wide, 1.2 * (rows.measured - rows.predicted).abs().max())
+    ax.set_xlim(-far, far)
+    many = np.where(rows.K > 1, " x " + rows.K.astype(str), "")
+    names = rows.model + many + ", D = " + rows.D.map(short_count)
+    ax.set_yticks(
+        places, [f"{axis}: {name}" for axis, name in zip(rows.largest, names, strict=True)]
+    )
+    ax.axvline(0, color=plots.GREY, linestyle=":")
+    ax.set(xlabel="measured (symbols; hollow: not covered) against predicted (nats/token)")
+    plots.legend_above(figure, ax)
+    return finish(figure, caption, predictions=rows)

@@ -85,7 +85,20 @@ def tune(study: Study, recipe: str, seed_tokens: int | None = None) -> list[Sear
     seed_tokens = seed_tokens or study.scale.base_tokens
     starts = study.scale.settings(recipe, seed_tokens)
     axes = _axes(study, recipe, seed_tokens)
-    return search(study, starts, axes=axes, label=f"{recipe} recipe, D = {seed_tokens:,}")
+    label = f"{recipe} recipe, D = {seed_tokens:,}"
+    if study.source == "train" or not study.scale.search.optional:
+        asked = ("tuned", recipe, seed_tokens)
+        return study.once(asked, lambda study: search(study, starts, axes=axes, label=label))
+    return [_as_recorded(study, start, axes, label) for start in starts]
+
+
+def _as_recorded(study: Study, start: Settings, axes: tuple[str, ...], label: str) -> SearchResult:
+    """Return a recorded search, or its start where the neighbours were not trained."""
+    try:
+        (result,) = search(study, [start], axes=axes, label=label)
+    except MissingRuns:
+        (result,) = search(study, [start], axes=(), label=label)
+    return result
 
 
 def search_specs(study: Study, recipe: str, seed_tokens: int | None = None) -> list[RunSpec]:
@@ -94,6 +107,11 @@ def search_specs(study: Study, recipe: str, seed_tokens: int | None = None) -> l
     axes = _axes(study, recipe, seed_tokens)
     starts = study.scale.settings(recipe, seed_tokens)
     return [spec for start in starts for spec in ring_specs(study, start, axes)]
+
+
+def ring(study: Study, recipe: str, centre: Settings) -> list[RunSpec]:
+    """Return what certifies a centre at the base D: its seeds, and one of each neighbour."""
+    return ring_specs(study, centre, AXES[recipe])
 
 
 def known_centres(study: Study, recipe: str, seed_tokens: int | None = None) -> list[Settings]:

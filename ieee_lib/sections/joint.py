@@ -53,6 +53,10 @@ class Found:
 
 def joint_limit(study: Study, seed_tokens: int) -> Joint:
     """Tune single models, train and score their ensembles, and fit both limits, at one D."""
+    return study.once(("joint", seed_tokens), lambda study: _joint_limit(study, seed_tokens))
+
+
+def _joint_limit(study: Study, seed_tokens: int) -> Joint:
     regularized = tuned(study, "regularized", seed_tokens)
     asked = recipe.for_limit(study, regularized.centres)
     scores = study.score(asked, label=f"ensembles, D = {seed_tokens:,}")

@@ -72,8 +72,7 @@ def claims(found: Found) -> list[Claim]:
 
 
 def one_number_of_epochs(found: Found, epochs: int) -> Drawing:
-    runs = found.runs
-    curves = {e: found.study.mean_curve(runs[runs.epochs == e]) for e in sorted(set(runs.epochs))}
+    curves = found.study.mean_curves(found.runs, "epochs")
     note = f"{found.study.scale.overfitting.model} model, wd {found.wd:g}"
     caption = found.study.caption(len(curves), note)
     return explorers.one_of_many(curves, epochs, "standard", name="epochs", caption=caption)

@@ -101,10 +101,7 @@ def claims(found: Found) -> list[Claim]:
 
 
 def one_decay(found: Found, wd: float) -> Drawing:
-    runs = found.sweep
-    curves = {
-        decay: found.study.mean_curve(runs[runs.wd == decay]) for decay in sorted(set(runs.wd))
-    }
+    curves = found.study.mean_curves(found.sweep, "wd")
     caption = found.study.caption(len(curves), f"{found.study.scale.wd_sweep.model} model")
     return explorers.one_of_many(curves, wd, "regularized", name="wd", caption=caption)
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ieee_lib.analysis import tables
 from ieee_lib.analysis.laws import PowerLaw
-from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of, mean_of
+from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of, mean_of, replicate_noise
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import NOT_SEARCHED, SearchResult, specs_of, tuned_frame
 from ieee_lib.scale import UNITS
@@ -60,6 +60,11 @@ def tuned(study: Study, recipe: str, seed_tokens: int | None = None) -> Tuned:
     The noise of a point is that of its own search. Points that were not searched have too few
     runs to tell, and take the noise of the base D.
     """
+    asked = ("tuned, with noise", recipe, seed_tokens)
+    return study.once(asked, lambda study: _tuned(study, recipe, seed_tokens))
+
+
+def _tuned(study: Study, recipe: str, seed_tokens: int | None) -> Tuned:
     scale = study.scale
     results = single.tune(study, recipe, seed_tokens)
     table = tables.size_frame(scale.models, tuned_frame(results))
@@ -67,7 +72,11 @@ def tuned(study: Study, recipe: str, seed_tokens: int | None = None) -> Tuned:
     specs = [spec for r in results for spec in specs_of(study, r.centre, seeds)]
     runs = study.ensure(specs, label=f"{recipe} recipe")
     searched = all(result.status != NOT_SEARCHED for result in results)
-    shared = None if searched else base_noise(study, recipe)
+    shared = None
+    if not searched and seed_tokens in (None, scale.base_tokens):
+        shared = replicate_noise(runs, scale.assumed_noise)
+    elif not searched:
+        shared = base_noise(study, recipe)
     points = {}
     for row, result in zip(table.itertuples(), results, strict=True):
         own = runs[runs.N == row.N]

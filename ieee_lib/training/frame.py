@@ -115,6 +115,11 @@ def curves_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(points, columns=columns).astype({"train_loss": float, "val_loss": float})
 
 
+def mean_curve(points: pd.DataFrame) -> pd.DataFrame:
+    """Return tokens, train_loss and val_loss: the mean over runs of what `curves_frame` gives."""
+    return points.groupby("tokens")[["train_loss", "val_loss"]].mean().reset_index()
+
+
 def subsets_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Return one row a scored member subset of each ensemble.
 

@@ -217,7 +217,8 @@ class RayExecutor:
         """Return the id of the node of one of a crew; empty where they never came to life."""
         ray = self.cluster.ray
         with contextlib.suppress(ray.exceptions.RayError):
-            return ray.get(hand.muster, timeout=0)[hand.references[reference]]
+            nodes, _ = ray.get(hand.muster, timeout=0)
+            return nodes[hand.references[reference]]
         return ""
 
     def _tell(self, progress: Progress) -> None:

@@ -19,6 +19,9 @@ from ieee_lib.training.sample_unit import open_sample
 from ieee_lib.training.store import Record, RunStore
 from ieee_lib.training.unit import RECORD_BYTES, Listener, open_for, trained
 
+MANY = 5_000_000
+"""Parameters of a stack above which its memory is wanted back at once."""
+
 
 @dataclass(frozen=True)
 class TrainUnit:
@@ -148,7 +151,8 @@ class TrainUnit:
                 record["weights"] = store.put_weights(result.spec.run_id, data)
             store.put(record)
         unfinished.unlink(missing_ok=True)
-        gc.collect()  # Lightning's cycles hold weights, gradients and moments: the next unit's room
+        if sum(spec.model.count().total for spec in specs) > MANY:
+            gc.collect()  # Lightning's cycles hold them until then: the next unit's room
 
 
 def _start_of(spec: RunSpec, store: RunStore):

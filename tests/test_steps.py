@@ -1,0 +1,196 @@
+"""A book in steps: what is worth most comes first, time bounds it, predictions precede targets."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+
+import pytest
+
+from ieee_lib import paths, steps
+from ieee_lib.errors import InputError
+from ieee_lib.files import seal
+from ieee_lib.plan import open_plan
+from ieee_lib.predictions import foretell, predictions
+from ieee_lib.recipes.prediction import questions
+from ieee_lib.scale import Scale
+from ieee_lib.sections import predictions as section
+from ieee_lib.study import Study
+from ieee_lib.training.store import RunStore, result_of
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The smoke scale with four D, the largest the base: the chain in half a minute."""
+    text = (paths.PACKAGE / "scales" / "smoke.toml").read_text()
+    text = text.replace("[2_048, 4_096, 8_192]", "[1_024, 2_048, 4_096, 8_192]")
+    text = text.replace("base_tokens = 4_096", "base_tokens = 8_192")
+    lines = text.splitlines()
+    for i in reversed([i for i, line in enumerate(lines) if "seed_tokens = 2_048," in line]):
+        lines.insert(i, lines[i].replace("2_048", "1_024"))
+    path = tmp_path_factory.mktemp("scale") / "small.toml"
+    path.write_text("\n".join(lines).replace("optional = false", "") + "\n")
+    return path
+
+
+@pytest.fixture
+def plan(project, small):
+    return open_plan(Scale.load(str(small)))
+
+
+def test_every_question_asks_for_the_largest_from_the_rest(plan):
+    found = list(questions(plan))
+    assert {q.axis for q in found} == {"N", "D", "K"}
+    for q in found:
+        assert q.new_ids(plan) and not q.is_measured(plan)
+        at = [(plan.scale.models[c.settings.model].count().total, c.settings.seed_tokens, c.K)
+              for c in (*q.basis, q.target)]  # fmt: skip
+        axis = "NDK".index(q.axis)
+        values = [place[axis] for place in at]
+        assert values == sorted(set(values)) and len(values) >= (2 if q.axis == "K" else 4)
+        assert len({place[:axis] + place[axis + 1 :] for place in at}) == 1
+
+
+def test_the_chain_comes_first_and_targets_after_what_foretells_them(plan):
+    book = steps.steps(plan)
+    names = [step.what for step in book]
+    assert len(set(names)) == len(names)
+    assert names[-3:] == ["distillation", "downstream evaluations", "continued pre-training"]
+    first = {i: at for at, step in reversed(list(enumerate(book))) for i in step.ids}
+    for q in questions(plan):
+        basis = [i for cell in q.basis for i in cell.run_ids(plan)]
+        held = [first[i] for i in q.new_ids(plan)]
+        assert all(names[at].endswith(", foretold") for at in held)
+        if not any(names[first[i]].endswith(", foretold") for i in basis):
+            assert max(first[i] for i in basis) < min(held)
+
+
+def test_a_plan_says_what_fits(plan):
+    printed = steps.budget_lines(plan, 0.02)
+    rows = [line for line in printed.splitlines()[2:] if "too long" not in line]
+    ends = [float(row.split()[-1]) for row in rows]
+    assert 0 < len(rows) < len(steps.steps(plan)) and ends == sorted(ends) and ends[-1] <= 0.02
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, small, smoke_corpora):
+    """A plan killed with -9 once, then run twice with `hold`: its home and printed lines."""
+    home = tmp_path_factory.mktemp("plan")
+    (home / "data").mkdir()
+    (home / "data" / "corpora").symlink_to(smoke_corpora)
+    program = (
+        "import sys; from ieee_lib import steps; steps._rest = lambda study: ();"
+        "from ieee_lib.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, "run-plan", "--scale", str(small)]
+    command += ["--budget-minutes", "8", "--out", str(home / "out"), "--hold"]
+    environment = {**os.environ, "IEEE_LIB_HOME": str(home)}
+    first = subprocess.Popen(command, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while len(list((home / "out").glob("*.json"))) < 4 and time.monotonic() < deadline:
+        assert first.poll() is None
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    printed = []
+    for _ in range(4):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        printed.append(done.stdout)
+        if "commit them" not in done.stdout:
+            break
+    return home, printed
+
+
+def test_a_killed_plan_goes_on_and_holds_before_its_targets(finished, small, monkeypatch):
+    home, printed = finished
+    assert "commit them, and go on" in printed[0] and "commit them" not in printed[-1]
+    assert ", foretold" not in printed[0] and ", foretold" in printed[-1]
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study = open_plan(Scale.load(str(small)))
+    chain = steps.steps(study)
+    chain = chain[: [s.what for s in chain].index("loss against epochs")]
+    assert all(step.is_done(study) for step in chain)
+
+
+def test_only_records_go_out_and_a_copy_brings_them_together(finished, small, tmp_path):
+    home, _ = finished
+    stored = {f.name: f.read_bytes() for f in (home / "data" / "runs" / "small").glob("*.json")}
+    out = {f.name: f.read_bytes() for f in (home / "out").iterdir()}
+    assert out == stored and len(out) > 50
+    there = RunStore(tmp_path / "runs", tmp_path / "weights", tmp_path / "samples")
+    for name, data in out.items():
+        there.records_folder.mkdir(exist_ok=True)
+        (there.records_folder / name).write_bytes(data)
+    here = RunStore(home / "data" / "runs" / "small", tmp_path, tmp_path)
+    assert [result_of(r) for r in there.records()] == [result_of(r) for r in here.records()]
+
+
+def test_predictions_are_older_than_what_they_foretell(finished, small, monkeypatch):
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study = Study.open(str(small), source="records")
+    known = predictions("small")
+    assert {each["axis"] for each in known} == {"N", "D", "K"}
+    assert len(known) == len(list(questions(study))) and not foretell(study)
+    for each in known:
+        assert each["low"] <= each["predicted"] <= each["high"]
+        made = [datetime.fromisoformat(study.store.get(i)["created"]) for i in each["target"]]
+        assert max(made) >= datetime.fromisoformat(each["created"])
+    rows = section.frame(section.gather(study))
+    assert rows["made before"].all() and len(rows) == len(known)
+    assert (rows.covered == ((rows.low <= rows.measured) & (rows.measured <= rows.high))).all()
+    for draw in section.ITEMS.values():
+        draw(section.gather(study))
+
+
+def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkeypatch):
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study, path = Study.open(str(small), source="records"), paths.predictions("small")
+    before = path.read_text()
+    known = json.loads(before)
+    try:
+        known[0]["predicted"] += 0.01
+        path.write_text(json.dumps(known))
+        with pytest.raises(InputError, match="sha256 differs"):
+            predictions("small")
+        known[0] = seal({**known[0], "created": "2099-01-01T00:00:00+00:00"})
+        path.write_text(json.dumps(known))
+        rows = section.frame(section.gather(study))
+        assert not rows["made before"].iloc[0] and rows["made before"].iloc[1:].all()
+        path.unlink()
+        assert not foretell(study), "everything is trained: nothing is left to foretell"
+    finally:
+        path.write_text(before)
+
+
+def test_the_time_ends_a_plan(project, small, tmp_path):
+    program = "import sys; from ieee_lib.cli import main; sys.exit(main(sys.argv[1:]))"
+    program = "from ieee_lib import steps; steps.MARGIN = 0.0;" + program  # begins what cannot fit
+    command = [sys.executable, "-c", program, "run-plan", "--scale", str(small)]
+    command += ["--budget-minutes", "0.1", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "The time is over" in done.stdout, done.stderr
+    assert all(f.suffix == ".json" for f in (tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run-plan", "--budget-minutes", "0", "--out", "x"), "--budget-minutes = 0.0"),
+        (("run-plan", "--budget-minutes", "nan", "--out", "x"), "--budget-minutes = nan"),
+        (("plan", "--budget-minutes", "-1"), "--budget-minutes = -1.0"),
+        (("run-plan", "--out", "x"), "--budget-minutes"),
+        (("run-plan", "--budget-minutes", "1", "--out", "file"), "must be a folder"),
+        (("predict",), "nothing was trained here at scale smoke"),
+    ],
+)
+def test_wrong_words(project, arguments, said):
+    (project / "file").write_text("")
+    command = [sys.executable, "-m", "ieee_lib", *arguments, "--scale", "smoke"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and said in done.stderr
