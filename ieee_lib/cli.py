@@ -202,17 +202,21 @@ def _run_plan(given: argparse.Namespace) -> int:
 
 def _predict(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.predictions import foretell
+    from ieee_lib.predictions import foretell, predictions
     from ieee_lib.study import Study
 
     study = Study.open(given.scale, source="records", corpus=given.corpus)
-    for each in foretell(study):
+    before = len(predictions(study.scale.name))
+    new = foretell(study)
+    allowed = "nothing can be foretold: a law needs three points that are trained, and a fourth"
+    check(bool(new or before), "scale", study.scale.name, f"{allowed} that is not")
+    for each in new:
         at = each["settings"]
         what = f"{each['recipe']}, {at['model']} x {each['K']}, D = {at['seed_tokens']:,}"
         loss = f"{each['predicted']:.4f} [{each['low']:.4f}, {each['high']:.4f}]"
         print(f"largest {each['axis']}: {what}: {loss}")
     path = paths.predictions(study.scale.name)
-    print(f"{path.relative_to(paths.root())}: commit it before the targets are trained")
+    print(f"{path.relative_to(paths.root())}: {len(new)} new predictions, {before} before")
     return 0
 
 

@@ -36,10 +36,6 @@ MARGIN = 1.25
 """By which a step may take longer than its FLOPs say, before it is begun."""
 
 
-class OutOfTime(KeyboardInterrupt):
-    """The budget of a plan has run out; as a Ctrl-C, it stops workers and keeps what is whole."""
-
-
 @dataclass(frozen=True)
 class Step:
     """Part of a book that is worth having by itself."""
@@ -125,12 +121,15 @@ def _chain(study: Study) -> Iterator[Step]:
     """Yield both recipes and the ensembles of every N and D, the base D first."""
     scale = study.scale
     for d in sorted(scale.ladder(), key=lambda d: (d != scale.base_tokens, d)):
-        sizes = sorted({scale.ensembles.ladder_members, ensemble.size_at(study, d)})
+        few, many = scale.ensembles.ladder_members, ensemble.size_at(study, d)
         for centre in single.known_centres(study, "regularized", d):
-            many = ensemble.heuristic(centre)
-            whole = tuple(ensemble.ensemble(study, many, k) for k in sizes)
+            settings = ensemble.heuristic(centre)
             runs = specs_of(study, centre, scale.seeds_at(d))
-            yield Step(f"{centre.model} and its ensembles, D = {d:,}", tuple(runs), whole)
+            small = ensemble.ensemble(study, settings, few)
+            yield Step(f"{centre.model} alone and x {few}, D = {d:,}", tuple(runs), (small,))
+            if many > few:
+                large = ensemble.ensemble(study, settings, many)
+                yield Step(f"{centre.model} x {many}, D = {d:,}", ensembles=(large,))
         centres = single.known_centres(study, "standard", d)
         runs = [spec for c in centres for spec in specs_of(study, c, scale.seeds_at(d))]
         yield Step(f"standard recipe, D = {d:,}", tuple(runs))
@@ -171,23 +170,19 @@ def run_plan(study: Study, *, minutes: float, out: Path, hold: bool = False) -> 
     """Run the steps that fit, in their order, and stop; returns what was done.
 
     Records that lie in `out` are taken over first, and those of the scale are there after every
-    step: to bring several such runs together is a copy. With `hold` it stops before it trains what
-    it has itself foretold, so that the predictions can be committed first.
+    step: to bring several such runs together is a copy. With `hold` what it has itself foretold
+    waits for the next run, so that the predictions can be committed first.
     """
     deadline = time.monotonic() + 60 * minutes
     done, tried, new = [], set(), set()
     _take_over(out, study)
+    over: list[bool] = []
     try:
-        with _interrupted_after(60 * minutes):
+        with _interrupted_after(60 * minutes, over):
             while True:
                 new |= {each["prediction_id"] for each in foretell(study)}
-                step = _next(study, tried, deadline)
+                step = _next(study, tried, new if hold else set(), deadline)
                 if step is None:
-                    break
-                about = {prediction_id(q, study) for q in _asked(step, study)}
-                if hold and about & new:
-                    where = paths.predictions(study.scale.name)
-                    print(f"{len(new)} predictions are in {where}: commit them, and go on")
                     break
                 tried.add(step.what)
                 began = time.monotonic()
@@ -200,7 +195,12 @@ def run_plan(study: Study, *, minutes: float, out: Path, hold: bool = False) -> 
                     _copy_records(study, out)
                 done.append(step.what)
                 print(f"{step.what}: {duration(time.monotonic() - began)}", flush=True)
-    except OutOfTime:
+        if hold and new:
+            where = paths.predictions(study.scale.name)
+            print(f"{len(new)} predictions are in {where}: commit them, and go on")
+    except KeyboardInterrupt:
+        if not over:
+            raise
         print("The time is over; the next such run goes on where this one ended.", flush=True)
     finally:
         _copy_records(study, out)
@@ -208,9 +208,9 @@ def run_plan(study: Study, *, minutes: float, out: Path, hold: bool = False) -> 
     return done
 
 
-def _next(study: Study, tried: set[str], deadline: float) -> Step | None:
-    """Return the first step that is not done, fits, and whose predictions are written."""
-    known = {each["prediction_id"] for each in predictions(study.scale.name)}
+def _next(study: Study, tried: set[str], held: set[str], deadline: float) -> Step | None:
+    """Return the first step that is not done, fits, and whose predictions are written, not held."""
+    known = {each["prediction_id"] for each in predictions(study.scale.name)} - held
     for step in steps(study):
         fits = time.monotonic() + MARGIN * step.seconds(study) <= deadline
         if step.what in tried or not fits or step.is_done(study):
@@ -227,11 +227,12 @@ def _asked(step: Step, study: Study) -> list[Question]:
 
 
 @contextlib.contextmanager
-def _interrupted_after(seconds: float) -> Iterator[None]:
-    """Raise OutOfTime in the main thread; again every 5 s, should Python lose it."""
+def _interrupted_after(seconds: float, over: list[bool]) -> Iterator[None]:
+    """Interrupt the main thread as Ctrl-C does, and note it; again every 5 s, should it be lost."""
 
     def end(number, frame) -> None:
-        raise OutOfTime
+        over.append(True)
+        raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, seconds, 5.0)
