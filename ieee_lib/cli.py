@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, function, help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help)
-        what = "smoke, laptop, gpu, paper or a .toml"
+        what = "smoke, laptop, workstation, gpu, paper or a .toml"
         sub.add_argument("--scale", default="laptop", type=_scale, help=what)
         sub.set_defaults(command=function)
         return sub
@@ -178,7 +178,10 @@ def _plan(given: argparse.Namespace) -> int:
     from ieee_lib.steps import budget_lines
 
     scale = Scale.load(given.scale)
-    study, sections = open_plan(scale.on(given.corpus or scale.corpus.source)), choose(given.only)
+    if given.corpus:
+        scale = scale.on(given.corpus)
+        scale.corpus.folder()  # raises InputError where there is no such text
+    study, sections = open_plan(scale), choose(given.only)
     if given.budget_minutes is not None:
         check_number("--budget-minutes", given.budget_minutes, above=0.0)
         print(budget_lines(study, given.budget_minutes))

@@ -134,8 +134,8 @@ class Study:
     def beside(self, scale: Scale) -> "Study":
         """Return a study of another text or D, with the same records, source and workers.
 
-        Where its text was never packed here and nothing is to be trained, none of its runs are
-        recorded. Raises InputError for a text shorter than the scale's largest D.
+        Where its text was never packed here, or is not here, and nothing is to be trained, none of
+        its runs are recorded. Raises InputError for a text shorter than the scale's largest D.
         """
         if self.source == "archive":
             found = (r["corpus"] for r in self.store.records())
@@ -143,6 +143,8 @@ class Study:
             # A text that no record names may be the scale's own: cut short, two can be one.
             fingerprint = known.get(scale.corpus.source, self.fingerprint)
             return replace(self, scale=scale, fingerprint=fingerprint, known={})
+        if self.source != "train" and not scale.corpus.is_here():
+            return replace(self, scale=scale, fingerprint=UNPREPARED, corpus_folder=None, known={})
         folder = scale.corpus.folder()
         if self.source == "train":
             with stage(PREPARE):
@@ -152,10 +154,8 @@ class Study:
                 val_sequences=scale.training.val_sequences,
                 block_size=scale.training.block_size,
             )
-        elif folder.is_dir():
-            packed = open_corpus(folder)
         else:
-            return replace(self, scale=scale, fingerprint=UNPREPARED, corpus_folder=None, known={})
+            packed = open_corpus(folder)
         fingerprint = packed.fingerprint
         return replace(self, scale=scale, fingerprint=fingerprint, corpus_folder=folder, known={})
 

@@ -155,6 +155,7 @@ def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
 
     rows: largest (N, D or K), recipe, model, D, K, predicted, low, high, measured, covered.
     """
+    rows = rows.sort_values(["largest", "recipe", "D"], kind="stable", ignore_index=True)
     width, height = plt.rcParams["figure.figsize"]
     figure, ax = plt.subplots(figsize=(width, height * max(0.6, 0.055 * len(rows))))
     places = np.arange(len(rows))[::-1]
@@ -180,6 +181,7 @@ def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
         places, [f"{axis}: {name}" for axis, name in zip(rows.largest, names, strict=True)]
     )
     ax.axvline(0, color=plots.GREY, linestyle=":")
-    ax.set(xlabel="measured (symbols; hollow: not covered) against predicted (nats/token)")
+    ax.plot([], [], " ", label="symbols: measured; hollow: not covered")
+    ax.set(xlabel="measured minus predicted (nats/token)")
     plots.legend_above(figure, ax)
     return finish(figure, caption, predictions=rows)

@@ -69,6 +69,13 @@ class CorpusConfig:
         check_number("corpus.val_fraction", self.val_fraction, above=0.0, below=1.0)
         check_integer("corpus.max_tokens", self.max_tokens, 0)
 
+    def is_here(self) -> bool:
+        """Say whether its text is here and was packed."""
+        try:
+            return self.folder().is_dir()
+        except InputError:  # no file of that name
+            return False
+
     def folder(self) -> Path:
         """Return where this corpus is kept; changes when its source files do."""
         states = [open_source(s).state() for s in (self.source, self.val_source) if s]

@@ -14,6 +14,7 @@ import multiprocessing.connection
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,9 @@ from ieee_lib.training.unit import Listener, Unit, Work
 
 TRIES = 2
 """Of a unit whose worker dies."""
+
+PARTING_SECONDS = 0.8
+"""In which idle workers may end by themselves: a notebook's kernel has a second to end in."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +140,11 @@ class LocalExecutor:
 
     def close(self) -> None:
         for worker in self.workers.values():
-            # An idle worker holds nothing, and a notebook's kernel has a second to end in.
-            worker.process.terminate() if worker.unit else worker.process.kill()
+            worker.process.terminate() if worker.unit else worker.pipe.close()
+        deadline = time.monotonic() + PARTING_SECONDS
         for worker in self.workers.values():
-            worker.process.join(timeout=10)
+            worker.process.join(timeout=10 if worker.unit else max(0, deadline - time.monotonic()))
+            worker.process.kill()
         self.workers.clear()
 
 
