@@ -14,10 +14,12 @@ import multiprocessing.connection
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any, Protocol
 
 from ieee_lib.errors import InputError
@@ -74,6 +76,8 @@ class InlineExecutor:
         self.execution = execution
 
     def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
+        with uninterrupted():  # a torch that was half imported cannot be imported again
+            import_module("lightning")
         failures: list[Failure] = []
         for unit in units:
             outcome = attempt(unit.run, self.execution, partial(progress.moved, unit))
@@ -81,6 +85,22 @@ class InlineExecutor:
         return failures
 
     def close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of a block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt
 
 
 class LocalExecutor:

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import time
 from collections import Counter
 
 import pytest
 
 from ieee_lib.settings import Execution
 from ieee_lib.study import into_stacks
-from ieee_lib.training.executors import LocalExecutor
+from ieee_lib.training.executors import LocalExecutor, uninterrupted
 from ieee_lib.training.progress import Progress
 from ieee_lib.training.store import RunStore
 from ieee_lib.training.train_unit import TrainUnit
@@ -69,3 +70,16 @@ def test_stacks_hold_equal_shapes_and_share_the_work(spec):
 def test_a_lone_group_is_split_over_the_workers(spec):
     stacks = into_stacks([spec.replace(init_seed=s) for s in range(6)], largest=8, n_worker=2)
     assert [len(s) for s in stacks] == [3, 3]
+
+
+def test_an_interruption_waits_for_the_end_of_a_block():
+    """Between two halves of an import it would leave a torch that cannot be imported again."""
+    passed = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        passed.append("whole")
+    assert passed == ["whole"]
+    with pytest.raises(KeyboardInterrupt):  # and the answer to the next one is as before
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
