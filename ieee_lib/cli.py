@@ -134,12 +134,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["pack", "verify", "diff"])
 
     sub = command("bench", _bench, "measure this code; tables go to figures/bench/")
-    what = "coverage (of intervals), mfu, records, sampling, speed (the default), text, textbook"
+    what = "agreement (of devices), coverage (of intervals), mfu, records, sampling, speed (the "
+    what += "default), text, textbook"
     sub.add_argument("what", nargs="?", default="speed", help=what)
     sub.add_argument("--corpus", type=_corpus, help="text, textbook: what to read")
     what = "textbook: folder with the items of the tasks"
     sub.add_argument("--files", type=_absolute, help=what)
-    sub.add_argument("--device", help="mfu, speed: cpu or cuda; default: what is there")
+    sub.add_argument("--device", help="agreement, mfu, speed: cpu or cuda; default: either")
     sub.add_argument("--seconds", type=float, help="mfu, speed: begin nothing after them")
     sub.add_argument("--json", metavar="FILE", help="write the tables' numbers there too")
 

@@ -133,6 +133,15 @@ def legend_above(figure, ax: Axes, *, columns: int = 2) -> None:
     )  # fmt: skip
 
 
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Return values moved up, where they are closer than `gap`, until labels there can be read."""
+    places = np.array(values, dtype=float)
+    order = np.argsort(places)
+    for below, above in zip(order, order[1:], strict=False):
+        places[above] = max(places[above], places[below] + gap)
+    return list(places)
+
+
 def shades(recipe: str, n: int) -> list:
     """Return n tints of a recipe's colour, light to full: an ordered family of one recipe."""
     return sns.light_palette(COLORS[recipe], n_colors=n + 2)[2:]

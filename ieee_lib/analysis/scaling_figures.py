@@ -104,7 +104,8 @@ def efficiency_against_data(table: pd.DataFrame, *, caption: str) -> Drawing:
     ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < 4 * top]
     plots.log_ticks(ax, ticks, axis="y", labels=[f"{t}x" for t in ticks])
     ax.set(xlabel=DATA, ylabel="data efficiency")
-    ax.legend(loc="upper left", title="bars: 95 %, cut by the frame", ncols=2)
+    ax.plot([], [], " ", label="bars: 95 %, cut by the frame")
+    plots.legend_above(figure, ax)
     return finish(figure, caption, efficiency=table)
 
 
@@ -136,8 +137,12 @@ def overview(
     right.set_ylim(ax.get_ylim())
     right.grid(False)
     right.spines["right"].set_visible(False)
-    marks = {loss.value: gain.value for loss, gain in efficiency.values()}
-    right.set_yticks(list(marks), [_times(gain) for gain in marks.values()])
+    known = {r: pair for r, pair in efficiency.items() if np.isfinite(pair[0].value)}
+    low, high = ax.get_ylim()
+    places = plots.spread([loss.value for loss, _ in known.values()], 0.06 * (high - low))
+    right.set_yticks(places, [_times(gain.value) for _, gain in known.values()])
+    for label, recipe in zip(right.get_yticklabels(), known, strict=True):
+        label.set_color(plots.COLORS[recipe])
     right.tick_params(length=0)
     right.set_ylabel("data efficiency")
     plots.legend_above(figure, ax)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ieee_lib.analysis.coverage import TRUTH, coverage_frame
 from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.benchmarks import mfu, records, sampling, speed, text, textbook
+from ieee_lib.benchmarks import agreement, mfu, records, sampling, speed, text, textbook
 from ieee_lib.scale import Scale
 
 DATA_SETS = 500
@@ -22,6 +22,7 @@ def coverage(scale: Scale) -> dict[str, Table]:
 
 
 BENCHMARKS: dict[str, Callable[..., dict[str, Drawing | Table]]] = {
+    "agreement": agreement.run,
     "coverage": coverage,
     "mfu": mfu.run,
     "records": records.run,

@@ -1,0 +1,101 @@
+"""Is it the same run on another device? One small run, done in every way that should not matter.
+
+    run(Scale.load("laptop"), device="cuda")["tab_agreement"]
+
+The reference is float32 on the CPU, alone and eager. Bounds were written before any of it was run.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from ieee_lib.analysis.drawing import Table
+from ieee_lib.benchmarks.speed import chosen_device
+from ieee_lib.scale import Scale
+from ieee_lib.settings import Execution
+from ieee_lib.spec import RunSpec
+from ieee_lib.text.corpus import Corpus, open_corpus, prepare
+
+ROUNDING = 2e-3
+"""nats: other orders of the same float32 sums, through about a hundred steps."""
+HALF = 2e-2
+"""nats: products in bfloat16."""
+EPOCHS = 2
+
+
+def run(scale: Scale, *, device: str = "") -> dict[str, Table]:
+    """Return how far each way's final validation loss is from the reference (nats/token).
+
+    `device`: cpu or cuda, beside the CPU; empty: what is there. Raises InputError for a device
+    that is not there.
+    """
+    device = chosen_device(device)
+    corpus = open_corpus(prepare(scale.corpus, lambda line: None).folder)
+    name = scale.ensembles.model
+    spec = scale.spec(name, corpus=corpus.fingerprint, wd=0.8, lr=3e-3, epochs=EPOCHS)
+    spec = spec.replace(precision="32-true", evals=1)
+    half = spec.replace(precision="bf16-mixed")
+    on_cpu = Execution(accelerator="cpu", compile="never", checkpoint_minutes=0.0)
+    there = replace(on_cpu, accelerator="gpu" if device == "cuda" else "cpu")
+    exact = 0.0 if device == "cpu" else ROUNDING
+    ways: list[tuple[str, str, float, Callable[[], float]]] = [
+        ("alone, eager, float32", "cpu", 0.0, lambda: _alone(spec, corpus, on_cpu)),
+        ("the same again", device, exact, lambda: _alone(spec, corpus, there)),
+        ("in a stack of 4", device, ROUNDING, lambda: _stacked(spec, corpus, there)),
+        ("in a stack of 4, compiled", device, ROUNDING,
+         lambda: _stacked(spec, corpus, replace(there, compile="auto"))),
+        ("stopped in the middle and resumed", device, exact,
+         lambda: _resumed(spec, corpus, there)),
+        ("bf16-mixed", device, HALF, lambda: _alone(half, corpus, there)),
+        ("bf16-mixed, in a stack of 4, compiled", device, HALF,
+         lambda: _stacked(half, corpus, replace(there, compile="auto"))),
+    ]  # fmt: skip
+    rows, reference = [], float("nan")
+    for way, where, bound, loss in ways:
+        found = loss()
+        reference = found if not rows else reference
+        apart = abs(found - reference)
+        rows.append(
+            {"way": way, "device": where, "validation loss": found, "apart": apart}
+            | {"bound": bound, "holds": apart <= bound}
+        )
+    caption = f"{scale.name} scale · {name} · D = {spec.seed_tokens:,} · {spec.n_step} steps"
+    table = Table(pd.DataFrame(rows), caption, {"validation loss": 5, "apart": 6, "bound": 4})
+    return {"tab_agreement": table}
+
+
+def _alone(spec: RunSpec, corpus: Corpus, execution: Execution) -> float:
+    return _losses([spec], corpus, execution)
+
+
+def _stacked(spec: RunSpec, corpus: Corpus, execution: Execution) -> float:
+    others = [spec.replace(init_seed=seed, data_seed=seed) for seed in (1, 2, 3)]
+    return _losses([spec, *others], corpus, execution)
+
+
+def _resumed(spec: RunSpec, corpus: Corpus, execution: Execution) -> float:
+    """Stop a run after its first checkpoint; another one goes on from there."""
+    heard = []
+
+    def stop(tokens: int) -> None:
+        heard.append(tokens)
+        if 2 * tokens > spec.tokens:
+            raise KeyboardInterrupt
+
+    often = replace(execution, checkpoint_minutes=1e-9)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "run.checkpoint"
+        with contextlib.suppress(KeyboardInterrupt):
+            _losses([spec], corpus, often, checkpoint=checkpoint, on_tokens=stop)
+        assert checkpoint.is_file() and len(heard) > 1
+        return _losses([spec], corpus, often, checkpoint=checkpoint)
+
+
+def _losses(specs: list[RunSpec], corpus: Corpus, execution: Execution, **options) -> float:
+    from ieee_lib.training.train import train
+
+    return train(specs, corpus, execution=execution, **options)[0].curve[-1]["val_loss"]
