@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.benchmarks import contenders, mfu, records, speed, text
+from ieee_lib.benchmarks import agreement, contenders, mfu, records, speed, text
 from ieee_lib.cli import main
 from tests.conftest import TINY
 
@@ -98,3 +98,13 @@ def test_gains_are_of_the_stack_of_eight_over_each_of_the_others():
     (row,) = speed.gains_frame(pd.DataFrame(rows)).to_dict("records")
     assert row["against plain loop"] == 5.0 and row["against litgpt GPT"] == 2.5
     assert not any("stack" in name for name in row)
+
+
+def test_a_run_is_the_same_in_every_way_that_should_not_matter(home, smoke_corpora):
+    (home / "data").mkdir()
+    (home / "data" / "corpora").symlink_to(smoke_corpora)
+    table = agreement.run(Scale.load("smoke"), device="cpu")["tab_agreement"].frame.set_index("way")
+    assert table.holds.all(), table
+    assert table.apart["stopped in the middle and resumed"] == 0
+    assert table.apart["bf16-mixed"] > 0, "nothing was computed in bfloat16"
+    assert table.apart["in a stack of 4"] > 0, "nothing was stacked"

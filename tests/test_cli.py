@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.cli import main
+from ieee_lib.cli import _corpus, main
 from ieee_lib.text.sources import open_source
 from tests.conftest import ROOT
 
@@ -64,3 +64,13 @@ def test_readme_blocks_follow_the_files(project, capsys):
     shutil.copy(project / "README.md", project / "kept")
     (project / "t.md").unlink()
     assert main(["readme"]) == 2
+
+
+def test_a_text_below_data_is_named_without_the_folders_of_this_machine(project, monkeypatch):
+    """So that a record, and an archive of records, can be read elsewhere."""
+    (project / "data" / "text").mkdir(parents=True)
+    monkeypatch.chdir(project / "data" / "text")
+    assert _corpus("files:*.txt") == "files:text/*.txt"
+    monkeypatch.chdir(project)
+    assert _corpus("files:data/text/*.txt") == "files:text/*.txt"
+    assert _corpus("files:elsewhere/*.txt") == f"files:{project}/elsewhere/*.txt"

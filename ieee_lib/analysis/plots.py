@@ -4,6 +4,7 @@ Nothing here fits, loads or saves. One colour and one marker a recipe, the same 
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -137,7 +138,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     """Return values moved up, where they are closer than `gap`, until labels there can be read."""
     places = np.array(values, dtype=float)
     order = np.argsort(places)
-    for below, above in zip(order, order[1:], strict=False):
+    for below, above in pairwise(order):
         places[above] = max(places[above], places[below] + gap)
     return list(places)
 
