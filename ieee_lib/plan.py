@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from ieee_lib.book import Section
+from ieee_lib.errors import InputError
 from ieee_lib.scale import Scale
 from ieee_lib.settings import Execution
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import UNPREPARED, Study
+from ieee_lib.text.sources import open_source
 from ieee_lib.training.memory import memory_of
 from ieee_lib.training.store import RunStore
 
@@ -98,8 +100,20 @@ def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
             f"{n_worker} {kind}(s). Searches count as the least they can need; writing synthetic "
             "text and answering questions are not counted.",
             memory_line(study.scale),
+            *missing_text(study.scale),
         ]
     )
+
+
+def missing_text(scale: Scale) -> list[str]:
+    """Return a line on each text that a scale names and that is not on this machine."""
+    found = []
+    for role, name in (("corpus", scale.corpus.source), ("target", scale.midtraining.target)):
+        try:
+            open_source(name, role=role).state()
+        except InputError as error:
+            found.append(f"Its text is not here yet: {error}")
+    return found
 
 
 def memory_line(scale: Scale) -> str:

@@ -21,6 +21,7 @@ def test_a_plan_is_printed_for_every_scale_without_text_or_torch(project, capsys
     assert main(["plan", "--scale", scale]) == 0
     printed = capsys.readouterr().out
     assert "01 Overfitting baseline" in printed and "hours at" in printed and "assumed" in printed
+    assert ("Its text is not here yet: corpus = " in printed) == (scale == "workstation")
     assert not (project / "data").exists()
 
 

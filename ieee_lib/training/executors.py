@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any, Protocol
 
 from ieee_lib.errors import InputError
@@ -77,7 +76,7 @@ class InlineExecutor:
 
     def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
         with uninterrupted():  # a torch that was half imported cannot be imported again
-            import_module("lightning")
+            import ieee_lib.training.train  # noqa: F401
         failures: list[Failure] = []
         for unit in units:
             outcome = attempt(unit.run, self.execution, partial(progress.moved, unit))
