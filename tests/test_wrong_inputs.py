@@ -111,7 +111,7 @@ COMMANDS = [
     (["archive", "pack", "--scale", "laptop"], "nothing was trained here at scale laptop; run"),
     (
         ["bench", "quick"],
-        "bench = 'quick': allowed are agreement, coverage, mfu, records, sampling, speed",
+        "bench = 'quick': allowed are agreement, coverage, mfu, records",
     ),
     (["bench", "textbook"], "bench = 'textbook': takes --corpus and --files (all needed)"),
     (["bench", "sampling", "--files", "x"], "bench = 'sampling': takes no option"),
