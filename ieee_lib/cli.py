@@ -108,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("run-plan", _run_plan, "train what fits a time, by value; records go to --out")
     sub.add_argument("--budget-minutes", type=float, required=True, help="then it stops")
     sub.add_argument("--out", type=_absolute, required=True, help="folder of records")
-    sub.add_argument("--hold", action="store_true", help="stop before what was just foretold")
+    sub.add_argument(
+        "--hold", action="store_true", help="train nothing whose prediction is not committed"
+    )
     sub.add_argument("--corpus", default="", type=_corpus, help=what)
 
     sub = command("predict", _predict, "write down what records foretell of runs still to be made")
@@ -185,6 +187,8 @@ def _plan(given: argparse.Namespace) -> int:
     study, sections = open_plan(scale), choose(given.only)
     if given.budget_minutes is not None:
         check_number("--budget-minutes", given.budget_minutes, above=0.0)
+        alone = not (given.only or given.executor or given.gpus)
+        check(alone, "--budget-minutes", given.budget_minutes, "goes with --corpus alone")
         print(budget_lines(study, given.budget_minutes))
     elif given.executor is None and given.gpus is None:
         print(plan_lines(study, sections))
@@ -194,14 +198,14 @@ def _plan(given: argparse.Namespace) -> int:
 
 
 def _run_plan(given: argparse.Namespace) -> int:
+    from ieee_lib.runner import INCOMPLETE
     from ieee_lib.spec import check_number
     from ieee_lib.steps import run_plan
-    from ieee_lib.study import Study
 
     check_number("--budget-minutes", given.budget_minutes, above=0.0)
-    study = Study.open(given.scale, corpus=given.corpus)
-    run_plan(study, minutes=given.budget_minutes, out=Path(given.out), hold=given.hold)
-    return 0
+    options = {"minutes": given.budget_minutes, "out": Path(given.out), "corpus": given.corpus}
+    failed = run_plan(given.scale, **options, hold=given.hold)
+    return INCOMPLETE if failed else 0
 
 
 def _predict(given: argparse.Namespace) -> int:
@@ -219,8 +223,8 @@ def _predict(given: argparse.Namespace) -> int:
         what = f"{each['recipe']}, {at['model']} x {each['K']}, D = {at['seed_tokens']:,}"
         loss = f"{each['predicted']:.4f} [{each['low']:.4f}, {each['high']:.4f}]"
         print(f"largest {each['axis']}: {what}: {loss}")
-    path = paths.predictions(study.scale.name)
-    print(f"{path.relative_to(paths.root())}: {len(new)} new predictions, {before} before")
+    folder = paths.predictions(study.scale.name).relative_to(paths.root())
+    print(f"{folder}: {len(new)} new predictions, {before} before")
     return 0
 
 

@@ -96,7 +96,7 @@ def archive(scale: str) -> Path:
 
 
 def predictions(scale: str) -> Path:
-    return _of_scale("predictions", scale).with_name(f"{scale}.json")
+    return _of_scale("predictions", scale)
 
 
 def published() -> Path:

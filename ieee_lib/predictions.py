@@ -3,28 +3,27 @@
     new = foretell(study)                # writes what can be foretold and is not trained yet
     known = predictions("workstation")
 
-They lie in data/predictions/<scale>.json, which is to be committed before the targets are trained.
-A record of a run says when it was made, so a target that is older than its prediction shows.
+Each is a file of its own, data/predictions/<scale>/<id>.json, to be committed before its target is
+trained: bringing those of several machines together is a copy.
 """
 
 import json
-from collections.abc import Sequence
+import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.errors import MissingRuns, check
+from ieee_lib.errors import InputError, check
 from ieee_lib.files import parsed, seal, verified, write_atomically
 from ieee_lib.recipes.prediction import Question, questions
-from ieee_lib.scale import Scale
 from ieee_lib.spec import content_id
 from ieee_lib.study import Study
 from ieee_lib.training.provenance import git_commit
 
 Prediction = dict[str, Any]
 
-FIELDS = {"prediction_id", "axis", "recipe", "settings", "K", "fingerprint"}
+FIELDS = {"prediction_id", "axis", "recipe", "settings", "K", "points", "fingerprint"}
 FIELDS |= {"predicted", "low", "high", "basis", "target", "created", "commit", "sha256"}
 
 
@@ -38,37 +37,48 @@ def prediction_id(question: Question, study: Study) -> str:
 def predictions(scale: str) -> list[Prediction]:
     """Return a scale's predictions in the order in which they were made.
 
-    Raises InputError for a file that was altered.
+    Raises InputError for one that was altered.
     """
-    path = paths.predictions(scale)
-    if not path.is_file():
-        return []
+    found = [_read(path) for path in sorted(paths.predictions(scale).glob("*.json"))]
+    return sorted(found, key=lambda each: (each["created"], each["prediction_id"]))
+
+
+def _read(path) -> Prediction:
     try:
         found = parsed(path.read_bytes())
     except ValueError:
         found = None
-    check(isinstance(found, list), "predictions", str(path), "must hold a list of predictions")
-    for prediction in found:
-        whole = isinstance(prediction, dict) and set(prediction) == FIELDS
-        check(whole, "predictions", str(path), f"must have the fields {', '.join(sorted(FIELDS))}")
-        verified(prediction, str(path))
-    return found
+    whole = isinstance(found, dict) and set(found) == FIELDS
+    check(whole, "prediction", str(path), f"must have the fields {', '.join(sorted(FIELDS))}")
+    same = found["prediction_id"] == path.stem
+    check(same, "prediction", str(path), f"is that of {found['prediction_id']}")
+    return verified(found, str(path))
+
+
+def committed(scale: str) -> set[str]:
+    """Return the ids of the predictions that are in the last commit of the project's checkout."""
+    folder = paths.predictions(scale)
+    command = ["git", "ls-tree", "-r", "--name-only", "HEAD", "."]
+    try:
+        said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no folder, no git, no commit
+        return set()
+    return {line.removesuffix(".json") for line in said.stdout.splitlines()}
 
 
 def foretell(study: Study) -> list[Prediction]:
     """Write every prediction whose basis is recorded and whose target is not; return the new."""
-    known = predictions(study.scale.name)
-    ids = {prediction["prediction_id"] for prediction in known}
-    new = []
+    folder, new = paths.predictions(study.scale.name), []
     for question in questions(study):
-        if prediction_id(question, study) in ids or question.is_measured(study):
+        path = folder / f"{prediction_id(question, study)}.json"
+        if path.exists() or question.is_measured(study):
             continue
         try:
             new.append(_foretold(question, study))
-        except MissingRuns:
+        except InputError:  # its basis is not trained yet, or has diverged
             continue
-    if new:
-        _write(study.scale, [*known, *new])
+        text = json.dumps(new[-1], indent=1, sort_keys=True) + "\n"
+        write_atomically(path, text.encode())
     return new
 
 
@@ -81,6 +91,7 @@ def _foretold(question: Question, study: Study) -> Prediction:
             "recipe": target.recipe,
             "settings": asdict(target.settings),
             "K": target.K,
+            "points": question.n_point,
             "fingerprint": study.fingerprint,
             "predicted": loss.value,
             "low": loss.low,
@@ -91,8 +102,3 @@ def _foretold(question: Question, study: Study) -> Prediction:
             "commit": git_commit(),
         }
     )
-
-
-def _write(scale: Scale, found: Sequence[Prediction]) -> None:
-    text = json.dumps(list(found), indent=1, sort_keys=True) + "\n"
-    write_atomically(paths.predictions(scale.name), text.encode())

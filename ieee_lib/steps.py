@@ -2,7 +2,7 @@
 allows.
 
     for step in steps(study): ...                        # what, runs, ensembles
-    run_plan(study, minutes=9, out=Path("records"))      # stops by itself; records go to `out`
+    run_plan("gpu", minutes=9, out=Path("records"))      # stops by itself; records go to `out`
 
 A step needs nothing that is not recorded, so a machine may begin bare: a stack is trained and its
 ensembles are scored in one go. What a prediction is about (`ieee_lib.recipes.prediction`) is
@@ -14,19 +14,21 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
 from ieee_lib import paths
-from ieee_lib.errors import MissingRuns, TrainingError, check
+from ieee_lib.errors import InputError, TrainingError, check
 from ieee_lib.files import whole_or_absent, writing_to
 from ieee_lib.plan import aligned, duration, flops_per_second, rate_line
-from ieee_lib.predictions import foretell, prediction_id, predictions
+from ieee_lib.predictions import committed, foretell, prediction_id, predictions
 from ieee_lib.recipes import ensemble, single
-from ieee_lib.recipes.prediction import Question, questions
+from ieee_lib.recipes.prediction import questions
 from ieee_lib.recipes.search import specs_of
+from ieee_lib.scale import Scale
 from ieee_lib.sections import distillation, downstream, ensembles, midtraining
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
@@ -50,18 +52,18 @@ class Step:
     def members(self) -> list[RunSpec]:
         return [member for e in self.ensembles for member in e.members]
 
-    @property
-    def ids(self) -> set[str]:
+    @cached_property
+    def ids(self) -> frozenset[str]:
         """Run ids of what it trains and scores."""
-        return {spec.run_id for spec in (*self.runs, *self.members, *self.ensembles)}
+        return frozenset(spec.run_id for spec in (*self.runs, *self.members, *self.ensembles))
 
     def unscored(self, study: Study) -> list[EnsembleSpec]:
         return [e for e in self.ensembles if not study.store.has(e.run_id)]
 
     def missing(self, study: Study) -> list[RunSpec]:
-        """Return what it trains: also members that are recorded, and whose weights are not here."""
+        """Return what it trains: also recorded runs whose weights it needs and are not here."""
         if self.section is not None:
-            return study.missing(self.section.specs(study))
+            return study.missing(self.section.specs(study), weights=True)
         members = [member for e in self.unscored(study) for member in e.members]
         found = study.missing([*self.runs, *self.members])
         found += study.missing(members, weights=True)
@@ -72,13 +74,12 @@ class Step:
             return not (self.missing(study) or self.unscored(study))
         try:
             self.section.gather(study.reading())
-        except MissingRuns:
+        except InputError:  # something is not recorded, or has diverged
             return False
         return True
 
-    def seconds(self, study: Study) -> float:
-        """Return how long it still takes at the rate measured here, else assumed."""
-        rate = flops_per_second(study) * worker_count(study.scale.execution)
+    def seconds(self, study: Study, rate: float) -> float:
+        """Return how long it still takes at so many FLOP/s."""
         return sum(spec.flops for spec in (*self.missing(study), *self.unscored(study))) / rate
 
     def run(self, study: Study) -> None:
@@ -94,11 +95,14 @@ class Step:
 def steps(study: Study) -> list[Step]:
     """Return the steps of a book, the most valuable first.
 
-    The chain N, K, D at the scale's own settings, then of it what the rest foretells (the largest
-    N, K and D); how good the settings are; ablations; the later sections.
+    The chain N, K, D at the scale's own settings, where what the rest foretells (the largest N, K
+    and D) follows the last step that foretells it; how good the settings are; ablations; the later
+    sections.
     """
-    targets = set().union(*(question.new_ids(study) for question in questions(study)))
-    known, held = [], []
+    rests = {q.new_ids(study): q.basis_ids(study) for q in questions(study)}
+    targets = frozenset().union(*rests)
+    ordered: list[Step] = []
+    held: list[Step] = []
     for step in _chain(study):
         late = replace(
             step,
@@ -111,10 +115,26 @@ def steps(study: Study) -> list[Step]:
             runs=tuple(spec for spec in step.runs if spec not in late.runs),
             ensembles=tuple(e for e in step.ensembles if e not in late.ensembles),
         )
-        known += [first] * bool(first.ids)
+        ordered += [first] * bool(first.ids)
         held += [late] * bool(late.ids)
-    held.sort(key=lambda step: sum(spec.flops for spec in (*step.runs, *step.members)))
-    return [*known, *held, *_rest(study)]
+        while ready := _ready(held, ordered, rests):
+            held.remove(ready)
+            ordered.append(ready)
+    return [*ordered, *held, *_rest(study)]
+
+
+def _ready(
+    held: Sequence[Step],
+    ordered: Sequence[Step],
+    rests: Mapping[frozenset[str], frozenset[str]],
+) -> Step | None:
+    """Return the first held step that is foretold by what is in the order. rests: new on basis."""
+    known = set().union(*(step.ids for step in ordered))
+    for step in held:
+        needed = (basis for new, basis in rests.items() if new & step.ids)
+        if set().union(*needed) <= known:
+            return step
+    return None
 
 
 def _chain(study: Study) -> Iterator[Step]:
@@ -122,7 +142,7 @@ def _chain(study: Study) -> Iterator[Step]:
     scale = study.scale
     for d in sorted(scale.ladder(), key=lambda d: (d != scale.base_tokens, d)):
         few, many = scale.ensembles.ladder_members, ensemble.size_at(study, d)
-        for centre in single.known_centres(study, "regularized", d):
+        for centre in scale.settings("regularized", d):
             settings = ensemble.heuristic(centre)
             runs = specs_of(study, centre, scale.seeds_at(d))
             small = ensemble.ensemble(study, settings, few)
@@ -130,7 +150,7 @@ def _chain(study: Study) -> Iterator[Step]:
             if many > few:
                 large = ensemble.ensemble(study, settings, many)
                 yield Step(f"{centre.model} x {many}, D = {d:,}", ensembles=(large,))
-        centres = single.known_centres(study, "standard", d)
+        centres = scale.settings("standard", d)
         runs = [spec for c in centres for spec in specs_of(study, c, scale.seeds_at(d))]
         yield Step(f"standard recipe, D = {d:,}", tuple(runs))
 
@@ -139,11 +159,11 @@ def _rest(study: Study) -> Iterator[Step]:
     scale = study.scale
     yield Step("loss against epochs", tuple(single.sweep_specs(study, scale.overfitting)))
     for recipe in ("regularized", "standard"):
-        for centre in single.known_centres(study, recipe):
+        for centre in scale.settings(recipe, scale.base_tokens):
             ring = single.ring(study, recipe, centre)
             yield Step(f"{recipe} recipe, neighbours, {centre.model}", tuple(ring))
     yield Step("loss against weight decay", tuple(single.sweep_specs(study, scale.wd_sweep)))
-    centres = single.known_centres(study, "regularized")
+    centres = scale.settings("regularized", scale.base_tokens)
     for question, group in ensembles.ensembles(study, centres).items():
         yield Step(f"ensembles, {question}", ensembles=tuple(group))
     yield Step("epochs x weight decay", tuple(single.heatmap_specs(study)))
@@ -152,78 +172,103 @@ def _rest(study: Study) -> Iterator[Step]:
     yield Step("continued pre-training", section=midtraining)
 
 
+def _rate(study: Study) -> float:
+    """Return the FLOP/s of all workers: measured here, else assumed."""
+    return flops_per_second(study) * worker_count(study.scale.execution)
+
+
 def budget_lines(study: Study, minutes: float) -> str:
     """Return the steps as text: what each still trains, and when those that fit would end."""
-    rows, end = [["step", "runs left", "min", "end (min)"]], 0.0
+    rows, end, rate = [["step", "runs left", "min", "end (min)"]], 0.0, _rate(study)
     for step in steps(study):
-        took, n_run = step.seconds(study) / 60, len(step.missing(study))
+        took, n_run = step.seconds(study, rate) / 60, len(step.missing(study))
         done = step.is_done(study)
         fits = end + MARGIN * took <= minutes
-        end += took * fits
+        end += took * (fits and not done)
         said = "done" if done else f"{end:.1f}" if fits else "too long"
         rows.append([step.what, f"{n_run}", f"{took:.1f}", said])
     head = f"Scale {study.scale.name} in {minutes:g} minutes at {rate_line(study)}:"
     return "\n".join([head, *aligned(rows)])
 
 
-def run_plan(study: Study, *, minutes: float, out: Path, hold: bool = False) -> list[str]:
-    """Run the steps that fit, in their order, and stop; returns what was done.
+def run_plan(
+    scale: str, *, minutes: float, out: Path, corpus: str = "", hold: bool = False
+) -> list[str]:
+    """Run the steps that fit, in their order, and stop; returns those that could not be made.
 
-    Records that lie in `out` are taken over first, and those of the scale are there after every
-    step: to bring several such runs together is a copy. With `hold` what it has itself foretold
-    waits for the next run, so that the predictions can be committed first.
+    Records and predictions that lie in `out` are taken over first, and all of the scale's are there
+    after every step: to bring several such runs together is a copy. With `hold` nothing is trained
+    whose prediction is not committed yet. Raises InputError for a bad scale, corpus or folder.
     """
-    deadline = time.monotonic() + 60 * minutes
-    done, tried, new = [], set(), set()
-    _take_over(out, study)
-    over: list[bool] = []
-    try:
-        with _interrupted_after(60 * minutes, over):
-            while True:
-                new |= {each["prediction_id"] for each in foretell(study)}
-                step = _next(study, tried, new if hold else set(), deadline)
-                if step is None:
-                    break
-                tried.add(step.what)
-                began = time.monotonic()
-                try:
-                    step.run(study)
-                except TrainingError as error:
-                    print(f"{step.what}: {error}", file=sys.stderr)
-                    continue
-                finally:
-                    _copy_records(study, out)
-                done.append(step.what)
-                print(f"{step.what}: {duration(time.monotonic() - began)}", flush=True)
-        if hold and new:
-            where = paths.predictions(study.scale.name)
-            print(f"{len(new)} predictions are in {where}: commit them, and go on")
-    except KeyboardInterrupt:
-        if not over:
-            raise
-        print("The time is over; the next such run goes on where this one ended.", flush=True)
-    finally:
-        _copy_records(study, out)
-        study.close()
-    return done
+    check(not out.exists() or out.is_dir(), "--out", str(out), "must be a folder")
+    deadline, over = time.monotonic() + 60 * minutes, []
+    known = Scale.load(scale)
+    _carry(out, _folders(known.name), back=True)
+    failed: list[str] = []
+    with contextlib.ExitStack() as stack:
+        stack.callback(_carry, out, _folders(known.name))
+        try:
+            with _interrupted_after(60 * minutes, over):
+                study = Study.open(known, corpus=corpus)
+                stack.callback(study.close)
+                failed = _run_steps(_without_weights(study), deadline, out, hold)
+        except KeyboardInterrupt:
+            if not over:
+                raise
+            print("The time is over; the next such run goes on where this one ended.", flush=True)
+        waiting = {each["prediction_id"] for each in predictions(known.name)}
+        if hold and (waiting := waiting - committed(known.name)):
+            where = paths.predictions(known.name)
+            print(
+                f"{len(waiting)} predictions in {where} are not committed; what they foretell waits"
+            )
+    return failed
 
 
-def _next(study: Study, tried: set[str], held: set[str], deadline: float) -> Step | None:
-    """Return the first step that is not done, fits, and whose predictions are written, not held."""
-    known = {each["prediction_id"] for each in predictions(study.scale.name)} - held
-    for step in steps(study):
-        fits = time.monotonic() + MARGIN * step.seconds(study) <= deadline
-        if step.what in tried or not fits or step.is_done(study):
+def _without_weights(study: Study) -> Study:
+    """Return a study that keeps weights where a step asks for them alone: they do not go out."""
+    execution = replace(study.scale.execution, keep_weights=False)
+    return replace(study, scale=replace(study.scale, execution=execution))
+
+
+def _run_steps(study: Study, deadline: float, out: Path, hold: bool) -> list[str]:
+    tried: set[str] = set()
+    failed = []
+    while True:
+        for each in foretell(study):
+            print(f"foretold: {each['prediction_id']}", flush=True)
+        step = _next(study, tried, deadline, hold)
+        if step is None:
+            return failed
+        tried.add(step.what)
+        began = time.monotonic()
+        try:
+            step.run(study)
+            print(f"{step.what}: {duration(time.monotonic() - began)}", flush=True)
+        except (InputError, TrainingError) as error:
+            print(f"{step.what}: {error}", file=sys.stderr)
+            failed.append(step.what)
+        finally:
+            _carry(out, _folders(study.scale.name))
+
+
+def _next(study: Study, tried: set[str], deadline: float, hold: bool) -> Step | None:
+    """Return the first step that is not done, fits, and whose predictions are on record."""
+    name, reader, rate = study.scale.name, study.reading(), _rate(study)
+    known = {each["prediction_id"] for each in predictions(name)}
+    known &= committed(name) if hold else known
+    unknown = [
+        question.new_ids(study)
+        for question in questions(study)
+        if prediction_id(question, study) not in known and not question.is_measured(study)
+    ]
+    for step in steps(reader):
+        waits = any(new & step.ids for new in unknown)
+        if waits or step.what in tried or step.is_done(reader):
             continue
-        asked = _asked(step, study)
-        if all(prediction_id(q, study) in known or q.is_measured(study) for q in asked):
+        if time.monotonic() + MARGIN * step.seconds(reader, rate) <= deadline:
             return step
     return None
-
-
-def _asked(step: Step, study: Study) -> list[Question]:
-    """Return the questions that a step would answer."""
-    return [q for q in questions(study) if q.new_ids(study) & step.ids]
 
 
 @contextlib.contextmanager
@@ -243,14 +288,16 @@ def _interrupted_after(seconds: float, over: list[bool]) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _take_over(out: Path, study: Study) -> None:
-    """Copy records of an earlier run into the store; those already there stay."""
-    check(not out.exists() or out.is_dir(), "--out", str(out), "must be a folder")
-    _copy(out.glob("*.json"), study.store.records_folder)
+def _folders(scale: str) -> dict[str, Path]:
+    """Return what travels: folder of `out` -> where it lies here."""
+    return {".": paths.runs(scale), "predictions": paths.predictions(scale)}
 
 
-def _copy_records(study: Study, out: Path) -> None:
-    _copy(study.store.records_folder.glob("*.json"), out)
+def _carry(out: Path, folders: Mapping[str, Path], *, back: bool = False) -> None:
+    """Copy what is here to `out`, or back; what is already there stays."""
+    for name, here in folders.items():
+        there = out / name
+        _copy(*((there.glob("*.json"), here) if back else (here.glob("*.json"), there)))
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:

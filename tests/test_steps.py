@@ -16,7 +16,8 @@ from ieee_lib.errors import InputError
 from ieee_lib.files import seal
 from ieee_lib.plan import open_plan
 from ieee_lib.predictions import foretell, predictions
-from ieee_lib.recipes.prediction import questions
+from ieee_lib.recipes import prediction
+from ieee_lib.recipes.prediction import Question, questions
 from ieee_lib.scale import Scale
 from ieee_lib.sections import predictions as section
 from ieee_lib.study import Study
@@ -29,11 +30,12 @@ def small(tmp_path_factory):
     text = (paths.PACKAGE / "scales" / "smoke.toml").read_text()
     text = text.replace("[2_048, 4_096, 8_192]", "[1_024, 2_048, 4_096, 8_192]")
     text = text.replace("base_tokens = 4_096", "base_tokens = 8_192")
+    text = text.replace("\nmembers = 3\nladder_members = 2", "\nmembers = 4\nladder_members = 3")
     lines = text.splitlines()
     for i in reversed([i for i, line in enumerate(lines) if "seed_tokens = 2_048," in line]):
         lines.insert(i, lines[i].replace("2_048", "1_024"))
     path = tmp_path_factory.mktemp("scale") / "small.toml"
-    path.write_text("\n".join(lines).replace("optional = false", "") + "\n")
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 
@@ -55,18 +57,19 @@ def test_every_question_asks_for_the_largest_from_the_rest(plan):
         assert len({place[:axis] + place[axis + 1 :] for place in at}) == 1
 
 
-def test_the_chain_comes_first_and_targets_after_what_foretells_them(plan):
+def test_the_chain_comes_first_and_targets_right_after_what_foretells_them(plan):
     book = steps.steps(plan)
     names = [step.what for step in book]
     assert len(set(names)) == len(names)
     assert names[-3:] == ["distillation", "downstream evaluations", "continued pre-training"]
     first = {i: at for at, step in reversed(list(enumerate(book))) for i in step.ids}
     for q in questions(plan):
-        basis = [i for cell in q.basis for i in cell.run_ids(plan)]
+        last = max(first[i] for cell in q.basis for i in cell.run_ids(plan))
         held = [first[i] for i in q.new_ids(plan)]
-        assert all(names[at].endswith(", foretold") for at in held)
-        if not any(names[first[i]].endswith(", foretold") for i in basis):
-            assert max(first[i] for i in basis) < min(held)
+        assert all(names[at].endswith(", foretold") for at in held) and last < min(held)
+    chain = names[: names.index("loss against epochs")]
+    assert set(chain[:4]) & {f"9.0k alone and x 3, D = {d:,}" for d in (1024, 2048, 4096)}
+    assert sum(name.endswith(", foretold") for name in chain[: len(chain) // 2]) >= 1
 
 
 def test_a_plan_says_what_fits(plan):
@@ -96,20 +99,28 @@ def finished(tmp_path_factory, small, smoke_corpora):
         time.sleep(0.05)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
+    git(home, "init", "-q")
     printed = []
     for _ in range(4):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         printed.append(done.stdout)
-        if "commit them" not in done.stdout:
+        if "are not committed" not in done.stdout:
             break
+        git(home, "add", "data/predictions")
+        git(home, "commit", "-qm", "predictions")
     return home, printed
 
 
-def test_a_killed_plan_goes_on_and_holds_before_its_targets(finished, small, monkeypatch):
+def git(home, *words):
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run(["git", *who, *words], cwd=home, check=True)
+
+
+def test_a_killed_plan_goes_on_and_trains_no_target_before_a_commit(finished, small, monkeypatch):
     home, printed = finished
-    assert "commit them, and go on" in printed[0] and "commit them" not in printed[-1]
-    assert ", foretold" not in printed[0] and ", foretold" in printed[-1]
+    assert "are not committed; what they foretell waits" in printed[0] and len(printed) >= 2
+    assert ", foretold: " not in printed[0] and ", foretold: " in printed[-1]
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
     study = open_plan(Scale.load(str(small)))
     chain = steps.steps(study)
@@ -120,8 +131,12 @@ def test_a_killed_plan_goes_on_and_holds_before_its_targets(finished, small, mon
 def test_only_records_go_out_and_a_copy_brings_them_together(finished, small, tmp_path):
     home, _ = finished
     stored = {f.name: f.read_bytes() for f in (home / "data" / "runs" / "small").glob("*.json")}
-    out = {f.name: f.read_bytes() for f in (home / "out").iterdir()}
+    out = {f.name: f.read_bytes() for f in (home / "out").glob("*.json")}
     assert out == stored and len(out) > 50
+    made = {f.name: f.read_bytes() for f in (home / "data" / "predictions" / "small").iterdir()}
+    folder = home / "out" / "predictions"
+    assert made == {f.name: f.read_bytes() for f in folder.iterdir()} and made
+    assert {f.name for f in (home / "out").iterdir()} == {*out, "predictions"}
     there = RunStore(tmp_path / "runs", tmp_path / "weights", tmp_path / "samples")
     for name, data in out.items():
         there.records_folder.mkdir(exist_ok=True)
@@ -142,7 +157,7 @@ def test_predictions_are_older_than_what_they_foretell(finished, small, monkeypa
         made = [datetime.fromisoformat(study.store.get(i)["created"]) for i in each["target"]]
         assert max(made) >= datetime.fromisoformat(each["created"])
     rows = section.frame(section.gather(study))
-    assert rows["made before"].all() and len(rows) == len(known)
+    assert set(rows.counts) == {"yes"} and len(rows) == len(known)
     assert (rows.covered == ((rows.low <= rows.measured) & (rows.measured <= rows.high))).all()
     drawn = dict(Chapter.open("11", study).items())
     counted = drawn["tab21_coverage"].frame.iloc[0]
@@ -152,22 +167,38 @@ def test_predictions_are_older_than_what_they_foretell(finished, small, monkeypa
 def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkeypatch):
     home, _ = finished
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
-    study, path = Study.open(str(small), source="records"), paths.predictions("small")
-    before = path.read_text()
-    known = json.loads(before)
+    study, folder = Study.open(str(small), source="records"), paths.predictions("small")
+    before = {path: path.read_text() for path in folder.iterdir()}
+    path = next(iter(before))
+    known = json.loads(before[path])
     try:
-        known[0]["predicted"] += 0.01
-        path.write_text(json.dumps(known))
+        path.write_text(json.dumps({**known, "predicted": known["predicted"] + 0.01}))
         with pytest.raises(InputError, match="sha256 differs"):
             predictions("small")
-        known[0] = seal({**known[0], "created": "2099-01-01T00:00:00+00:00"})
-        path.write_text(json.dumps(known))
+        path.write_text(json.dumps(seal({**known, "created": "2099-01-01T00:00:00+00:00"})))
         rows = section.frame(section.gather(study))
-        assert not rows["made before"].iloc[0] and rows["made before"].iloc[1:].all()
-        path.unlink()
+        assert sorted(rows.counts)[0] == "made too late"
+        assert (rows.counts == "yes").sum() == len(before) - 1
+        for path in before:
+            path.unlink()
         assert not foretell(study), "everything is trained: nothing is left to foretell"
     finally:
-        path.write_text(before)
+        for path, text in before.items():
+            path.write_text(text)
+
+
+def test_the_interval_of_more_members_knows_whom_the_two_share(finished, small, monkeypatch):
+    """However noisy members are: the same members as the law's are no news."""
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study = Study.open(str(small), source="records")
+    question = next(q for q in questions(study) if q.axis == "K")
+    same = Question("K", question.basis, question.basis[0])
+    before = same.predicted(study), question.predicted(study)
+    monkeypatch.setattr(prediction, "replicate_noise", lambda runs, assumed: 10.0)
+    after = same.predicted(study), question.predicted(study)
+    width = [estimate.high - estimate.low for estimate in (*before, *after)]
+    assert width[2] == pytest.approx(width[0]) and width[3] > 5 > width[1]
 
 
 def test_the_time_ends_a_plan(project, small, tmp_path):
@@ -177,7 +208,7 @@ def test_the_time_ends_a_plan(project, small, tmp_path):
     command += ["--budget-minutes", "0.1", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "The time is over" in done.stdout, done.stderr
-    assert all(f.suffix == ".json" for f in (tmp_path / "out").iterdir())
+    assert all(f.suffix == ".json" for f in (tmp_path / "out").rglob("*.*"))
 
 
 @pytest.mark.parametrize(
@@ -189,6 +220,7 @@ def test_the_time_ends_a_plan(project, small, tmp_path):
         (("run-plan", "--out", "x"), "--budget-minutes"),
         (("run-plan", "--budget-minutes", "1", "--out", "file"), "must be a folder"),
         (("predict",), "nothing can be foretold"),
+        (("plan", "--budget-minutes", "5", "--only", "03"), "goes with --corpus alone"),
     ],
 )
 def test_wrong_words(project, arguments, said):

@@ -57,7 +57,7 @@ def loss_against_epochs(runs: pd.DataFrame, *, caption: str) -> Drawing:
     ax.annotate(
         f"lowest: {best['loss']:.2f} at {best.epochs:.0f} epochs",
         (best.epochs, best.loss),
-        xytext=(0, 26),
+        xytext=(0, -24),
         textcoords="offset points",
         ha="center",
     )

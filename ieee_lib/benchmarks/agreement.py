@@ -27,6 +27,10 @@ HALF = 2e-2
 EPOCHS = 2
 
 
+class _Stopped(Exception):
+    """A run that was stopped on purpose."""
+
+
 def run(scale: Scale, *, device: str = "") -> dict[str, Table]:
     """Return how far each way's final validation loss is from the reference (nats/token).
 
@@ -84,12 +88,12 @@ def _resumed(spec: RunSpec, corpus: Corpus, execution: Execution) -> float:
     def stop(tokens: int) -> None:
         heard.append(tokens)
         if 2 * tokens > spec.tokens:
-            raise KeyboardInterrupt
+            raise _Stopped
 
     often = replace(execution, checkpoint_minutes=1e-9)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "run.checkpoint"
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(_Stopped):
             _losses([spec], corpus, often, checkpoint=checkpoint, on_tokens=stop)
         assert checkpoint.is_file() and len(heard) > 1
         return _losses([spec], corpus, often, checkpoint=checkpoint)

@@ -4,7 +4,8 @@
         question.predicted(study)        # from its basis alone: MissingRuns until that is trained
         measured(study, question.target)
 
-The target is never among the points that its law is fitted to.
+The target is never among the points that its law is fitted to. Settings are those of the scale
+file, so that a question stays the same whatever is found later.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,22 +15,25 @@ import numpy as np
 
 from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws
 from ieee_lib.analysis.uncertainty import (
+    N_DRAW,
+    SETTINGS,
     Estimate,
     limit_of,
     mean_of,
     named_generator,
+    noise_of,
     replicate_noise,
 )
+from ieee_lib.errors import check
 from ieee_lib.recipes.ensemble import ensemble, heuristic
 from ieee_lib.recipes.search import specs_of
-from ieee_lib.recipes.single import known_centres
 from ieee_lib.scale import UNITS
 from ieee_lib.settings import Settings
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 
 LEAST = 3
-"""Points of a law in N or D, which has as many parameters."""
+"""Points of a law in N or D, which has as many parameters; members behind one in K."""
 
 
 @dataclass(frozen=True)
@@ -65,25 +69,57 @@ class Question:
     basis: tuple[Cell, ...]
     target: Cell
 
-    def predicted(self, study: Study) -> Estimate:
-        """Return the loss that the basis foretells, with the noise of what will be measured."""
-        study = study.reading()
-        noise = _noise(study, self.basis)
-        if self.axis == "K":
-            law = _law(study, self.basis[0], noise).at_members(self.target.K)
-        else:
-            points = [_loss(study, cell, noise) for cell in self.basis]
-            x = [_place(study, cell, self.axis) for cell in self.basis]
-            law = limit_of(x, points, unit=self.axis).at(_place(study, self.target, self.axis))
-        runs = self.target.runs(study)
-        name = " ".join(run.run_id for run in runs)
-        own = named_generator(name).standard_normal(len(law.draws)) * noise / np.sqrt(len(runs))
-        return Estimate(law.value, law.draws + own)
+    @property
+    def n_point(self) -> int:
+        """Points of the law."""
+        return self.basis[0].K if self.axis == "K" else len(self.basis)
 
-    def new_ids(self, study: Study) -> set[str]:
+    def predicted(self, study: Study) -> Estimate:
+        """Return the loss that the basis foretells, with the noise of what will be measured.
+
+        The noise comes from few replicates, so it varies from draw to draw as it may (Student's t).
+        """
+        study = study.reading()
+        noise, freedom = _noise(study, self.basis)
+        found = self._more_members(study, noise) if self.axis == "K" else self._law(study, noise)
+        if not freedom:
+            return found
+        name = " ".join(self.target.run_ids(study))
+        chance = named_generator(f"{name} scale").chisquare(freedom, N_DRAW)
+        return Estimate(
+            found.value, found.value + (found.draws - found.value) * np.sqrt(freedom / chance)
+        )
+
+    def _law(self, study: Study, noise: float) -> Estimate:
+        """Return the law's loss, moved by the noise of runs that are all new."""
+        points = [_loss(study, cell, noise) for cell in self.basis]
+        x = [_place(study, cell, self.axis) for cell in self.basis]
+        law = limit_of(x, points, unit=self.axis).at(_place(study, self.target, self.axis))
+        new = [run.run_id for run in self.target.runs(study)]
+        return Estimate(law.value, law.draws + noise * noise_of(new))
+
+    def _more_members(self, study: Study, noise: float) -> Estimate:
+        """Return the law's loss for K members, some of whom are those of the law.
+
+        What moves all losses of the known members is known; what remains is how far the new ones
+        move it, and the spread of the law itself: a jackknife over the known.
+        """
+        law = _ensemble_law(study, self.basis[0], noise)
+        whole = law.K == self.basis[0].K
+        check(whole, "ensemble", self.basis[0].settings.model, "has lost members to divergence")
+        known = noise * noise_of(law.members)
+        spread = law.at_members(self.target.K).draws - known
+        spread = np.sqrt(law.K - 1) * (spread - spread.mean())
+        everybody = noise * noise_of([run.run_id for run in self.target.runs(study)])
+        value = float(law.law(self.target.K))
+        return Estimate(value, value + spread + everybody - known)
+
+    def basis_ids(self, study: Study) -> frozenset[str]:
+        return frozenset(i for cell in self.basis for i in cell.run_ids(study))
+
+    def new_ids(self, study: Study) -> frozenset[str]:
         """Return the ids of what its target needs and its basis has not."""
-        known = {i for cell in self.basis for i in cell.run_ids(study)}
-        return set(self.target.run_ids(study)) - known
+        return frozenset(self.target.run_ids(study)) - self.basis_ids(study)
 
     def is_measured(self, study: Study) -> bool:
         """Say whether some of that is trained already: too late to foretell."""
@@ -91,32 +127,36 @@ class Question:
 
 
 def measured(study: Study, cell: Cell) -> Estimate:
-    """Return the loss of a cell, training what is missing."""
-    return _loss(study, cell, _noise(study, (cell,)))
+    """Return the recorded loss of a cell; NaN where some of it diverged."""
+    noise, _ = _noise(study, (cell,))
+    if not cell.ensemble(study):
+        return mean_of(study.ensure(cell.runs(study)), sigma=noise)
+    law = _ensemble_law(study, cell, noise)
+    return law.best if law.K == cell.K else Estimate(np.nan, np.full(N_DRAW, np.nan))
 
 
 def questions(study: Study) -> Iterator[Question]:
     """Yield every question of a scale: the largest K, the largest D, the largest N."""
     scale = study.scale
     ladder, models = scale.ladder(), list(scale.models)
-    found = {
-        recipe: {d: {s.model: s for s in known_centres(study, recipe, d)} for d in ladder}
+    known = {
+        (recipe, row.model, row.seed_tokens): row
         for recipe in ("regularized", "standard")
+        for row in getattr(scale, recipe)
     }
+    few, many = scale.ensembles.ladder_members, scale.ensembles.members
 
-    def cell(recipe: str, model: str, seed_tokens: int, K: int = 0) -> Cell | None:
-        many = recipe == "ensemble"
-        settings = found["regularized" if many else recipe][seed_tokens].get(model)
-        if settings is None:
+    def cell(recipe: str, model: str, seed_tokens: int, K: int = few) -> Cell | None:
+        together = recipe == "ensemble"
+        row = known.get(("regularized" if together else recipe, model, seed_tokens))
+        if row is None:
             return None
-        few = scale.ensembles.ladder_members
-        return Cell(recipe, heuristic(settings), K or few) if many else Cell(recipe, settings)
+        return Cell(recipe, heuristic(row), K) if together else Cell(recipe, row)
 
     for model in models[:-1]:
-        few = cell("ensemble", model, scale.base_tokens)
-        all_of_them = cell("ensemble", model, scale.base_tokens, scale.ensembles.members)
-        if few and few.K < all_of_them.K:
-            yield Question("K", (few,), all_of_them)
+        first = cell("ensemble", model, scale.base_tokens)
+        if first and LEAST <= few < many:
+            yield Question("K", (first,), cell("ensemble", model, scale.base_tokens, many))
     for recipe in ("standard", "regularized", "ensemble"):
         for model in models[:-1]:
             yield from _last_of("D", [cell(recipe, model, d) for d in ladder])
@@ -137,17 +177,25 @@ def _place(study: Study, cell: Cell, axis: str) -> float:
     return (size if axis == "N" else cell.settings.seed_tokens) / unit
 
 
-def _noise(study: Study, cells: Sequence[Cell]) -> float:
-    """Return the standard deviation between seeds, pooled over the runs of some cells."""
+def _noise(study: Study, cells: Sequence[Cell]) -> tuple[float, int]:
+    """Return the standard deviation between seeds, pooled over the runs of some cells.
+
+    Also its degrees of freedom; 0 where it is the scale's assumption.
+    """
     runs = study.ensure([run for cell in cells for run in cell.runs(study)], label="basis")
-    return replicate_noise(runs, study.scale.assumed_noise)
+    counts = runs[runs.status == "done"].groupby(SETTINGS).run_id.nunique()
+    freedom = int((counts - 1).sum())
+    return replicate_noise(runs, study.scale.assumed_noise), freedom
 
 
 def _loss(study: Study, cell: Cell, noise: float) -> Estimate:
     if cell.ensemble(study):
-        return _law(study, cell, noise).best
+        return _ensemble_law(study, cell, noise).best
     return mean_of(study.ensure(cell.runs(study)), sigma=noise)
 
 
-def _law(study: Study, cell: Cell, noise: float) -> EnsembleLaw:
-    return ensemble_laws(study.score([cell.ensemble(study)]), noise=noise)[0]
+def _ensemble_law(study: Study, cell: Cell, noise: float) -> EnsembleLaw:
+    whole = cell.ensemble(study)
+    laws = ensemble_laws(study.score([whole]), noise=noise)
+    check(len(laws) == 1, "ensemble", whole.run_id, "has lost all members to divergence")
+    return laws[0]

@@ -87,7 +87,7 @@ def tune(study: Study, recipe: str, seed_tokens: int | None = None) -> list[Sear
     axes = _axes(study, recipe, seed_tokens)
     label = f"{recipe} recipe, D = {seed_tokens:,}"
     if study.source == "train" or not study.scale.search.optional:
-        asked = ("tuned", recipe, seed_tokens)
+        asked = ("search", recipe, seed_tokens)
         return study.once(asked, lambda study: search(study, starts, axes=axes, label=label))
     return [_as_recorded(study, start, axes, label) for start in starts]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 
 from ieee_lib import paths
@@ -24,18 +25,31 @@ COVERAGE = 0.95
 class Found:
     study: Study
     predictions: list[Prediction]
+    """Those whose targets are recorded."""
     measured: list[Estimate]
     early: list[bool]
     """Whether the prediction is older than any training that it foretells."""
+    n_pending: int
+    """Predictions whose targets are not recorded."""
 
     def caption(self, *notes: str) -> str:
         scale = self.study.scale
-        return self.study.caption(len(self.predictions), *notes, ladder=scale.ladder())
+        members = f"{scale.ensembles.ladder_members} members, {scale.ensembles.members} for K"
+        pending = [f"{self.n_pending} more are not trained yet"] * bool(self.n_pending)
+        n_prediction = len(self.predictions)
+        notes = (members, *notes, *pending)
+        caption = self.study.caption(n_prediction, *notes, ladder=scale.ladder())
+        return caption.replace(f"{n_prediction} points", f"{n_prediction} predictions")
 
 
 def _known(study: Study) -> list[Prediction]:
-    found = predictions(study.scale.name)
-    return [each for each in found if each["fingerprint"] == study.fingerprint]
+    """Return the first prediction of every target that this scale still has."""
+    found: dict[tuple[str, ...], Prediction] = {}
+    for each in predictions(study.scale.name):
+        own = each["fingerprint"] == study.fingerprint
+        if own and _cell(each).run_ids(study) == each["target"]:
+            found.setdefault((each["axis"], *each["target"]), each)
+    return list(found.values())
 
 
 def _cell(prediction: Prediction) -> Cell:
@@ -48,45 +62,63 @@ def specs(study: Study) -> list[RunSpec]:
 
 def gather(study: Study) -> Found:
     known = _known(study)
-    if not known:
-        allowed = "none is recorded for this text; `python -m ieee_lib predict` makes them"
-        raise MissingRuns("predictions", str(paths.predictions(study.scale.name)), allowed)
-    cells = [_cell(each) for each in known]
-    study.ensure([run for cell in cells for run in cell.runs(study)], weights=True, label="targets")
-    found = [measured(study, cell) for cell in cells]
-    return Found(study, known, found, [_early(study, each) for each in known])
+    if study.source == "train":
+        for cell in map(_cell, known):  # what is recorded needs no weights
+            if not _is_recorded(study, cell) and cell.ensemble(study):
+                study.score([cell.ensemble(study)], label="foretold")
+            elif not _is_recorded(study, cell):
+                study.ensure(cell.runs(study), label="foretold")
+    trained = [each for each in known if _is_recorded(study, _cell(each))]
+    if not trained:
+        where = str(paths.predictions(study.scale.name))
+        allowed = "none of this text is there with its target trained; see `run-plan` and `predict`"
+        raise MissingRuns("predictions", where, allowed)
+    reader = study.reading()
+    losses = [measured(reader, _cell(each)) for each in trained]
+    early = [_early(study, each) for each in trained]
+    return Found(study, trained, losses, early, len(known) - len(trained))
+
+
+def _is_recorded(study: Study, cell: Cell) -> bool:
+    return all(study.store.has(i) for i in cell.run_ids(study))
 
 
 def _early(study: Study, prediction: Prediction) -> bool:
-    foretold = datetime.fromisoformat(prediction["created"])
+    """Compare with when the first of the new runs began: its stack's time before it ended.
+
+    (A resumed run's time is that since it was resumed.)
+    """
     new = set(prediction["target"]) - set(prediction["basis"])
-    records = [record for i in new if (record := study.store.get(i))]
     begun = [
-        datetime.fromisoformat(r["created"]) - timedelta(seconds=r["seconds"]) for r in records
+        datetime.fromisoformat(record["created"])
+        - timedelta(seconds=record["seconds"] * record.get("stack", {}).get("size", 1))
+        for record in map(study.store.get, new)
     ]
-    return min(begun) >= foretold
+    return min(begun) >= datetime.fromisoformat(prediction["created"])
 
 
 def frame(found: Found) -> pd.DataFrame:
     """Return one row a prediction: what was foretold, what was measured, whether it held."""
     rows = []
     for each, loss, early in zip(found.predictions, found.measured, found.early, strict=True):
-        settings = each["settings"]
+        settings, known = each["settings"], np.isfinite(loss.value)
         rows.append(
             {"largest": each["axis"], "recipe": each["recipe"], "model": settings["model"]}
-            | {"D": settings["seed_tokens"], "K": each["K"], "predicted": each["predicted"]}
+            | {"D": settings["seed_tokens"], "K": each["K"], "points": each["points"]}
+            | {"predicted": each["predicted"]}
             | {"low": each["low"], "high": each["high"], "measured": loss.value, "se": loss.se}
             | {"error": loss.value - each["predicted"]}
-            | {"covered": each["low"] <= loss.value <= each["high"], "made before": early}
+            | {"covered": known and each["low"] <= loss.value <= each["high"]}
+            | {"counts": "yes" if known and early else "made too late" if known else "diverged"}
         )
     return pd.DataFrame(rows)
 
 
 def _coverage(rows: pd.DataFrame) -> str:
-    counted = rows[rows["made before"]]
+    counted = rows[rows.counts == "yes"]
     said = f"{counted.covered.sum()} of {len(counted)} 95 % intervals cover"
     left = len(rows) - len(counted)
-    return said + (f" ({left} made too late are not counted)" if left else "")
+    return said + (f" ({left} made too late or diverged are not counted)" if left else "")
 
 
 def table(found: Found) -> Table:
@@ -99,8 +131,7 @@ def table(found: Found) -> Table:
 def coverage_table(found: Found) -> Table:
     """Return, for every axis and recipe, how many intervals held and how far off they were."""
     rows = frame(found)
-    rows = rows[rows["made before"]]
-    rows["width"] = rows.high - rows.low
+    rows = rows[rows.counts == "yes"].assign(width=lambda t: t.high - t.low)
     groups = [("all", "all", rows)]
     groups += [(*key, part) for key, part in rows.groupby(["largest", "recipe"], sort=False)]
     made = [_row(axis, recipe, part) for axis, recipe, part in groups]

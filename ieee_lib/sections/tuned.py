@@ -60,20 +60,21 @@ def tuned(study: Study, recipe: str, seed_tokens: int | None = None) -> Tuned:
     The noise of a point is that of its own search. Points that were not searched have too few
     runs to tell, and take the noise of the base D.
     """
-    asked = ("tuned, with noise", recipe, seed_tokens)
+    seed_tokens = seed_tokens or study.scale.base_tokens
+    asked = ("tuned", recipe, seed_tokens)
     return study.once(asked, lambda study: _tuned(study, recipe, seed_tokens))
 
 
-def _tuned(study: Study, recipe: str, seed_tokens: int | None) -> Tuned:
+def _tuned(study: Study, recipe: str, seed_tokens: int) -> Tuned:
     scale = study.scale
     results = single.tune(study, recipe, seed_tokens)
     table = tables.size_frame(scale.models, tuned_frame(results))
-    seeds = scale.seeds_at(seed_tokens or scale.base_tokens)
+    seeds = scale.seeds_at(seed_tokens)
     specs = [spec for r in results for spec in specs_of(study, r.centre, seeds)]
     runs = study.ensure(specs, label=f"{recipe} recipe")
     searched = all(result.status != NOT_SEARCHED for result in results)
     shared = None
-    if not searched and seed_tokens in (None, scale.base_tokens):
+    if not searched and seed_tokens == scale.base_tokens:
         shared = replicate_noise(runs, scale.assumed_noise)
     elif not searched:
         shared = base_noise(study, recipe)
