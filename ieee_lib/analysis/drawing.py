@@ -195,5 +195,7 @@ def _cell(value: Any, digits: int | None) -> str:
             return "–"
         if math.isinf(value):
             return "∞" if value > 0 else "−∞"
-        return f"{value:.4g}" if digits is None else f"{value:,.{digits}f}"
+        if digits is None or abs(value) >= 1e6:
+            return f"{value:.4g}"
+        return f"{value:,.{digits}f}"
     return str(value)
