@@ -256,7 +256,8 @@ def _next(study: Study, tried: set[str], deadline: float, hold: bool) -> Step | 
     """Return the first step that is not done, fits, and whose predictions are on record."""
     name, reader, rate = study.scale.name, study.reading(), _rate(study)
     known = {each["prediction_id"] for each in predictions(name)}
-    known &= committed(name) if hold else known
+    if hold:
+        known &= committed(name)
     unknown = [
         question.new_ids(study)
         for question in questions(study)

@@ -331,12 +331,17 @@ class Study:
         source = "records" if self.source == "train" else self.source
         return replace(self, source=source, executor=None, touched=set())
 
+    @property
+    def takes_what_is_there(self) -> bool:
+        """Whether a search counts without its neighbours: they may still come."""
+        return self.source != "train" and self.scale.search.optional
+
     def once(self, question: Hashable, answer: Callable[["Study"], T]) -> T:
         """Return an answer that rests on records, which never change: so it is found once.
 
-        Not where only records are read and more may be used as they come (`search.optional`).
+        Not where more may be used as it comes (`takes_what_is_there`).
         """
-        if self.source != "train" and self.scale.search.optional:
+        if self.takes_what_is_there:
             return answer(self)
         if question not in self.known:
             asked = replace(self, touched=set())

@@ -18,7 +18,7 @@ from ieee_lib.benchmarks.speed import chosen_device
 from ieee_lib.scale import Scale
 from ieee_lib.settings import Execution
 from ieee_lib.spec import RunSpec
-from ieee_lib.text.corpus import Corpus, open_corpus, prepare
+from ieee_lib.text.corpus import Corpus, prepare
 
 ROUNDING = 2e-3
 """nats: other orders of the same float32 sums, through about a hundred steps."""
@@ -38,7 +38,7 @@ def run(scale: Scale, *, device: str = "") -> dict[str, Table]:
     that is not there.
     """
     device = chosen_device(device)
-    corpus = open_corpus(prepare(scale.corpus, lambda line: None).folder)
+    corpus = prepare(scale.corpus)
     name = scale.ensembles.model
     spec = scale.spec(name, corpus=corpus.fingerprint, wd=0.8, lr=3e-3, epochs=EPOCHS)
     spec = spec.replace(precision="32-true", evals=1)

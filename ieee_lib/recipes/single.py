@@ -86,10 +86,10 @@ def tune(study: Study, recipe: str, seed_tokens: int | None = None) -> list[Sear
     starts = study.scale.settings(recipe, seed_tokens)
     axes = _axes(study, recipe, seed_tokens)
     label = f"{recipe} recipe, D = {seed_tokens:,}"
-    if study.source == "train" or not study.scale.search.optional:
-        asked = ("search", recipe, seed_tokens)
-        return study.once(asked, lambda study: search(study, starts, axes=axes, label=label))
-    return [_as_recorded(study, start, axes, label) for start in starts]
+    if study.takes_what_is_there:
+        return [_as_recorded(study, start, axes, label) for start in starts]
+    asked = ("search", recipe, seed_tokens)
+    return study.once(asked, lambda study: search(study, starts, axes=axes, label=label))
 
 
 def _as_recorded(study: Study, start: Settings, axes: tuple[str, ...], label: str) -> SearchResult:
