@@ -147,20 +147,26 @@ class Chapter:
 
 
 def recorded(study: Study, sections: Mapping[str, Section] = SECTIONS) -> Iterator[Chapter]:
-    """Open the book chapter by chapter; an optional one where its runs are recorded."""
+    """Open the book chapter by chapter; one that may be absent where its runs are recorded."""
     for number, section in sections.items():
         try:
             yield Chapter.open(number, study)
         except MissingRuns:
-            if not section.optional:
+            if not _may_be_absent(section, study):
                 raise
 
 
 def at_hand(study: Study) -> str:
-    """Return the list, as `choose` takes it, of the paper's sections and the optional recorded."""
-    optional = {number: section for number, section in SECTIONS.items() if section.optional}
-    found = (chapter.section.number for chapter in recorded(study, optional))
-    return ",".join([*choose(""), *found])
+    """Return the list, as `choose` takes it, of the sections without those that are absent."""
+    unsure = {n: section for n, section in SECTIONS.items() if _may_be_absent(section, study)}
+    found = [chapter.section.number for chapter in recorded(study, unsure)]
+    return ",".join(number for number in SECTIONS if number not in unsure or number in found)
+
+
+def _may_be_absent(section: Section, study: Study) -> bool:
+    """Say whether a book is whole without it: it is optional, or the book is the first part of a
+    plan."""
+    return section.optional or study.takes_what_is_there
 
 
 def choose(only: str) -> dict[str, Section]:

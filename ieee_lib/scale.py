@@ -239,7 +239,7 @@ class Scale:
             return self
         return replace(
             self,
-            corpus=replace(self.corpus, source=corpus, val_source=""),
+            corpus=replace(self.corpus, source=corpus, val_source="", credits=""),
             midtraining=replace(self.midtraining, base_corpus=""),
         )
 

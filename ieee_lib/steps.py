@@ -14,7 +14,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -78,9 +78,9 @@ class Step:
             return False
         return True
 
-    def seconds(self, study: Study, rate: float) -> float:
-        """Return how long it still takes at so many FLOP/s."""
-        return sum(spec.flops for spec in (*self.missing(study), *self.unscored(study))) / rate
+    def left(self, study: Study) -> list[RunSpec | EnsembleSpec]:
+        """Return what it still trains and scores."""
+        return [*self.missing(study), *self.unscored(study)]
 
     def run(self, study: Study) -> None:
         """Train and score it. Raises TrainingError where some of it could not be made."""
@@ -96,8 +96,8 @@ def steps(study: Study) -> list[Step]:
     """Return the steps of a book, the most valuable first.
 
     The chain N, K, D at the scale's own settings, where what the rest foretells (the largest N, K
-    and D) follows the last step that foretells it; how good the settings are; ablations; the later
-    sections.
+    and D) follows the last step that foretells it; ablations; the later sections; how good the
+    settings of all models are.
     """
     rests = {q.new_ids(study): q.basis_ids(study) for q in questions(study)}
     targets = frozenset().union(*rests)
@@ -157,19 +157,27 @@ def _chain(study: Study) -> Iterator[Step]:
 
 def _rest(study: Study) -> Iterator[Step]:
     scale = study.scale
-    yield Step("loss against epochs", tuple(single.sweep_specs(study, scale.overfitting)))
-    for recipe in ("regularized", "standard"):
-        for centre in scale.settings(recipe, scale.base_tokens):
-            ring = single.ring(study, recipe, centre)
-            yield Step(f"{recipe} recipe, neighbours, {centre.model}", tuple(ring))
-    yield Step("loss against weight decay", tuple(single.sweep_specs(study, scale.wd_sweep)))
+    small = scale.ensembles.model
     centres = scale.settings("regularized", scale.base_tokens)
+    yield Step("loss against epochs", tuple(single.sweep_specs(study, scale.overfitting)))
+    yield Step("loss against weight decay", tuple(single.sweep_specs(study, scale.wd_sweep)))
+    yield Step("epochs x weight decay", tuple(single.heatmap_specs(study)))
+    yield from _rings(study, [small])
     for question, group in ensembles.ensembles(study, centres).items():
         yield Step(f"ensembles, {question}", ensembles=tuple(group))
-    yield Step("epochs x weight decay", tuple(single.heatmap_specs(study)))
     yield Step("distillation", section=distillation)
     yield Step("downstream evaluations", section=downstream)
     yield Step("continued pre-training", section=midtraining)
+    yield from _rings(study, [name for name in scale.models if name != small])
+
+
+def _rings(study: Study, models: Collection[str]) -> Iterator[Step]:
+    """Yield what certifies the settings of some models at the base D."""
+    for recipe in single.AXES:
+        for centre in study.scale.settings(recipe, study.scale.base_tokens):
+            if centre.model in models:
+                runs = single.ring(study, recipe, centre)
+                yield Step(f"{recipe} recipe, neighbours, {centre.model}", tuple(runs))
 
 
 def _rate(study: Study) -> float:
@@ -177,14 +185,22 @@ def _rate(study: Study) -> float:
     return flops_per_second(study) * worker_count(study.scale.execution)
 
 
+def _seconds(specs: Iterable[RunSpec | EnsembleSpec], rate: float) -> float:
+    return sum(spec.flops for spec in specs) / rate
+
+
 def budget_lines(study: Study, minutes: float) -> str:
     """Return the steps as text: what each still trains, and when those that fit would end."""
     rows, end, rate = [["step", "runs left", "min", "end (min)"]], 0.0, _rate(study)
+    planned: set[str] = set()
     for step in steps(study):
-        took, n_run = step.seconds(study, rate) / 60, len(step.missing(study))
-        done = step.is_done(study)
+        left = [spec for spec in step.left(study) if spec.run_id not in planned]
+        n_run = sum(isinstance(spec, RunSpec) for spec in left)
+        took, done = _seconds(left, rate) / 60, step.is_done(study)
         fits = end + MARGIN * took <= minutes
-        end += took * (fits and not done)
+        if fits and not done:
+            end += took
+            planned |= {spec.run_id for spec in left}
         said = "done" if done else f"{end:.1f}" if fits else "too long"
         rows.append([step.what, f"{n_run}", f"{took:.1f}", said])
     head = f"Scale {study.scale.name} in {minutes:g} minutes at {rate_line(study)}:"
@@ -267,7 +283,7 @@ def _next(study: Study, tried: set[str], deadline: float, hold: bool) -> Step | 
         waits = any(new & step.ids for new in unknown)
         if waits or step.what in tried or step.is_done(reader):
             continue
-        if time.monotonic() + MARGIN * step.seconds(reader, rate) <= deadline:
+        if time.monotonic() + MARGIN * _seconds(step.left(reader), rate) <= deadline:
             return step
     return None
 

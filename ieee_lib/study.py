@@ -296,6 +296,7 @@ class Study:
             about = next(about for about in found if about["fingerprint"] == self.fingerprint)
         rows = {
             "source": about["source"],
+            "credits": about.get("credits", ""),
             "training documents": about["documents"]["train"],
             "validation documents": about["documents"]["val"],
             "exact duplicates dropped": about["documents"]["duplicates"],

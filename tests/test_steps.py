@@ -6,18 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from ieee_lib import paths, steps
-from ieee_lib.book import Chapter
-from ieee_lib.errors import InputError
+from ieee_lib.analysis.claims import NOT_RUN
+from ieee_lib.book import Chapter, at_hand
+from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.files import seal
 from ieee_lib.plan import open_plan
 from ieee_lib.predictions import foretell, predictions
 from ieee_lib.recipes import prediction
 from ieee_lib.recipes.prediction import Question, questions
+from ieee_lib.recorded import pack
 from ieee_lib.scale import Scale
 from ieee_lib.sections import predictions as section
 from ieee_lib.study import Study
@@ -61,7 +64,10 @@ def test_the_chain_comes_first_and_targets_right_after_what_foretells_them(plan)
     book = steps.steps(plan)
     names = [step.what for step in book]
     assert len(set(names)) == len(names)
-    assert names[-3:] == ["distillation", "downstream evaluations", "continued pre-training"]
+    later = ["distillation", "downstream evaluations", "continued pre-training"]
+    rings = [name for name in names if "neighbours" in name]
+    assert [name for name in names[names.index("loss against epochs") :] if name in later] == later
+    assert names[-4:] == rings[-4:], "what certifies the other models comes last"
     first = {i: at for at, step in reversed(list(enumerate(book))) for i in step.ids}
     for q in questions(plan):
         last = max(first[i] for cell in q.basis for i in cell.run_ids(plan))
@@ -77,6 +83,12 @@ def test_a_plan_says_what_fits(plan):
     rows = [line for line in printed.splitlines()[2:] if "too long" not in line]
     ends = [float(row.split()[-1]) for row in rows]
     assert 0 < len(rows) < len(steps.steps(plan)) and ends == sorted(ends) and ends[-1] <= 0.02
+
+
+def test_a_plan_counts_every_run_once(plan):
+    rows = [line.rsplit(maxsplit=3) for line in steps.budget_lines(plan, 1e6).splitlines()[2:]]
+    ids = {spec.run_id for step in steps.steps(plan) for spec in step.missing(plan)}
+    assert sum(int(n_run) for _, n_run, _, _ in rows) == len(ids)
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +176,19 @@ def test_predictions_are_older_than_what_they_foretell(finished, small, monkeypa
     assert counted.predictions == len(known) and counted.covered == rows.covered.sum()
 
 
+def test_the_first_part_of_a_plan_is_a_book(finished, small, monkeypatch):
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    scale = Scale.load(str(small))
+    with pytest.raises(MissingRuns):
+        pack(Study.open(scale, source="records"))
+    scale = replace(scale, search=replace(scale.search, optional=True))
+    assert pack(Study.open(scale, source="records")) > 50
+    assert at_hand(Study.open(scale, source="archive")) == "00,04,05,09,11"
+    claims = Chapter.open("09", Study.open(scale, source="archive")).found.claims
+    assert {c.notebook for c in claims if c.verdict != NOT_RUN} == {"04", "05"}
+
+
 def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkeypatch):
     home, _ = finished
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
@@ -179,6 +204,8 @@ def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkey
         rows = section.frame(section.gather(study))
         assert sorted(rows.counts)[0] == "made too late"
         assert (rows.counts == "yes").sum() == len(before) - 1
+        drawn = Chapter.open("11", study).draw("fig21_foretold").figure.axes[0]
+        assert any((line.get_alpha() or 1) < 1 for line in drawn.lines), "it looks like the others"
         for path in before:
             path.unlink()
         assert not foretell(study), "everything is trained: nothing is left to foretell"

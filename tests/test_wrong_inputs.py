@@ -322,6 +322,7 @@ VALUES = [
     ("corpus/val_fraction", 1.5, "corpus.val_fraction = 1.5: must be a number above 0 and below 1"),
     ("corpus/max_tokens", False, "corpus.max_tokens = False: must be a whole number of at least 0"),
     ("corpus/text_field", ["a"], "corpus.text_field = ['a']: must be text"),
+    ("corpus/credits", 5, "corpus.credits = 5: must be text"),
     ("corpus/tokenizer", "bep", "tokenizer = 'bep': allowed are bpe, file:PATH and hub:NAME[@REV"),
     ("corpus/tokenizer", ["bpe"], "tokenizer = ['bpe']: allowed are bpe, file:PATH and hub:NAME"),
     ("corpus/tokenizer", "file:no.json", "tokenizer = 'file:no.json': names no file; "),

@@ -92,11 +92,16 @@ def estimates(
     ax.errorbar(
         x,
         middle,
-        yerr=np.clip(np.nan_to_num(ends, nan=0.0, posinf=1e3), 0, 1e3),
+        yerr=finite(ends),
         label=label,
         **{**style, "markerfacecolor": color if filled else hollow(), **line},
     )
     return ax
+
+
+def finite(ends: np.ndarray) -> np.ndarray:
+    """Return lengths of error bars that can be drawn; one that is infinite leaves the axes."""
+    return np.clip(np.nan_to_num(ends, nan=0.0, posinf=1e3), 0, 1e3)
 
 
 def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:

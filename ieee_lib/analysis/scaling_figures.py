@@ -158,25 +158,29 @@ def _times(gain: float) -> str:
 def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
     """Draw what was measured against what was foretold of it, one row a prediction.
 
-    rows: largest (N, D or K), recipe, model, D, K, predicted, low, high, measured, covered.
+    rows: largest (N, D or K), recipe, model, D, K, predicted, low, high, measured, covered,
+    counts (yes, or why not).
     """
     rows = rows.sort_values(["largest", "recipe", "D"], kind="stable", ignore_index=True)
     width, height = plt.rcParams["figure.figsize"]
     figure, ax = plt.subplots(figsize=(width, height * max(0.6, 0.055 * len(rows))))
     places = np.arange(len(rows))[::-1]
     wide = 3 * np.median(rows.high - rows.low)  # what a law cannot bound leaves the axes
-    for recipe, part in rows.assign(place=places).groupby("recipe", sort=False):
-        color = plots.COLORS[recipe]
+    counts = rows.counts == "yes"
+    for (recipe, counted), part in rows.assign(place=places).groupby(
+        ["recipe", counts.rename("counted")], sort=False
+    ):
+        style = {"linestyle": "", "color": plots.COLORS[recipe], "alpha": 1.0 if counted else 0.35}
         ends = np.array([part.predicted - part.low, part.high - part.predicted])
         ax.errorbar(
-            np.zeros(len(part)), part.place, xerr=np.clip(np.nan_to_num(ends, posinf=1e3), 0, 1e3),
-            linestyle="", marker="|", color=color, label=f"{recipe}: predicted",
+            np.zeros(len(part)), part.place, xerr=plots.finite(ends), marker="|",
+            label=f"{recipe}: predicted" if counted else "", **style,
         )  # fmt: skip
-        for covered, mark in ((True, color), (False, plots.hollow())):
+        for covered, mark in ((True, plots.COLORS[recipe]), (False, plots.hollow())):
             own = part[part.covered == covered]
             ax.plot(
-                own.measured - own.predicted, own.place, linestyle="", color=color,
-                marker=plots.MARKERS[recipe], markerfacecolor=mark,
+                own.measured - own.predicted, own.place,
+                marker=plots.MARKERS[recipe], markerfacecolor=mark, **style,
             )  # fmt: skip
     far = max(wide, 1.2 * (rows.measured - rows.predicted).abs().max())
     ax.set_xlim(-far, far)
@@ -186,7 +190,8 @@ def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
         places, [f"{axis}: {name}" for axis, name in zip(rows.largest, names, strict=True)]
     )
     ax.axvline(0, color=plots.GREY, linestyle=":")
-    ax.plot([], [], " ", label="symbols: measured; hollow: not covered")
+    late = "" if counts.all() else "; pale: not counted"
+    ax.plot([], [], " ", label=f"symbols: measured; hollow: not covered{late}")
     ax.set(xlabel="measured minus predicted (nats/token)")
     plots.legend_above(figure, ax)
     return finish(figure, caption, predictions=rows)

@@ -37,6 +37,8 @@ def run(scale: Scale, *, device: str = "") -> dict[str, Table]:
     `device`: cpu or cuda, beside the CPU; empty: what is there. Raises InputError for a device
     that is not there.
     """
+    from ieee_lib.training.train import can_compile
+
     device = chosen_device(device)
     corpus = prepare(scale.corpus)
     name = scale.ensembles.model
@@ -50,14 +52,17 @@ def run(scale: Scale, *, device: str = "") -> dict[str, Table]:
         ("alone, eager, float32", "cpu", 0.0, lambda: _alone(spec, corpus, on_cpu)),
         ("the same again", device, exact, lambda: _alone(spec, corpus, there)),
         ("in a stack of 4", device, ROUNDING, lambda: _stacked(spec, corpus, there)),
-        ("in a stack of 4, compiled", device, ROUNDING,
-         lambda: _stacked(spec, corpus, replace(there, compile="auto"))),
         ("stopped in the middle and resumed", device, exact,
          lambda: _resumed(spec, corpus, there)),
         ("bf16-mixed", device, HALF, lambda: _alone(half, corpus, there)),
-        ("bf16-mixed, in a stack of 4, compiled", device, HALF,
-         lambda: _stacked(half, corpus, replace(there, compile="auto"))),
     ]  # fmt: skip
+    if can_compile(device == "cuda"):
+        fast = replace(there, compile="auto")
+        ways += [
+            ("in a stack of 4, compiled", device, ROUNDING, lambda: _stacked(spec, corpus, fast)),
+            ("bf16-mixed, in a stack of 4, compiled", device, HALF,
+             lambda: _stacked(half, corpus, fast)),
+        ]  # fmt: skip
     rows, reference = [], float("nan")
     for way, where, bound, loss in ways:
         found = loss()

@@ -136,7 +136,7 @@ def open_setting(study: Study, *, target: str = "", text_field: str = "") -> Set
     if not wanted.pretrained:
         text = scale.corpus
         if wanted.base_corpus not in ("", text.source):
-            text = replace(text, source=wanted.base_corpus, val_source="")
+            text = replace(text, source=wanted.base_corpus, val_source="", credits="")
         kinds = {name.partition(":")[0] for name in (source, text.source)}
         seen = source == text.source or ("stdlib" in (source, text.source) and len(kinds) == 1)
         allowed = f"shares text with the base's {text.source}; name another"
@@ -146,6 +146,7 @@ def open_setting(study: Study, *, target: str = "", text_field: str = "") -> Set
         scale.corpus,
         source=source,
         val_source="",
+        credits="" if target else scale.corpus.credits,
         text_field=text_field or wanted.text_field,
         tokenizer=_tokenizer(wanted, base),
         vocab_size=wanted.model.vocab_size if wanted.model else scale.corpus.vocab_size,

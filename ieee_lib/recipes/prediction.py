@@ -167,7 +167,7 @@ def questions(study: Study) -> Iterator[Question]:
 
 def _last_of(axis: str, cells: Sequence[Cell | None]) -> Iterator[Question]:
     known = tuple(cell for cell in cells if cell)
-    if len(known) > LEAST and cells[-1]:
+    if len(known) > LEAST:
         yield Question(axis, known[:-1], known[-1])
 
 

@@ -36,10 +36,8 @@ class Found:
         scale = self.study.scale
         members = f"{scale.ensembles.ladder_members} members, {scale.ensembles.members} for K"
         pending = [f"{self.n_pending} more are not trained yet"] * bool(self.n_pending)
-        n_prediction = len(self.predictions)
         notes = (members, *notes, *pending)
-        caption = self.study.caption(n_prediction, *notes, ladder=scale.ladder())
-        return caption.replace(f"{n_prediction} points", f"{n_prediction} predictions")
+        return self.study.caption(len(self.predictions), *notes, ladder=scale.ladder())
 
 
 def _known(study: Study) -> list[Prediction]:

@@ -58,6 +58,8 @@ class CorpusConfig:
     """Field of a record that holds its text; a+b joins two by a line end."""
     max_tokens: int = 0
     """Stop packing the training split here; 0: take everything. Tokens."""
+    credits: str = ""
+    """Whose the text is, as its licence asks to be told; every record repeats it."""
 
     def __post_init__(self) -> None:
         open_source(self.source, self.text_field)
@@ -65,6 +67,7 @@ class CorpusConfig:
             open_source(self.val_source, self.text_field, role="corpus.val_source")
         tokenizer_file(self.tokenizer)
         check_text("corpus.text_field", self.text_field)
+        check_text("corpus.credits", self.credits)
         check_integer("corpus.vocab_size", self.vocab_size, 257, 2**32)
         check_number("corpus.val_fraction", self.val_fraction, above=0.0, below=1.0)
         check_integer("corpus.max_tokens", self.max_tokens, 0)
@@ -80,6 +83,8 @@ class CorpusConfig:
         """Return where this corpus is kept; changes when its source files do."""
         states = [open_source(s).state() for s in (self.source, self.val_source) if s]
         config = asdict(self)
+        if not self.credits:
+            del config["credits"]  # corpora that were packed before there were any keep their name
         if (file := tokenizer_file(self.tokenizer)) is not None:
             states.append(sha256_of(file))
             config["tokenizer"] = "file"  # what it holds counts, not where it lies

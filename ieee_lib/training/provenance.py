@@ -21,6 +21,7 @@ def provenance(corpus: Corpus) -> Record:
         "corpus": {
             "source": config["source"],
             "vocab_size": config["vocab_size"],
+            "credits": config.get("credits", ""),
             **{k: manifest[k] for k in ("fingerprint", "files", "documents", "tokens")},
         },
         "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer
 from ieee_lib import InputError
 from ieee_lib.text.corpus import CorpusConfig, open_corpus, prepare
 from ieee_lib.text.sources import open_source
+from ieee_lib.training.provenance import provenance
 
 
 def write_documents(folder, n=40, name="books.jsonl.gz"):
@@ -72,6 +74,15 @@ def test_a_corpus_is_made_once_and_again_when_its_files_change(home):
     assert (prepare(config).folder / "train.bin").stat().st_mtime_ns == made
     write_documents(home, n=45)
     assert prepare(config).fingerprint != first.fingerprint
+
+
+def test_every_record_repeats_whose_the_text_is(home):
+    write_documents(home)
+    config = CorpusConfig(source=f"files:{home}/*.gz", vocab_size=400, val_fraction=0.3)
+    plain, credited = prepare(config), prepare(replace(config, credits="Ann, CC BY 4.0"))
+    assert plain.fingerprint == credited.fingerprint and plain.folder != credited.folder
+    said = [provenance(corpus)["corpus"]["credits"] for corpus in (plain, credited)]
+    assert said == ["", "Ann, CC BY 4.0"]
 
 
 def test_a_flipped_byte_is_found_and_named(home):
