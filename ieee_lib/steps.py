@@ -219,6 +219,8 @@ def run_plan(
     check(not out.exists() or out.is_dir(), "--out", str(out), "must be a folder")
     deadline, over = time.monotonic() + 60 * minutes, []
     known = Scale.load(scale)
+    for left_over in out.rglob(".*.json-*"):  # of a copy that was killed
+        left_over.unlink()
     _carry(out, _folders(known.name), back=True)
     failed: list[str] = []
     with contextlib.ExitStack() as stack:
