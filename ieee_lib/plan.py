@@ -4,14 +4,16 @@ plan_frame(Scale.load("laptop"), choose(""))
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from ieee_lib.book import Section
 from ieee_lib.errors import InputError
 from ieee_lib.scale import Scale
 from ieee_lib.settings import Execution
-from ieee_lib.spec import RunSpec
+from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import UNPREPARED, Study
 from ieee_lib.text.sources import open_source
 from ieee_lib.training.memory import memory_of
@@ -26,11 +28,10 @@ def open_plan(scale: Scale) -> Study:
 def plan_frame(study: Study, sections: Mapping[str, Section]) -> pd.DataFrame:
     """Return one row a section: runs, done, tokens, flops, device hours of what is left.
 
-    A run that two sections share counts in the first. Hours are those of one worker at the rate
-    measured in this store, or the scale's assumed rate. A search counts as the least it can
-    need: its start is optimal, and one seed shows it.
+    A run that two sections share counts in the first. Hours are those of one worker (`Speed`). A
+    search counts as the least it can need: its start is optimal, and one seed shows it.
     """
-    rate = flops_per_second(study)
+    speed = Speed.of(study)
     rows = []
     for name, specs, missing in own_runs(study, sections):
         rows.append(
@@ -40,7 +41,7 @@ def plan_frame(study: Study, sections: Mapping[str, Section]) -> pd.DataFrame:
                 "done": len(specs) - len(missing),
                 "tokens": sum(s.tokens for s in specs),
                 "flops": sum(s.flops for s in specs),
-                "device_hours_left": sum(s.flops for s in missing) / rate / 3600,
+                "device_hours_left": sum(map(speed.seconds, missing)) / 3600,
             }
         )
     frame = pd.DataFrame(rows)
@@ -61,12 +62,37 @@ def own_runs(
         yield f"{number} {section.title}", list(specs.values()), study.missing(specs.values())
 
 
-def flops_per_second(study: Study) -> float:
-    """Return FLOP/s of one worker: as measured here, else as the scale assumes."""
-    runs = study.runs()
-    if len(runs) and runs.seconds.sum() > 0:
-        return float(runs.flops.sum() / runs.seconds.sum())
-    return study.scale.execution.flops_per_second
+@dataclass(frozen=True)
+class Speed:
+    """How fast one worker is: as measured here at each size, else as the scale assumes."""
+
+    rates: dict[int, float]
+    """N -> FLOP/s of the runs recorded here; small models are far below what a device can."""
+    assumed: float
+    kind: str
+    """What a worker is called."""
+
+    @classmethod
+    def of(cls, study: Study) -> "Speed":
+        runs, execution = study.runs(), study.scale.execution
+        sums = runs[runs.seconds > 0].groupby("N")[["flops", "seconds"]].sum()
+        rates = (sums.flops / sums.seconds).to_dict()
+        return cls(rates, execution.flops_per_second, device_kind(execution))
+
+    def seconds(self, spec: RunSpec | EnsembleSpec) -> float:
+        """Return how long one worker takes; sizes between those measured lie between them."""
+        if not self.rates:
+            return spec.flops / self.assumed
+        first = spec if isinstance(spec, RunSpec) else spec.members[0]
+        sizes, rates = np.log(list(self.rates)), np.log(list(self.rates.values()))
+        rate = np.exp(np.interp(np.log(first.model.count().total), sizes, rates))
+        return float(spec.flops / rate)
+
+    def __str__(self) -> str:
+        if not self.rates:
+            return f"{self.assumed:.3g} FLOP/s a {self.kind}, assumed"
+        ends = sorted({f"{rate:.3g}" for rate in self.rates.values()}, key=float)
+        return f"{' to '.join(ends[:1] + ends[1:][-1:])} FLOP/s a {self.kind}, measured here"
 
 
 def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
@@ -91,14 +117,13 @@ def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
         )
     kind = device_kind(execution)
     hours = frame.device_hours_left.iloc[-1]
-    rate = rate_line(study)
     return "\n".join(
         [
             f"Scale {study.scale.name}: {study.scale.about}",
             *aligned(rows),
-            f"Left: {hours:.3g} {kind}-hours at {rate}; {duration(hours * 3600 / n_worker)} on "
-            f"{n_worker} {kind}(s). Searches count as the least they can need; writing synthetic "
-            "text and answering questions are not counted.",
+            f"Left: {hours:.3g} {kind}-hours at {Speed.of(study)}; "
+            f"{duration(hours * 3600 / n_worker)} on {n_worker} {kind}(s). Searches count as the "
+            "least they can need; writing synthetic text and answering questions are not counted.",
             memory_line(study.scale),
             *missing_text(study.scale),
         ]
@@ -142,13 +167,6 @@ def memory_line(scale: Scale) -> str:
 
 def device_kind(execution: Execution) -> str:
     return "GPU" if execution.accelerator == "gpu" else "worker"
-
-
-def rate_line(study: Study) -> str:
-    """Say how fast a worker is taken to be, and where that comes from."""
-    origin = "measured here" if len(study.runs()) else "assumed"
-    kind = device_kind(study.scale.execution)
-    return f"{flops_per_second(study):.3g} FLOP/s a {kind}, {origin}"
 
 
 def aligned(rows: list[list[str]], left: int = 1) -> list[str]:

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from ieee_lib.book import Section
 from ieee_lib.errors import check
-from ieee_lib.plan import aligned, device_kind, duration, flops_per_second, own_runs, rate_line
+from ieee_lib.plan import Speed, aligned, device_kind, duration, own_runs
 from ieee_lib.settings import Execution
 from ieee_lib.spec import RunSpec, check_integer
 from ieee_lib.study import Study, into_stacks
@@ -75,11 +75,10 @@ def simulate(study: Study, sections: Mapping[str, Section], *, n_slot: int, n_gp
     """Place what the sections still need on `n_slot` units at once, which take `n_gpu` GPUs."""
     execution = study.scale.execution
     n_device = execution.devices * execution.num_nodes
-    rate = flops_per_second(study) * n_device
-    start, units = 0.0, []
+    speed, start, units = Speed.of(study), 0.0, []
     for section, _, missing in own_runs(study, sections):
         stacks = into_stacks(missing, execution.stack, n_slot) if missing else []
-        seconds = [sum(spec.flops for spec in stack) / rate for stack in stacks]
+        seconds = [sum(map(speed.seconds, stack)) / n_device for stack in stacks]
         for stack, (begin, end) in zip(stacks, place(seconds, n_slot, start), strict=True):
             units.append(Planned(section, describe(study, stack), begin, end))
         start = max((unit.end for unit in units), default=0.0)
@@ -148,7 +147,7 @@ def schedule_lines(
             head,
             *aligned(rows, left=3),
             f"{book.gpu_seconds / 3600:.3g} {kind}-hours in {duration(book.wall)}, {kind}s busy "
-            f"{book.busy:.0%} of it, at {rate_line(study)}. Longest unit: {longest.what}, {took}.",
+            f"{book.busy:.0%} of it, at {Speed.of(study)}. Longest unit: {longest.what}, {took}.",
             "Each section is taken as known from its start: searches that move, and what waits for "
             "text that is still to be written, take longer.",
         ]

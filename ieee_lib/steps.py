@@ -14,7 +14,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from types import ModuleType
 from ieee_lib import paths
 from ieee_lib.errors import InputError, TrainingError, check
 from ieee_lib.files import whole_or_absent, writing_to
-from ieee_lib.plan import aligned, duration, flops_per_second, rate_line
+from ieee_lib.plan import Speed, aligned, duration
 from ieee_lib.predictions import committed, foretell, prediction_id, predictions
 from ieee_lib.recipes import ensemble, single
 from ieee_lib.recipes.prediction import questions
@@ -180,30 +180,27 @@ def _rings(study: Study, models: Collection[str]) -> Iterator[Step]:
                 yield Step(f"{recipe} recipe, neighbours, {centre.model}", tuple(runs))
 
 
-def _rate(study: Study) -> float:
-    """Return the FLOP/s of all workers: measured here, else assumed."""
-    return flops_per_second(study) * worker_count(study.scale.execution)
-
-
-def _seconds(specs: Iterable[RunSpec | EnsembleSpec], rate: float) -> float:
-    return sum(spec.flops for spec in specs) / rate
+def _minutes(study: Study) -> Callable[[Iterable[RunSpec | EnsembleSpec]], float]:
+    """Return what says how long all workers of this machine take together."""
+    speed, n_worker = Speed.of(study), worker_count(study.scale.execution)
+    return lambda specs: sum(map(speed.seconds, specs)) / n_worker / 60
 
 
 def budget_lines(study: Study, minutes: float) -> str:
     """Return the steps as text: what each still trains, and when those that fit would end."""
-    rows, end, rate = [["step", "runs left", "min", "end (min)"]], 0.0, _rate(study)
+    rows, end, minutes_of = [["step", "runs left", "min", "end (min)"]], 0.0, _minutes(study)
     planned: set[str] = set()
     for step in steps(study):
         left = [spec for spec in step.left(study) if spec.run_id not in planned]
         n_run = sum(isinstance(spec, RunSpec) for spec in left)
-        took, done = _seconds(left, rate) / 60, step.is_done(study)
+        took, done = minutes_of(left), step.is_done(study)
         fits = end + MARGIN * took <= minutes
         if fits and not done:
             end += took
             planned |= {spec.run_id for spec in left}
         said = "done" if done else f"{end:.1f}" if fits else "too long"
         rows.append([step.what, f"{n_run}", f"{took:.1f}", said])
-    head = f"Scale {study.scale.name} in {minutes:g} minutes at {rate_line(study)}:"
+    head = f"Scale {study.scale.name} in {minutes:g} minutes at {Speed.of(study)}:"
     return "\n".join([head, *aligned(rows)])
 
 
@@ -272,7 +269,7 @@ def _run_steps(study: Study, deadline: float, out: Path, hold: bool) -> list[str
 
 def _next(study: Study, tried: set[str], deadline: float, hold: bool) -> Step | None:
     """Return the first step that is not done, fits, and whose predictions are on record."""
-    name, reader, rate = study.scale.name, study.reading(), _rate(study)
+    name, reader, minutes_of = study.scale.name, study.reading(), _minutes(study)
     known = {each["prediction_id"] for each in predictions(name)}
     if hold:
         known &= committed(name)
@@ -285,7 +282,7 @@ def _next(study: Study, tried: set[str], deadline: float, hold: bool) -> Step | 
         waits = any(new & step.ids for new in unknown)
         if waits or step.what in tried or step.is_done(reader):
             continue
-        if time.monotonic() + MARGIN * _seconds(step.left(reader), rate) <= deadline:
+        if time.monotonic() + 60 * MARGIN * minutes_of(step.left(reader)) <= deadline:
             return step
     return None
 

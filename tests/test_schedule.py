@@ -10,7 +10,7 @@ import pytest
 from ieee_lib import Scale
 from ieee_lib.book import choose
 from ieee_lib.cli import main
-from ieee_lib.plan import open_plan, plan_frame
+from ieee_lib.plan import Speed, open_plan, plan_frame
 from ieee_lib.schedule import place, schedule_lines, simulate, slots
 from ieee_lib.settings import Execution
 from tests.conftest import ROOT
@@ -28,6 +28,22 @@ def test_the_first_free_slot_takes_the_next_unit():
     assert placed == [(0, 5), (0, 4), (4, 7), (5, 8), (7, 10)]
     assert place([2, 1], 3, start=10) == [(10, 12), (10, 11)]
     assert place([], 3) == []
+
+
+def test_a_run_takes_as_long_as_others_of_its_size_did(book):
+    study = book[0]
+    small, middle, large = (
+        study.spec(m, wd=0.1, lr=1e-3, epochs=1) for m in ("150M", "300M", "1.4B")
+    )
+    sizes = [spec.model.count().total for spec in (small, large)]
+    speed = Speed(dict(zip(sizes, (1e9, 1e12), strict=True)), 5e9, "GPU")
+    rates = [spec.flops / speed.seconds(spec) for spec in (small, middle, large)]
+    assert rates[0] == pytest.approx(1e9) and rates[2] == pytest.approx(1e12)
+    assert 1.5e9 < rates[1] < 5e11, "between the two"
+    beyond = Speed({sizes[0]: 1e9}, 5e9, "GPU")
+    assert beyond.seconds(large) == pytest.approx(large.flops / 1e9)
+    assert Speed({}, 5e9, "GPU").seconds(large) == pytest.approx(large.flops / 5e9)
+    assert f"{speed}" == "1e+09 to 1e+12 FLOP/s a GPU, measured here"
 
 
 def test_sections_follow_one_another_and_start_with_what_takes_longest(book):
