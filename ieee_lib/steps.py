@@ -142,14 +142,15 @@ def _chain(study: Study) -> Iterator[Step]:
     scale = study.scale
     for d in sorted(scale.ladder(), key=lambda d: (d != scale.base_tokens, d)):
         few, many = scale.ensembles.ladder_members, ensemble.size_at(study, d)
+        large = []
         for centre in scale.settings("regularized", d):
             settings = ensemble.heuristic(centre)
             runs = specs_of(study, centre, scale.seeds_at(d))
             small = ensemble.ensemble(study, settings, few)
             yield Step(f"{centre.model} alone and x {few}, D = {d:,}", tuple(runs), (small,))
-            if many > few:
-                large = ensemble.ensemble(study, settings, many)
-                yield Step(f"{centre.model} x {many}, D = {d:,}", ensembles=(large,))
+            large += [ensemble.ensemble(study, settings, many)] * (many > few)
+        if large:  # together: one more member of each model fills no stack
+            yield Step(f"all x {many}, D = {d:,}", ensembles=tuple(large))
         centres = scale.settings("standard", d)
         runs = [spec for c in centres for spec in specs_of(study, c, scale.seeds_at(d))]
         yield Step(f"standard recipe, D = {d:,}", tuple(runs))

@@ -153,7 +153,7 @@ def questions(study: Study) -> Iterator[Question]:
             return None
         return Cell(recipe, heuristic(row), K) if together else Cell(recipe, row)
 
-    for model in models[:-1]:
+    for model in models:
         first = cell("ensemble", model, scale.base_tokens)
         if first and LEAST <= few < many:
             yield Question("K", (first,), cell("ensemble", model, scale.base_tokens, many))
