@@ -134,7 +134,7 @@ class Scale:
             "models": ladder,
             "execution": build(Execution, table.pop("execution", {}), "execution"),
             "search": build(Search, table.pop("search", None), "search"),
-            "ensembles": build(Ensembles, table.pop("ensembles", None), "ensembles"),
+            "ensembles": build(Ensembles, _tuples(table.pop("ensembles", None)), "ensembles"),
             "distillation": build(
                 Distillation, _tuples(table.pop("distillation", None)), "distillation"
             ),
@@ -209,6 +209,9 @@ class Scale:
             check(at_base, recipe, self.ladder(recipe), f"must list D = {self.base_tokens}")
         missing = sorted(set(self.ladder()) - set(self.ladder("standard")))
         check(not missing, "regularized", missing, "must be a D of the standard recipe too")
+        check_choice("ensembles.model", self.ensembles.model, self.members())
+        for name in self.ensembles.alone:
+            check_choice("ensembles.alone", name, self.models)
         for seed_tokens in self.ladder():
             known = (self.ensembles.model, seed_tokens) in cells["regularized"]
             allowed = f"must be listed under regularized at D = {seed_tokens}"
@@ -250,6 +253,10 @@ class Scale:
     def ladder(self, recipe: str = "regularized") -> list[int]:
         """Return the D at which a recipe has settings, rising."""
         return sorted({row.seed_tokens for row in getattr(self, recipe)})
+
+    def members(self) -> list[str]:
+        """Return the models that ensembles have as members, in the order of the ladder in N."""
+        return [name for name in self.models if name not in self.ensembles.alone]
 
     def settings(self, recipe: str, seed_tokens: int) -> list[Settings]:
         """Return a recipe's starting points at one D, in the order of the ladder in N."""

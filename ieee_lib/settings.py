@@ -191,10 +191,14 @@ class Ensembles:
     """K at the base D."""
     ladder_members: int
     """K at every other D; the seed ablation has at least the seeds of a point."""
+    alone: tuple[str, ...] = ()
+    """Models without members: the law of single ones is tested there (the paper's 1.5B, 3.2B)."""
 
     def __post_init__(self) -> None:
         check_integer("ensembles.members", self.members, 2, MANY)
         check_integer("ensembles.ladder_members", self.ladder_members, 2, MANY)
+        listed = isinstance(self.alone, tuple)
+        check(listed, "ensembles.alone", self.alone, "must be a list of models")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -146,6 +146,9 @@ def _chain(study: Study) -> Iterator[Step]:
         for centre in scale.settings("regularized", d):
             settings = ensemble.heuristic(centre)
             runs = specs_of(study, centre, scale.seeds_at(d))
+            if centre.model not in scale.members():
+                yield Step(f"{centre.model} alone, D = {d:,}", tuple(runs))
+                continue
             small = ensemble.ensemble(study, settings, few)
             yield Step(f"{centre.model} alone and x {few}, D = {d:,}", tuple(runs), (small,))
             large += [ensemble.ensemble(study, settings, many)] * (many > few)

@@ -52,7 +52,13 @@ def size_at(study: Study, seed_tokens: int) -> int:
 
 def for_limit(study: Study, centres: Sequence[Settings]) -> list[EnsembleSpec]:
     """Return one ensemble a tuned model, at the heuristic's settings."""
+    centres = with_members(study, centres)
     return [ensemble(study, heuristic(c), size_at(study, c.seed_tokens)) for c in centres]
+
+
+def with_members(study: Study, centres: Sequence[Settings]) -> list[Settings]:
+    """Return the tuned models that ensembles are made of."""
+    return [centre for centre in centres if centre.model in study.scale.members()]
 
 
 def single_optimal(study: Study, centres: Sequence[Settings]) -> list[EnsembleSpec]:
@@ -62,7 +68,8 @@ def single_optimal(study: Study, centres: Sequence[Settings]) -> list[EnsembleSp
     """
     wanted, seeds = study.scale.ensembles, max(2, study.scale.seeds)
     return [
-        ensemble(study, c, wanted.members if c.model == wanted.model else seeds) for c in centres
+        ensemble(study, c, wanted.members if c.model == wanted.model else seeds)
+        for c in with_members(study, centres)
     ]
 
 

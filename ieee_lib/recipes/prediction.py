@@ -148,6 +148,8 @@ def questions(study: Study) -> Iterator[Question]:
 
     def cell(recipe: str, model: str, seed_tokens: int, K: int = few) -> Cell | None:
         together = recipe == "ensemble"
+        if together and model not in scale.members():
+            return None
         row = known.get(("regularized" if together else recipe, model, seed_tokens))
         if row is None:
             return None

@@ -103,7 +103,8 @@ def entrants(
         for centre in centres:
             seeds = EnsembleSpec(tuple(specs_of(study, centre, study.scale.seeds)))
             found.append(Entrant(recipe=recipe, about=centre.model, models=seeds))
-    for centre, members in zip(regularized, ensembles.for_limit(study, regularized), strict=True):
+    centres = ensembles.with_members(study, regularized)
+    for centre, members in zip(centres, ensembles.for_limit(study, centres), strict=True):
         found.append(Entrant(recipe="ensemble", about=centre.model, models=members))
     for name, student in students.items():
         seeds = EnsembleSpec(tuple(student.specs(study)))
