@@ -19,9 +19,11 @@ from ieee_lib.files import seal
 from ieee_lib.plan import open_plan
 from ieee_lib.predictions import foretell, predictions
 from ieee_lib.recipes import prediction
+from ieee_lib.recipes.ensemble import ensemble, heuristic
 from ieee_lib.recipes.prediction import Question, questions
 from ieee_lib.recorded import pack
 from ieee_lib.scale import Scale
+from ieee_lib.sections import data_scaling, downstream, ensembles, joint
 from ieee_lib.sections import predictions as section
 from ieee_lib.study import Study
 from ieee_lib.training.store import RunStore, result_of
@@ -33,7 +35,8 @@ def small(tmp_path_factory):
     text = (paths.PACKAGE / "scales" / "smoke.toml").read_text()
     text = text.replace("[2_048, 4_096, 8_192]", "[1_024, 2_048, 4_096, 8_192]")
     text = text.replace("base_tokens = 4_096", "base_tokens = 8_192")
-    text = text.replace("\nmembers = 3\nladder_members = 2", "\nmembers = 4\nladder_members = 3")
+    members = '\nmembers = 4\nladder_members = 3\nalone = ["32k"]'
+    text = text.replace("\nmembers = 3\nladder_members = 2", members)
     lines = text.splitlines()
     for i in reversed([i for i, line in enumerate(lines) if "seed_tokens = 2_048," in line]):
         lines.insert(i, lines[i].replace("2_048", "1_024"))
@@ -76,6 +79,18 @@ def test_the_chain_comes_first_and_targets_right_after_what_foretells_them(plan)
     chain = names[: names.index("loss against epochs")]
     assert set(chain[:4]) & {f"9.0k alone and x 3, D = {d:,}" for d in (1024, 2048, 4096)}
     assert sum(name.endswith(", foretold") for name in chain[: len(chain) // 2]) >= 1
+
+
+def test_a_model_beyond_the_ladder_has_no_members(plan):
+    scale = plan.scale
+    (name,) = scale.ensembles.alone
+    rows = [row for row in scale.regularized if row.model == name]
+    members = {spec.run_id for row in rows for spec in ensemble(plan, heuristic(row), 4).members}
+    for module in (ensembles, joint, data_scaling, downstream):
+        ids = {spec.run_id for spec in module.specs(plan)}
+        assert ids and not ids & members
+    assert not members & {spec.run_id for step in steps.steps(plan) for spec in step.missing(plan)}
+    assert any(q.target.settings.model == name and q.axis == "N" for q in questions(plan))
 
 
 def test_a_plan_says_what_fits(plan):
