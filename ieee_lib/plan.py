@@ -74,19 +74,28 @@ class Speed:
 
     @classmethod
     def of(cls, study: Study) -> "Speed":
-        runs, execution = study.runs(), study.scale.execution
-        sums = runs[runs.seconds > 0].groupby("N")[["flops", "seconds"]].sum()
-        rates = (sums.flops / sums.seconds).to_dict()
+        sums: dict[int, list[float]] = {}
+        for r in study.store.records():
+            if r["kind"] == "train" and r["corpus"]["fingerprint"] == study.fingerprint:
+                known = sums.setdefault(r["parameters"]["total"], [0.0, 0.0])
+                known[0] += r["flops"]
+                known[1] += r["seconds"] - (r["stack"].get("compile_seconds") or 0.0)
+        rates = {n: flops / seconds for n, (flops, seconds) in sorted(sums.items()) if seconds > 0}
+        execution = study.scale.execution
         return cls(rates, execution.flops_per_second, device_kind(execution))
 
     def seconds(self, spec: RunSpec | EnsembleSpec) -> float:
-        """Return how long one worker takes; sizes between those measured lie between them."""
+        """Return how long one worker takes; sizes between those measured lie between them.
+
+        Models beyond those measured are taken to be no slower than the scale assumes.
+        """
         if not self.rates:
             return spec.flops / self.assumed
         first = spec if isinstance(spec, RunSpec) else spec.members[0]
+        n = first.model.count().total
         sizes, rates = np.log(list(self.rates)), np.log(list(self.rates.values()))
-        rate = np.exp(np.interp(np.log(first.model.count().total), sizes, rates))
-        return float(spec.flops / rate)
+        rate = float(np.exp(np.interp(np.log(n), sizes, rates)))
+        return spec.flops / (max(rate, self.assumed) if n > max(self.rates) else rate)
 
     def __str__(self) -> str:
         if not self.rates:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.errors import InputError, check
+from ieee_lib.errors import MissingRuns, check
 from ieee_lib.files import parsed, seal, verified, write_atomically
 from ieee_lib.recipes.prediction import Question, questions
 from ieee_lib.spec import content_id
@@ -56,14 +56,19 @@ def _read(path) -> Prediction:
 
 
 def committed(scale: str) -> set[str]:
-    """Return the ids of the predictions that are in the last commit of the project's checkout."""
+    """Return the ids of the predictions that are as they are in the checkout's last commit."""
     folder = paths.predictions(scale)
-    command = ["git", "ls-tree", "-r", "--name-only", "HEAD", "."]
-    try:
+
+    def named(*words: str) -> set[str]:
+        command = ["git", *words, "HEAD", "."]
         said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        return {line.removesuffix(".json") for line in said.stdout.splitlines()}
+
+    try:
+        altered = named("diff", "--relative", "--name-only")
+        return named("ls-tree", "-r", "--name-only") - altered
     except (OSError, subprocess.CalledProcessError):  # no folder, no git, no commit
         return set()
-    return {line.removesuffix(".json") for line in said.stdout.splitlines()}
 
 
 def foretell(study: Study) -> list[Prediction]:
@@ -71,11 +76,11 @@ def foretell(study: Study) -> list[Prediction]:
     folder, new = paths.predictions(study.scale.name), []
     for question in questions(study):
         path = folder / f"{prediction_id(question, study)}.json"
-        if path.exists() or question.is_measured(study):
+        if path.exists() or question.is_measured(study) or question.is_lost(study):
             continue
         try:
             new.append(_foretold(question, study))
-        except InputError:  # its basis is not trained yet, or has diverged
+        except MissingRuns:  # its basis is not trained yet
             continue
         text = json.dumps(new[-1], indent=1, sort_keys=True) + "\n"
         write_atomically(path, text.encode())

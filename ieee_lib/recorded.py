@@ -61,7 +61,13 @@ def verify(scale: str) -> Table:
             check(found, "archive", str(archive.path), f"needs run {run_id}, and lacks it")
         same = _name_of(record) == record["run_id"]
         check(same, "archive", str(archive.path), f"{record['run_id']} is not its spec's name")
-    n_chapter = sum(1 for _ in book.recorded(study))
+    chapters = list(book.recorded(study))
+    drawn = {name for chapter in chapters for name in chapter.section.items}
+    every = {name for section in book.SECTIONS.values() for name in section.items}
+    shown = {path.stem for path in paths.figures(f"recorded/{scale}").glob("*.json")}
+    lost = sorted(shown & every - drawn)
+    allowed = f"draws no {', '.join(lost)}, which figures/recorded/{scale}/ shows: it lacks a run"
+    check(not lost, "archive", str(archive.path), allowed)
     frame = pd.DataFrame(archive.records())
     rows = frame.groupby("kind").agg(
         records=("run_id", "count"), tokens=("tokens", "sum"), seconds=("seconds", "sum")
@@ -71,7 +77,7 @@ def verify(scale: str) -> Table:
     caption += [f"{', '.join(sorted(set(frame.device)))}, {min(frame.created)[:10]}"]
     return Table(
         rows.reset_index(),
-        " · ".join([*caption, f"intact; draws {n_chapter} notebooks"]),
+        " · ".join([*caption, f"intact; draws {len(chapters)} notebooks"]),
         {"seconds": 0},
     )
 

@@ -212,6 +212,9 @@ class Scale:
         check_choice("ensembles.model", self.ensembles.model, self.members())
         for name in self.ensembles.alone:
             check_choice("ensembles.alone", name, self.models)
+        enough = len(self.members()) >= min(3, len(self.models))
+        allowed = "must leave three models: a law needs as many"
+        check(enough, "ensembles.alone", list(self.ensembles.alone), allowed)
         for seed_tokens in self.ladder():
             known = (self.ensembles.model, seed_tokens) in cells["regularized"]
             allowed = f"must be listed under regularized at D = {seed_tokens}"

@@ -170,7 +170,8 @@ class Search:
     ladder: bool = True
     """Search at every D; false: at the base only, other D take the scale's settings as given."""
     optional: bool = False
-    """Where only records are read: without its neighbours a point counts, as not searched."""
+    """Neighbours are looked at where they are recorded (`run-plan` trains them last); without them
+    a point counts, as not searched."""
 
     def __post_init__(self) -> None:
         check_integer("search.seeds", self.seeds, 1, MANY)

@@ -87,7 +87,7 @@ class Step:
         if self.section is not None:
             self.section.gather(study)
             return
-        runs = [*self.runs, *self.members]
+        runs = [*study.missing(self.runs), *self.members]  # who is recorded needs no weights
         study.ensure(runs, weights=bool(self.unscored(study)), label=self.what)
         study.score(self.ensembles, label=self.what)
 
@@ -138,11 +138,17 @@ def _ready(
 
 
 def _chain(study: Study) -> Iterator[Step]:
-    """Yield both recipes and the ensembles of every N and D, the base D first."""
+    """Yield both recipes and the ensembles of every N and D, the base D first, the cheap first."""
     scale = study.scale
     for d in sorted(scale.ladder(), key=lambda d: (d != scale.base_tokens, d)):
         few, many = scale.ensembles.ladder_members, ensemble.size_at(study, d)
         large = []
+        centres = scale.settings("standard", d)
+        runs = [spec for c in centres for spec in specs_of(study, c, scale.seeds_at(d))]
+        yield Step(f"standard recipe, D = {d:,}", tuple(runs))
+        if d == scale.base_tokens:
+            sweep = single.sweep_specs(study, scale.overfitting)
+            yield Step("loss against epochs", tuple(sweep))
         for centre in scale.settings("regularized", d):
             settings = ensemble.heuristic(centre)
             runs = specs_of(study, centre, scale.seeds_at(d))
@@ -154,16 +160,12 @@ def _chain(study: Study) -> Iterator[Step]:
             large += [ensemble.ensemble(study, settings, many)] * (many > few)
         if large:  # together: one more member of each model fills no stack
             yield Step(f"all x {many}, D = {d:,}", ensembles=tuple(large))
-        centres = scale.settings("standard", d)
-        runs = [spec for c in centres for spec in specs_of(study, c, scale.seeds_at(d))]
-        yield Step(f"standard recipe, D = {d:,}", tuple(runs))
 
 
 def _rest(study: Study) -> Iterator[Step]:
     scale = study.scale
     small = scale.ensembles.model
     centres = scale.settings("regularized", scale.base_tokens)
-    yield Step("loss against epochs", tuple(single.sweep_specs(study, scale.overfitting)))
     yield Step("loss against weight decay", tuple(single.sweep_specs(study, scale.wd_sweep)))
     yield Step("epochs x weight decay", tuple(single.heatmap_specs(study)))
     yield from _rings(study, [small])
@@ -227,10 +229,11 @@ def run_plan(
     with contextlib.ExitStack() as stack:
         stack.callback(_carry, out, _folders(known.name))
         try:
-            with _interrupted_after(60 * minutes, over):
+            with _interrupted_at(deadline, over):
                 study = Study.open(known, corpus=corpus)
                 stack.callback(study.close)
-                failed = _run_steps(_without_weights(study), deadline, out, hold)
+                downstream.precheck(study)
+                failed = _run_steps(study, deadline, out, hold)
         except KeyboardInterrupt:
             if not over:
                 raise
@@ -242,12 +245,6 @@ def run_plan(
                 f"{len(waiting)} predictions in {where} are not committed; what they foretell waits"
             )
     return failed
-
-
-def _without_weights(study: Study) -> Study:
-    """Return a study that keeps weights where a step asks for them alone: they do not go out."""
-    execution = replace(study.scale.execution, keep_weights=False)
-    return replace(study, scale=replace(study.scale, execution=execution))
 
 
 def _run_steps(study: Study, deadline: float, out: Path, hold: bool) -> list[str]:
@@ -280,10 +277,12 @@ def _next(study: Study, tried: set[str], deadline: float, hold: bool) -> Step | 
     unknown = [
         question.new_ids(study)
         for question in questions(study)
-        if prediction_id(question, study) not in known and not question.is_measured(study)
+        if prediction_id(question, study) not in known
+        and not (question.is_measured(study) or question.is_lost(study))
     ]
     for step in steps(reader):
-        waits = any(new & step.ids for new in unknown)
+        # A section trains what it finds missing, so it comes after all that is to be foretold.
+        waits = bool(unknown) if step.section else any(new & step.ids for new in unknown)
         if waits or step.what in tried or step.is_done(reader):
             continue
         if time.monotonic() + 60 * MARGIN * minutes_of(step.left(reader)) <= deadline:
@@ -292,15 +291,16 @@ def _next(study: Study, tried: set[str], deadline: float, hold: bool) -> Step | 
 
 
 @contextlib.contextmanager
-def _interrupted_after(seconds: float, over: list[bool]) -> Iterator[None]:
+def _interrupted_at(deadline: float, over: list[bool]) -> Iterator[None]:
     """Interrupt the main thread as Ctrl-C does, and note it; again every 5 s, should it be lost."""
 
     def end(number, frame) -> None:
-        over.append(True)
+        if time.monotonic() >= deadline:  # else it is another timer's
+            over.append(True)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 5.0)
+    signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 1e-3), 5.0)
     try:
         yield
     finally:

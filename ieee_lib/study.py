@@ -106,21 +106,16 @@ class Study:
         if source == "archive":
             check(not corpus, "corpus", corpus, "recorded runs have their own; leave it empty")
             archive = Archive.of(scale.name)
-            about = Counter(
-                (r["corpus"]["source"] == scale.corpus.source, r["corpus"]["fingerprint"])
-                for r in archive.records()
-            )
-            own = max(about, key=lambda text: (text[0], about[text]))  # others: continued runs
-            return cls(scale, source, archive, own[1], None, **look)
-        if source == "records":
-            check(
-                scale.corpus.folder().is_dir(),
-                "source",
-                source,
-                f"nothing was trained here at scale {scale.name}; run "
-                f"`python -m ieee_lib reproduce --scale {scale.name}` first",
-            )
-        else:
+            own = _fingerprint_of(archive, scale) or _fingerprint_of(archive)
+            return cls(scale, source, archive, own, None, **look)
+        if source == "records" and not scale.corpus.is_here():  # records may come from elsewhere
+            store = RunStore.of(scale.name)
+            own = _fingerprint_of(store, scale)
+            allowed = f"nothing was trained here at scale {scale.name}; run "
+            allowed += f"`python -m ieee_lib reproduce --scale {scale.name}` first"
+            check(bool(own), "source", source, allowed)
+            return cls(scale, source, store, own, None, **look)
+        if source != "records":
             elsewhere = bool(scale.execution.ray_address)
             check(
                 scale.execution.accelerator != "gpu" or elsewhere or bool(visible_gpus()),
@@ -178,10 +173,10 @@ class Study:
         """
         specs = list(specs)
         # Who only reads needs no weights.
-        weights = self.source == "train" and (weights or self.scale.execution.keep_weights)
-        if missing := self.missing(specs, weights=weights):
+        if missing := self.missing(specs, weights=weights and self.source == "train"):
             self._check_may_train(missing, len(specs), label)
-            self._run(self._units(missing, specs, weights), label)
+            kept = weights or self.scale.execution.keep_weights
+            self._run(self._units(missing, specs, kept), label)
         return self.label(runs_frame(self._records(specs)))
 
     def score(
@@ -334,8 +329,8 @@ class Study:
 
     @property
     def takes_what_is_there(self) -> bool:
-        """Whether a search counts without its neighbours: they may still come."""
-        return self.source != "train" and self.scale.search.optional
+        """Whether a search counts without its neighbours: a plan trains them last, if at all."""
+        return self.scale.search.optional
 
     def once(self, question: Hashable, answer: Callable[["Study"], T]) -> T:
         """Return an answer that rests on records, which never change: so it is found once.
@@ -439,6 +434,13 @@ def into_stacks(specs: list[RunSpec], largest: int, n_worker: int) -> list[list[
         n_stack = min(len(group), max(math.ceil(len(group) / largest), by_cost))
         stacks += [group[i::n_stack] for i in range(n_stack)]
     return sorted(stacks, key=lambda stack: -sum(spec.cost for spec in stack))
+
+
+def _fingerprint_of(store: RunStore | Archive, scale: Scale | None = None) -> str:
+    """Return the text of most records (those of the scale's source), empty without any."""
+    about = (record["corpus"] for record in store.records())
+    own = (a["fingerprint"] for a in about if scale is None or a["source"] == scale.corpus.source)
+    return max(Counter(own).items(), key=lambda text: text[1], default=("", 0))[0]
 
 
 def _say(line: str) -> None:

@@ -41,7 +41,8 @@ def test_a_run_takes_as_long_as_others_of_its_size_did(book):
     assert rates[0] == pytest.approx(1e9) and rates[2] == pytest.approx(1e12)
     assert 1.5e9 < rates[1] < 5e11, "between the two"
     beyond = Speed({sizes[0]: 1e9}, 5e9, "GPU")
-    assert beyond.seconds(large) == pytest.approx(large.flops / 1e9)
+    assert beyond.seconds(small) == pytest.approx(small.flops / 1e9)
+    assert beyond.seconds(large) == pytest.approx(large.flops / 5e9), "no slower than assumed"
     assert Speed({}, 5e9, "GPU").seconds(large) == pytest.approx(large.flops / 5e9)
     assert f"{speed}" == "1e+09 to 1e+12 FLOP/s a GPU, measured here"
 

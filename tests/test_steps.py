@@ -1,32 +1,36 @@
 """A book in steps: what is worth most comes first, time bounds it, predictions precede targets."""
 
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import pytest
 
 from ieee_lib import paths, steps
 from ieee_lib.analysis.claims import NOT_RUN
+from ieee_lib.analysis.drawing import save
 from ieee_lib.book import Chapter, at_hand
 from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.files import seal
 from ieee_lib.plan import open_plan
 from ieee_lib.predictions import foretell, predictions
-from ieee_lib.recipes import prediction
+from ieee_lib.recipes import prediction, single
 from ieee_lib.recipes.ensemble import ensemble, heuristic
-from ieee_lib.recipes.prediction import Question, questions
-from ieee_lib.recorded import pack
+from ieee_lib.recipes.prediction import Cell, Question, measured, questions
+from ieee_lib.recipes.search import NOT_SEARCHED
+from ieee_lib.recorded import pack, verify
 from ieee_lib.scale import Scale
 from ieee_lib.sections import data_scaling, downstream, ensembles, joint
 from ieee_lib.sections import predictions as section
 from ieee_lib.study import Study
-from ieee_lib.training.store import RunStore, result_of
+from ieee_lib.training.store import RunStore, pack_archive, result_of
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +73,14 @@ def test_the_chain_comes_first_and_targets_right_after_what_foretells_them(plan)
     assert len(set(names)) == len(names)
     later = ["distillation", "downstream evaluations", "continued pre-training"]
     rings = [name for name in names if "neighbours" in name]
-    assert [name for name in names[names.index("loss against epochs") :] if name in later] == later
+    assert [name for name in names if name in later] == later
     assert names[-4:] == rings[-4:], "what certifies the other models comes last"
     first = {i: at for at, step in reversed(list(enumerate(book))) for i in step.ids}
     for q in questions(plan):
         last = max(first[i] for cell in q.basis for i in cell.run_ids(plan))
         held = [first[i] for i in q.new_ids(plan)]
         assert all(names[at].endswith(", foretold") for at in held) and last < min(held)
-    chain = names[: names.index("loss against epochs")]
+    chain = names[: names.index("loss against weight decay")]
     assert set(chain[:4]) & {f"9.0k alone and x 3, D = {d:,}" for d in (1024, 2048, 4096)}
     assert sum(name.endswith(", foretold") for name in chain[: len(chain) // 2]) >= 1
 
@@ -151,7 +155,7 @@ def test_a_killed_plan_goes_on_and_trains_no_target_before_a_commit(finished, sm
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
     study = open_plan(Scale.load(str(small)))
     chain = steps.steps(study)
-    chain = chain[: [s.what for s in chain].index("loss against epochs")]
+    chain = chain[: [s.what for s in chain].index("loss against weight decay")]
     assert all(step.is_done(study) for step in chain)
 
 
@@ -199,9 +203,103 @@ def test_the_first_part_of_a_plan_is_a_book(finished, small, monkeypatch):
         pack(Study.open(scale, source="records"))
     scale = replace(scale, search=replace(scale.search, optional=True))
     assert pack(Study.open(scale, source="records")) > 50
-    assert at_hand(Study.open(scale, source="archive")) == "00,04,05,09,11"
-    claims = Chapter.open("09", Study.open(scale, source="archive")).found.claims
-    assert {c.notebook for c in claims if c.verdict != NOT_RUN} == {"04", "05"}
+    archive = Study.open(scale, source="archive")
+    assert at_hand(archive) == "00,01,04,05,09,11"
+    claims = Chapter.open("09", archive).found.claims
+    assert {c.notebook for c in claims if c.verdict != NOT_RUN} == {"01", "04", "05"}
+    joint = Chapter.open("04", archive)
+    save(joint.draw("fig06_joint_limit"), archive.figures_folder(), "fig06_joint_limit")
+    monkeypatch.setattr(Scale, "load", lambda name: scale)
+    assert "draws 6 notebooks" in verify("small").caption
+    lost = joint.found.joint.regularized.results[0].run_ids[0]
+    pack_archive(
+        [r for r in archive.store.records() if r["run_id"] != lost], paths.archive("small")
+    )
+    with pytest.raises(InputError, match="fig06_joint_limit"):
+        verify("small")
+
+
+def test_records_that_came_alone_are_drawn(finished, small, tmp_path, monkeypatch):
+    """A copy of some steps' records and the predictions, on a machine without the text."""
+    home, _ = finished
+    scale = Scale.load(str(small))
+    scale = replace(scale, search=replace(scale.search, optional=True))
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    book = steps.steps(open_plan(scale))
+    last = max(i for i, step in enumerate(book) if step.what.startswith("loss against epochs"))
+    ids = set().union(*(step.ids for step in book[: last + 1]))
+    there = tmp_path / "there" / "data"
+    for name in ("runs/small", "predictions/small"):
+        (there / name).mkdir(parents=True)
+        for file in (home / "data" / name).glob("*.json"):
+            if name.startswith("predictions") or file.stem in ids:
+                shutil.copy(file, there / name)
+    monkeypatch.setenv("IEEE_LIB_HOME", str(there.parent))
+    study = Study.open(scale, source="records")
+    assert at_hand(study) == "00,01,09,11"
+    assert section.gather(study).n_pending > 0
+
+
+def test_a_section_trains_nothing_before_all_is_foretold(plan):
+    book = steps.steps(plan)
+    tried = {step.what for step in book if step.section is None}
+    assert tried < {step.what for step in book}
+    assert steps._next(plan, tried, float("inf"), hold=False) is None
+
+
+def test_a_plans_section_takes_settings_as_they_are(finished, small, monkeypatch):
+    """Their neighbours come last: what a section needs must not bring them forward."""
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    scale = Scale.load(str(small))
+    study = Study.open(replace(scale, search=replace(scale.search, optional=True)))
+    before = len(list(study.store.records()))
+    try:
+        found = [single.tune(study, recipe) for recipe in single.AXES]
+    finally:
+        study.close()
+    assert {result.status for results in found for result in results} == {NOT_SEARCHED}
+    assert len(list(study.store.records())) == before
+
+
+def test_what_diverged_foretells_nothing_and_is_not_scored(finished, small, monkeypatch):
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study = Study.open(str(small), source="records")
+    question = next(q for q in questions(study) if q.axis == "K")
+    run_id = question.target.runs(study)[0].run_id
+    path = paths.runs("small") / f"{run_id}.json"
+    before = path.read_text()
+    try:
+        gone = {**json.loads(before), "status": "diverged", "val_loss": None}
+        path.write_text(json.dumps(seal(gone)))
+        assert question.is_lost(study) and math.isnan(measured(study, question.target).value)
+        rows = section.frame(section.gather(study))
+        assert "diverged" in set(rows.counts) and not rows[rows.counts == "diverged"].covered.any()
+        assert Chapter.open("11", study).draw("fig21_foretold")
+    finally:
+        path.write_text(before)
+
+
+def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch):
+    """The same model, D and K with other settings, which are recorded too."""
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study, folder = Study.open(str(small), source="records"), paths.predictions("small")
+    first = next(
+        p for p in predictions("small") if (p["axis"], p["recipe"]) == ("D", "regularized")
+    )
+    model, seed_tokens = first["settings"]["model"], first["settings"]["seed_tokens"]
+    rows = study.scale.settings("standard", seed_tokens)
+    other = Cell("regularized", next(row for row in rows if row.model == model))
+    again = {"settings": asdict(other.settings), "target": other.run_ids(study)}
+    path = folder / f"{'f' * 16}.json"
+    try:
+        path.write_text(json.dumps(seal({**first, **again, "prediction_id": path.stem})))
+        counts = list(section.frame(section.gather(study)).counts)
+        assert counts.count("second attempt") == 1 and set(counts) == {"yes", "second attempt"}
+    finally:
+        path.unlink()
 
 
 def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkeypatch):

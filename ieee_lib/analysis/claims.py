@@ -166,9 +166,13 @@ def ensemble_below_regularized(law: EnsembleLaw, regularized: Estimate) -> Claim
     return claim("ensemble_below_regularized", difference, below(difference, 0.0), detail)
 
 
+SLACK = 1.1
+"""By which a model may be larger than the members that are held against it."""
+
+
 def small_beat_big(law: EnsembleLaw, big: Estimate, big_size: int) -> Claim:
     """K members beat one tuned model of their total size (Sec. 4.1: two 300M beat one 600M)."""
-    k = min(law.K, int(1.1 * big_size / law.about["N"]))
+    k = min(law.K, int(SLACK * big_size / law.about["N"]))
     if k < 2:
         return claim("small_beat_big", math.nan, UNTESTABLE, "the models are too alike in size")
     difference = law.at(k) - big

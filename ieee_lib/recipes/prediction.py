@@ -24,7 +24,6 @@ from ieee_lib.analysis.uncertainty import (
     noise_of,
     replicate_noise,
 )
-from ieee_lib.errors import check
 from ieee_lib.recipes.ensemble import ensemble, heuristic
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.scale import UNITS
@@ -105,8 +104,6 @@ class Question:
         move it, and the spread of the law itself: a jackknife over the known.
         """
         law = _ensemble_law(study, self.basis[0], noise)
-        whole = law.K == self.basis[0].K
-        check(whole, "ensemble", self.basis[0].settings.model, "has lost members to divergence")
         known = noise * noise_of(law.members)
         spread = law.at_members(self.target.K).draws - known
         spread = np.sqrt(law.K - 1) * (spread - spread.mean())
@@ -121,6 +118,10 @@ class Question:
         """Return the ids of what its target needs and its basis has not."""
         return frozenset(self.target.run_ids(study)) - self.basis_ids(study)
 
+    def is_lost(self, study: Study) -> bool:
+        """Say whether some of its basis has diverged: nothing can be foretold from the rest."""
+        return any(_diverged(study, cell) for cell in self.basis)
+
     def is_measured(self, study: Study) -> bool:
         """Say whether some of that is trained already: too late to foretell."""
         return any(study.store.has(i) for i in self.new_ids(study))
@@ -128,11 +129,12 @@ class Question:
 
 def measured(study: Study, cell: Cell) -> Estimate:
     """Return the recorded loss of a cell; NaN where some of it diverged."""
+    if _diverged(study, cell):
+        return Estimate(np.nan, np.full(N_DRAW, np.nan))
     noise, _ = _noise(study, (cell,))
     if not cell.ensemble(study):
         return mean_of(study.ensure(cell.runs(study)), sigma=noise)
-    law = _ensemble_law(study, cell, noise)
-    return law.best if law.K == cell.K else Estimate(np.nan, np.full(N_DRAW, np.nan))
+    return _ensemble_law(study, cell, noise).best
 
 
 def questions(study: Study) -> Iterator[Question]:
@@ -179,6 +181,11 @@ def _place(study: Study, cell: Cell, axis: str) -> float:
     return (size if axis == "N" else cell.settings.seed_tokens) / unit
 
 
+def _diverged(study: Study, cell: Cell) -> bool:
+    records = map(study.store.get, (run.run_id for run in cell.runs(study)))
+    return any(record is not None and record["status"] == "diverged" for record in records)
+
+
 def _noise(study: Study, cells: Sequence[Cell]) -> tuple[float, int]:
     """Return the standard deviation between seeds, pooled over the runs of some cells.
 
@@ -198,6 +205,5 @@ def _loss(study: Study, cell: Cell, noise: float) -> Estimate:
 
 def _ensemble_law(study: Study, cell: Cell, noise: float) -> EnsembleLaw:
     whole = cell.ensemble(study)
-    laws = ensemble_laws(study.score([whole]), noise=noise)
-    check(len(laws) == 1, "ensemble", whole.run_id, "has lost all members to divergence")
-    return laws[0]
+    (law,) = ensemble_laws(study.score([whole]), noise=noise)
+    return law

@@ -93,9 +93,10 @@ def tune(study: Study, recipe: str, seed_tokens: int | None = None) -> list[Sear
 
 
 def _as_recorded(study: Study, start: Settings, axes: tuple[str, ...], label: str) -> SearchResult:
-    """Return a recorded search, or its start where the neighbours were not trained."""
+    """Return a recorded search, or its start alone where the neighbours were not trained."""
+    reader = dataclasses.replace(study, source="records")
     try:
-        (result,) = search(study, [start], axes=axes, label=label)
+        (result,) = search(reader, [start], axes=axes, label=label)
     except MissingRuns:
         (result,) = search(study, [start], axes=(), label=label)
     return result
@@ -104,7 +105,7 @@ def _as_recorded(study: Study, start: Settings, axes: tuple[str, ...], label: st
 def search_specs(study: Study, recipe: str, seed_tokens: int | None = None) -> list[RunSpec]:
     """Return the runs a search needs if its starting points turn out to be optimal."""
     seed_tokens = seed_tokens or study.scale.base_tokens
-    axes = _axes(study, recipe, seed_tokens)
+    axes = () if study.takes_what_is_there else _axes(study, recipe, seed_tokens)
     starts = study.scale.settings(recipe, seed_tokens)
     return [spec for start in starts for spec in ring_specs(study, start, axes)]
 

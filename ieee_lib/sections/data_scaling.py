@@ -104,7 +104,7 @@ def gather(study: Study) -> Found:
 def laws_in_size(found: Found) -> Drawing:
     single = {d: (j.regularized.points, j.regularized.limit) for d, j in found.joints.items()}
     many = {d: ({w.about["N"]: w.limit for w in j.laws}, j.limit) for d, j in found.joints.items()}
-    n_point = 2 * sum(len(j.laws) for j in found.joints.values())
+    n_point = sum(len(points) for points, _ in (*single.values(), *many.values()))
     caption = found.caption(n_point, "bars: 95 %")
     return figures.laws_at_every_data(single, many, unit=found.unit, caption=caption)
 
@@ -186,7 +186,9 @@ def overview(found: Found) -> Drawing:
         j.limit,
         gains,
         unit=found.unit,
-        caption=found.study.caption(len(j.laws), f"{small.K} members", "bands and bars: 95 %"),
+        caption=found.study.caption(
+            len(j.regularized.points), f"{small.K} members", "bands and bars: 95 %"
+        ),
     )
 
 

@@ -164,7 +164,8 @@ def averages_table(found: Found) -> Table:
 
 def claims(found: Found) -> list[Claim]:
     one, many = found.single[found.model], found.many[found.model]
-    biggest = max(found.regularized.points)
+    most = verdicts.SLACK * many.K * many.about["N"]
+    biggest = max(n for n in found.regularized.points if n <= max(most, many.about["N"]))
     return [
         verdicts.ensemble_below_regularized(many, found.regularized.limit),
         verdicts.small_beat_big(many, found.regularized.points[biggest], biggest),

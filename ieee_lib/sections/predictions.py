@@ -27,8 +27,8 @@ class Found:
     predictions: list[Prediction]
     """Those whose targets are recorded."""
     measured: list[Estimate]
-    early: list[bool]
-    """Whether the prediction is older than any training that it foretells."""
+    counts: list[str]
+    """Whether it counts: yes, or why not."""
     n_pending: int
     """Predictions whose targets are not recorded."""
 
@@ -45,9 +45,17 @@ def _known(study: Study) -> list[Prediction]:
     found: dict[tuple[str, ...], Prediction] = {}
     for each in predictions(study.scale.name):
         own = each["fingerprint"] == study.fingerprint
+        own = own and each["settings"]["model"] in study.scale.models
         if own and _cell(each).run_ids(study) == each["target"]:
             found.setdefault((each["axis"], *each["target"]), each)
     return list(found.values())
+
+
+def _place(prediction: Prediction) -> tuple:
+    """Return what is foretold, whatever its settings."""
+    settings = prediction["settings"]
+    where = (settings["model"], settings["seed_tokens"], prediction["K"])
+    return prediction["axis"], prediction["recipe"], *where
 
 
 def _cell(prediction: Prediction) -> Cell:
@@ -73,8 +81,14 @@ def gather(study: Study) -> Found:
         raise MissingRuns("predictions", where, allowed)
     reader = study.reading()
     losses = [measured(reader, _cell(each)) for each in trained]
-    early = [_early(study, each) for each in trained]
-    return Found(study, trained, losses, early, len(known) - len(trained))
+    counts = [
+        "diverged" if not np.isfinite(loss.value)
+        else "made too late" if not _early(study, each)
+        else "second attempt" if _place(each) in map(_place, trained[:i])
+        else "yes"
+        for i, (each, loss) in enumerate(zip(trained, losses, strict=True))
+    ]  # fmt: skip
+    return Found(study, trained, losses, counts, len(known) - len(trained))
 
 
 def _is_recorded(study: Study, cell: Cell) -> bool:
@@ -98,16 +112,15 @@ def _early(study: Study, prediction: Prediction) -> bool:
 def frame(found: Found) -> pd.DataFrame:
     """Return one row a prediction: what was foretold, what was measured, whether it held."""
     rows = []
-    for each, loss, early in zip(found.predictions, found.measured, found.early, strict=True):
-        settings, known = each["settings"], np.isfinite(loss.value)
+    for each, loss, counts in zip(found.predictions, found.measured, found.counts, strict=True):
+        settings = each["settings"]
         rows.append(
             {"largest": each["axis"], "recipe": each["recipe"], "model": settings["model"]}
             | {"D": settings["seed_tokens"], "K": each["K"], "points": each["points"]}
             | {"predicted": each["predicted"]}
             | {"low": each["low"], "high": each["high"], "measured": loss.value, "se": loss.se}
             | {"error": loss.value - each["predicted"]}
-            | {"covered": known and each["low"] <= loss.value <= each["high"]}
-            | {"counts": "yes" if known and early else "made too late" if known else "diverged"}
+            | {"covered": each["low"] <= loss.value <= each["high"], "counts": counts}
         )
     return pd.DataFrame(rows)
 
@@ -116,7 +129,8 @@ def _coverage(rows: pd.DataFrame) -> str:
     counted = rows[rows.counts == "yes"]
     said = f"{counted.covered.sum()} of {len(counted)} 95 % intervals cover"
     left = len(rows) - len(counted)
-    return said + (f" ({left} made too late or diverged are not counted)" if left else "")
+    why = " or ".join(sorted(set(rows.counts) - {"yes"}))
+    return said + (f" ({left} not counted: {why})" if left else "")
 
 
 def table(found: Found) -> Table:
