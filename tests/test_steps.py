@@ -293,6 +293,7 @@ def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch)
     rows = study.scale.settings("standard", seed_tokens)
     other = Cell("regularized", next(row for row in rows if row.model == model))
     again = {"settings": asdict(other.settings), "target": other.run_ids(study)}
+    again |= {"created": "2000-01-01T00:00:00+00:00"}
     path = folder / f"{'f' * 16}.json"
     try:
         path.write_text(json.dumps(seal({**first, **again, "prediction_id": path.stem})))
