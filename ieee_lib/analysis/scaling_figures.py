@@ -163,7 +163,8 @@ def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
     """
     rows = rows.sort_values(["largest", "recipe", "D"], kind="stable", ignore_index=True)
     width, height = plt.rcParams["figure.figsize"]
-    figure, ax = plt.subplots(figsize=(width, height * max(0.6, 0.055 * len(rows))))
+    line = 1.5 * plt.rcParams["font.size"] / 72  # inches
+    figure, ax = plt.subplots(figsize=(width, 0.55 * height + line * len(rows)))
     places = np.arange(len(rows))[::-1]
     wide = 3 * np.median(rows.high - rows.low)  # what a law cannot bound leaves the axes
     counts = rows.counts == "yes"
@@ -183,7 +184,7 @@ def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
                 marker=plots.MARKERS[recipe], markerfacecolor=mark, **style,
             )  # fmt: skip
     far = max(wide, 1.2 * (rows.measured - rows.predicted).abs().max())
-    ax.set_xlim(-far, far)
+    ax.set(xlim=(-far, far), ylim=(-0.7, len(rows) - 0.3))
     many = np.where(rows.K > 1, " x " + rows.K.astype(str), "")
     names = rows.model + many + ", D = " + rows.D.map(short_count)
     ax.set_yticks(
