@@ -111,6 +111,8 @@ class Study:
         if source == "records" and not scale.corpus.is_here():  # records may come from elsewhere
             store = RunStore.of(scale.name)
             own = _fingerprint_of(store, scale)
+            if corpus and not own:
+                scale.corpus.folder()  # a name that matches no file is the nearer fault
             allowed = f"nothing was trained here at scale {scale.name}; run "
             allowed += f"`python -m ieee_lib reproduce --scale {scale.name}` first"
             check(bool(own), "source", source, allowed)
