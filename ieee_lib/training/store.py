@@ -141,7 +141,12 @@ class RunStore:
                 yield record
 
     def put(self, record: Record) -> None:
-        """Write a record; weights named in it must be written before."""
+        """Write a record; weights named in it must be written before.
+
+        A run that is trained again for its weights has been known since the first time.
+        """
+        if (known := self.get(record["run_id"])) is not None:
+            record = {**record, "created": known["created"]}
         text = json.dumps(sealed(record), indent=1, sort_keys=True) + "\n"
         write_atomically(self.records_folder / f"{record['run_id']}.json", text.encode())
         self._failure_path(record["run_id"]).unlink(missing_ok=True)

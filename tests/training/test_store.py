@@ -58,6 +58,16 @@ def test_weights_come_back_as_safetensors(unit):
     assert loss == pytest.approx(store.get(spec.run_id)["val_loss"], abs=1e-5)
 
 
+def test_a_run_is_known_since_it_was_first_recorded(unit):
+    store, run_id = RunStore.of("smoke"), unit.specs[0].run_id
+    unit.run(EXECUTION)
+    path = store.records_folder / f"{run_id}.json"
+    path.write_text(json.dumps(sealed({**store.get(run_id), "created": "2026-01-02T03:04:05Z"})))
+    TrainUnit(unit.specs, unit.corpus_folder, "smoke", weights=True).run(EXECUTION)
+    assert store.has(run_id, weights=True)
+    assert store.get(run_id)["created"] == "2026-01-02T03:04:05Z"
+
+
 def test_a_diverged_run_is_recorded_without_numbers(home, spec, corpus):
     wild = spec.replace(lr=1e20)
     TrainUnit((wild,), corpus.folder, "smoke", weights=True).run(EXECUTION)
