@@ -84,7 +84,7 @@ def loss_against_size(
     for recipe, table in recipes.items():
         bare = recipe in laws
         plots.means(ax, table, "N", recipe, label=f"{recipe} recipe", linestyle="" if bare else "-")
-        open_ = table[table.status == "uncertified"]
+        open_ = table[table.status.isin(["uncertified", "not searched"])]
         if len(open_):
             plots.means(
                 ax, open_, "N", recipe, label="not certified", filled=False, linestyle="", zorder=5
@@ -121,7 +121,7 @@ def loss_against_decay(runs: pd.DataFrame, *, caption: str) -> Drawing:
     ax.set_xticks(list(place.values()), [f"{wd:g}" for wd in decays])
     ax.margins(y=0.15)
     ax.set(xlabel="weight decay", ylabel=LOSS)
-    ax.legend()
+    plots.legend_above(figure, ax)
     return finish(figure, caption, means=table)
 
 

@@ -41,18 +41,21 @@ def laws_at_every_data(
         ):
             x = np.array(list(points))
             look = {"color": color, "ecolor": color, "markerfacecolor": color}
-            label = f"D = {short_count(D)}: limit {limit!r}"
+            label = f"D = {short_count(D)}"
+            label += plots.limit_label(":", limit) if limit.reached else ": no limit"
             plots.estimates(ax, x, list(points.values()), recipe, label=label, **look)
             reach = np.geomspace(0.8 * x.min(), 3 * x.max(), 100)
             ax.plot(reach, limit.law(reach / unit), linestyle="--", color=color)
-            ax.axhline(limit.law.E, linestyle=":", color=color, linewidth=1)
-            floor = ax.get_ylim()[0]
-            low = max(limit.low, floor - 1)
-            ax.axhspan(low, limit.high, xmin=0.96, color=color, alpha=0.4, linewidth=0)
+            if limit.reached:
+                ax.axhline(limit.law.E, linestyle=":", color=color, linewidth=1)
+                ax.axhspan(limit.low, limit.high, xmin=0.96, color=color, alpha=0.4, linewidth=0)
         sizes = sorted({n for points, _ in ladder.values() for n in points})
         plots.log_ticks(ax, sizes, labels=[short_count(n) for n in sizes])
-        ax.set(xlabel=SIZE, ylabel=LOSS, title=title)
-        ax.legend(fontsize=0.8 * plt.rcParams["legend.fontsize"])
+        ax.set(xlabel=SIZE, ylabel=LOSS)
+        ax.legend(
+            title=f"{title}: N → ∞, 95 %", alignment="left", ncols=2, columnspacing=1,
+            loc="lower left", bbox_to_anchor=(0, 1), fontsize=0.9 * plt.rcParams["legend.fontsize"],
+        )  # fmt: skip
         plots.focus(ax, [p for points, _ in ladder.values() for p in points.values()])
     data = {
         name: {str(D): {"points": dict(points), "limit": limit, "law": limit.law}
@@ -70,6 +73,8 @@ def limits_against_data(
     names = {"standard": "standard, best model", "regularized": "regularized limit"}
     names |= {"ensemble": "ensemble limit, one model", "joint": "joint limit"}
     for recipe, (points, limit) in recipes.items():
+        if not points:
+            continue
         x = np.array(list(points))
         plots.estimates(ax, x, list(points.values()), recipe, label=names[recipe])
         reach = np.geomspace(x.min(), 2 * x.max(), 100)
@@ -98,7 +103,7 @@ def efficiency_against_data(table: pd.DataFrame, *, caption: str) -> Drawing:
     ax.axhline(1, color=plots.COLORS["standard"], label="standard")
     ticks = sorted(set(table.D))
     plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
-    top = max(e.value for e in table.efficiency if np.isfinite(e.value))
+    top = max((e.value for e in table.efficiency if np.isfinite(e.value)), default=1.0)
     ax.set_yscale("log")
     ax.set_ylim(0.8, 4 * top)
     ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < 4 * top]

@@ -64,6 +64,23 @@ class Found:
             "joint": {d: j.limit for d, j in joints.items()},
         }
 
+    @property
+    def reached(self) -> dict[str, dict[int, Estimate]]:
+        """Return `losses` without the limits that the points do not bound: nothing to draw."""
+        return {
+            recipe: {d: p for d, p in points.items() if getattr(p, "reached", True)}
+            for recipe, points in self.losses.items()
+        }
+
+    @property
+    def not_reached(self) -> list[str]:
+        """Return what a caption says of the others."""
+        return [
+            f"{recipe}: no limit at D = {', '.join(f'{d:,}' for d in missing)}"
+            for recipe, points in self.losses.items()
+            if (missing := [d for d in points if d not in self.reached[recipe]])
+        ]
+
     @cached_property
     def laws(self) -> dict[str, Limit]:
         """Return each recipe's law in D."""
@@ -111,26 +128,25 @@ def laws_in_size(found: Found) -> Drawing:
 
 def laws_in_data(found: Found) -> Drawing:
     laws = found.laws
-    recipes = {name: (points, laws[name]) for name, points in found.losses.items()}
-    n_point = sum(len(points) for points in found.losses.values())
-    caption = found.caption(n_point, "bars and [ ]: 95 %")
+    recipes = {name: (points, laws[name]) for name, points in found.reached.items()}
+    n_point = sum(len(points) for points in found.reached.values())
+    caption = found.caption(n_point, "bars and [ ]: 95 %", *found.not_reached)
     return figures.limits_against_data(recipes, unit=found.unit, caption=caption)
 
 
 def efficiency_frame(found: Found) -> pd.DataFrame:
-    """Return data efficiency by recipe and D, an Estimate a row."""
+    """Return data efficiency by recipe and D where it has a limit, an Estimate a row."""
     rows = []
-    for name, points in found.losses.items():
-        for d in found.joints if name != "standard" else ():
-            loss = points[d]
+    for name, points in found.reached.items():
+        for d, loss in points.items() if name != "standard" else ():
             rows.append({"recipe": name, "D": d, "loss": loss})
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, columns=["recipe", "D", "loss"])
     frame["efficiency"] = [found.efficiency(r.loss, r.D) for r in frame.itertuples()]
     return frame
 
 
 def efficiency(found: Found) -> Drawing:
-    caption = found.caption(len(found.joints))
+    caption = found.caption(len(found.joints), *found.not_reached)
     return figures.efficiency_against_data(efficiency_frame(found), caption=caption)
 
 
