@@ -8,6 +8,7 @@ items and their difference loses it.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ def error(task: str, correct: np.ndarray, groups: np.ndarray) -> Estimate:
     correct (n_item,): 1 or 0, or its mean over seeds. The interval is over items of this kind;
     items of one group (a document) are drawn together.
     """
-    weights = _resampled(task, groups)
+    weights = _resampled(task, tuple(groups))
     return Estimate(1 - float(correct.mean()), 1 - weights @ correct)
 
 
@@ -64,7 +65,8 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float:
         return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
-def _resampled(task: str, groups: np.ndarray) -> np.ndarray:
+@lru_cache(maxsize=16)  # all models answer the same items
+def _resampled(task: str, groups: tuple) -> np.ndarray:
     """Return each draw's weights of items (N_DRAW, n_item): groups drawn with replacement."""
     names, group = np.unique(groups, return_inverse=True)
     counts = named_generator(f"{task} {len(groups)}").multinomial(
