@@ -205,6 +205,8 @@ def test_the_first_part_of_a_plan_is_a_book(finished, small, monkeypatch):
     assert pack(Study.open(scale, source="records")) > 50
     archive = Study.open(scale, source="archive")
     assert at_hand(archive) == "00,01,04,05,09,11"
+    there = section.gather(archive)
+    assert there.predictions and not there.n_pending, "the archive lacks what was foretold"
     claims = Chapter.open("09", archive).found.claims
     assert {c.notebook for c in claims if c.verdict != NOT_RUN} == {"01", "04", "05"}
     joint = Chapter.open("04", archive)

@@ -79,7 +79,7 @@ def gather(study: Study) -> Found:
         where = str(paths.predictions(study.scale.name))
         allowed = "none of this text is there with its target trained; see `run-plan` and `predict`"
         raise MissingRuns("predictions", where, allowed)
-    reader = study.reading()
+    reader = study.reading() if study.source == "train" else study  # which notes what it reads
     losses = [measured(reader, _cell(each)) for each in trained]
     counts = [
         "diverged" if not np.isfinite(loss.value)
