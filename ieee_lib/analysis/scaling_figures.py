@@ -42,12 +42,13 @@ def laws_at_every_data(
             x = np.array(list(points))
             look = {"color": color, "ecolor": color, "markerfacecolor": color}
             label = f"D = {short_count(D)}"
-            label += plots.limit_label(":", limit) if limit.reached else ": no limit"
+            label += plots.limit_label(":", limit) if limit.falls else ": no limit"
             plots.estimates(ax, x, list(points.values()), recipe, label=label, **look)
             reach = np.geomspace(0.8 * x.min(), 3 * x.max(), 100)
             ax.plot(reach, limit.law(reach / unit), linestyle="--", color=color)
-            if limit.reached:
+            if limit.falls:
                 ax.axhline(limit.law.E, linestyle=":", color=color, linewidth=1)
+            if limit.reached:  # else from below the axes: it would lie over the others
                 ax.axhspan(limit.low, limit.high, xmin=0.96, color=color, alpha=0.4, linewidth=0)
         sizes = sorted({n for points, _ in ladder.values() for n in points})
         plots.log_ticks(ax, sizes, labels=[short_count(n) for n in sizes])

@@ -132,9 +132,14 @@ class Limit(Estimate):
         return super().low if self.law.resolved else -np.inf
 
     @property
+    def falls(self) -> bool:
+        """Whether the law falls at all; what a rising one would come from is no limit."""
+        return self.law.A > 0
+
+    @property
     def reached(self) -> bool:
         """Whether the law falls to a limit that the points bound."""
-        return self.law.A > 0 and self.law.resolved
+        return self.falls and self.law.resolved
 
     @property
     def alpha(self) -> Estimate:

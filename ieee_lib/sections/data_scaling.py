@@ -65,20 +65,20 @@ class Found:
         }
 
     @property
-    def reached(self) -> dict[str, dict[int, Estimate]]:
-        """Return `losses` without the limits that the points do not bound: nothing to draw."""
+    def drawn(self) -> dict[str, dict[int, Estimate]]:
+        """Return `losses` without what laws that rise would come from."""
         return {
-            recipe: {d: p for d, p in points.items() if getattr(p, "reached", True)}
+            recipe: {d: p for d, p in points.items() if getattr(p, "falls", True)}
             for recipe, points in self.losses.items()
         }
 
     @property
-    def not_reached(self) -> list[str]:
+    def not_drawn(self) -> list[str]:
         """Return what a caption says of the others."""
         return [
             f"{recipe}: no limit at D = {', '.join(f'{d:,}' for d in missing)}"
             for recipe, points in self.losses.items()
-            if (missing := [d for d in points if d not in self.reached[recipe]])
+            if (missing := [d for d in points if d not in self.drawn[recipe]])
         ]
 
     @cached_property
@@ -128,16 +128,16 @@ def laws_in_size(found: Found) -> Drawing:
 
 def laws_in_data(found: Found) -> Drawing:
     laws = found.laws
-    recipes = {name: (points, laws[name]) for name, points in found.reached.items()}
-    n_point = sum(len(points) for points in found.reached.values())
-    caption = found.caption(n_point, "bars and [ ]: 95 %", *found.not_reached)
+    recipes = {name: (points, laws[name]) for name, points in found.drawn.items()}
+    n_point = sum(len(points) for points in found.drawn.values())
+    caption = found.caption(n_point, "bars and [ ]: 95 %", *found.not_drawn)
     return figures.limits_against_data(recipes, unit=found.unit, caption=caption)
 
 
 def efficiency_frame(found: Found) -> pd.DataFrame:
     """Return data efficiency by recipe and D where it has a limit, an Estimate a row."""
     rows = []
-    for name, points in found.reached.items():
+    for name, points in found.drawn.items():
         for d, loss in points.items() if name != "standard" else ():
             rows.append({"recipe": name, "D": d, "loss": loss})
     frame = pd.DataFrame(rows, columns=["recipe", "D", "loss"])
@@ -146,7 +146,7 @@ def efficiency_frame(found: Found) -> pd.DataFrame:
 
 
 def efficiency(found: Found) -> Drawing:
-    caption = found.caption(len(found.joints), *found.not_reached)
+    caption = found.caption(len(found.joints), *found.not_drawn)
     return figures.efficiency_against_data(efficiency_frame(found), caption=caption)
 
 
