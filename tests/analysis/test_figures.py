@@ -11,6 +11,9 @@ from ieee_lib import InputError
 from ieee_lib.analysis import figures, plots
 from ieee_lib.analysis.drawing import Table, context, save
 from ieee_lib.analysis.laws import fit_power_law
+from ieee_lib.analysis.scaling_figures import laws_at_every_data
+from ieee_lib.analysis.uncertainty import Estimate, limit_of, noise_of
+from ieee_lib.sections import data_scaling
 
 
 def runs(epochs=(1, 4, 16), seeds=3):
@@ -76,12 +79,37 @@ def test_the_law_is_drawn_with_its_limit_and_interval(tmp_path):
     assert saved["laws"]["regularized"]["E_interval_95"] == pytest.approx([low, high])
 
 
-def test_uncertified_points_are_open():
-    table = sizes(status="uncertified")
+@pytest.mark.parametrize("status", ["uncertified", "not searched"])
+def test_uncertified_points_are_open(status):
+    table = sizes(status=status)
     with context("paper"):
         axes = figures.loss_against_size({"regularized": table}, caption="c").figure.axes[0]
     assert "not certified" in axes.get_legend_handles_labels()[1]
     assert axes.lines[-1].get_markerfacecolor() == "white"
+
+
+def limit_in_N(*losses):
+    points = [Estimate(y, y + 0.01 * noise_of([f"{i:016x}"]), 0.01) for i, y in enumerate(losses)]
+    return dict(zip((4e4, 1e5, 2e5, 4e5), points, strict=True)), limit_of(
+        [0.04, 0.1, 0.2, 0.4], points, unit="N[M]"
+    )
+
+
+def test_a_law_that_rises_has_no_limit_to_draw():
+    """Many members of large models on few tokens: their limits in K rise with N."""
+    falling, rising = limit_in_N(4.6, 4.4, 4.3, 4.25), limit_in_N(5.1, 5.12, 5.16, 5.25)
+    assert falling[1].falls and not rising[1].falls and not rising[1].reached
+    with context("paper"):
+        drawing = laws_at_every_data({8: falling}, {4: rising, 8: falling}, unit=1e6, caption="c")
+    one, many = drawing.figure.axes
+    texts = [text.get_text() for text in many.get_legend().get_texts()]
+    assert texts[0] == "D = 4: no limit" and texts[1].startswith("D = 8: 4.")
+    dotted = [sum(line.get_linestyle() == ":" for line in ax.lines) for ax in (one, many)]
+    assert dotted == [1, 1]
+    found = data_scaling.Found(None, {}, {})
+    found.__dict__["losses"] = {"joint": {4: rising[1], 8: falling[1]}, "standard": falling[0]}
+    assert list(found.drawn["joint"]) == [8] and found.drawn["standard"] == falling[0]
+    assert found.not_drawn == ["joint: no limit at D = 4"]
 
 
 def test_a_table_is_written_as_csv_markdown_and_latex(tmp_path):
