@@ -24,7 +24,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps -e .
 	touch $(READY)
 
-reproduce: $(READY) ## Train what is missing and execute all notebooks (SCALE=laptop, smoke, gpu, paper)
+reproduce: $(READY) ## Train what is missing and execute all notebooks (SCALE=laptop, smoke, workstation, gpu, paper)
 	$(BIN)/python -m ieee_lib reproduce --scale $(SCALE)
 
 test: $(READY) ## Run all tests: CPU only, no network

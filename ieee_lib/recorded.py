@@ -126,7 +126,7 @@ def compare(study: Study, claims: Sequence[Claim]) -> Comparison:
     lines = [_about_losses(losses), about_verdicts(judged)]
     caption = f"{study.scale.name} scale · here and in the recorded book"
     return Comparison(
-        Table(losses, f"{caption} · nats/token", dict.fromkeys(losses.columns[4:], 4)),
+        Table(losses, f"{caption} · nats/token", dict.fromkeys(losses.columns[-3:], 4)),
         Table(judged, caption, {"recorded measure": 3, "measure here": 3}),
         lines,
     )
@@ -136,18 +136,28 @@ def _losses(study: Study, recorded: Study) -> pd.DataFrame:
     theirs = runs_frame(recorded.store.records())
     theirs = theirs[theirs.status == "done"]
     mine = runs_frame(r for r in study.store.records() if recorded.store.has(r["run_id"]))
-    both = theirs.merge(mine[["run_id", "val_loss"]], on="run_id", suffixes=("", "_here"))
+    both = theirs.merge(mine[["run_id", "val_loss", "status"]], on="run_id", suffixes=("", "_here"))
     rows = []
     for cell, group in both.groupby(CELL):
-        apart = (group.val_loss_here - group.val_loss).abs()
+        done = group.status_here == "done"
+        apart = (group.val_loss_here - group.val_loss).abs().where(done)
         own = theirs[(theirs[CELL] == list(cell)).all(axis=1)]
         noise = pooled_noise(own, SETTINGS)
         rows.append(
             {**dict(zip(CELL, cell, strict=True)), "runs": len(group)}
+            | {"diverged here": int((~done).sum())}
             | {"equal": int((apart == 0).sum()), "rms apart": float(np.sqrt((apart**2).mean()))}
             | {"most apart": float(apart.max()), "noise between seeds": noise}
         )
-    columns = [*CELL, "runs", "equal", "rms apart", "most apart", "noise between seeds"]
+    columns = [
+        *CELL,
+        "runs",
+        "diverged here",
+        "equal",
+        "rms apart",
+        "most apart",
+        "noise between seeds",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -162,21 +172,27 @@ def _verdicts(claims: Sequence[Claim], recorded: Sequence[Claim]) -> pd.DataFram
 
 
 def _about_losses(losses: pd.DataFrame) -> str:
-    n = losses.runs.sum()
+    n, equal, lost = (int(losses[name].sum()) for name in ("runs", "equal", "diverged here"))
     if not n:
         return "none of the same runs: the text is another one, so only verdicts are compared"
-    if losses.equal.sum() == n:
+    if equal == n:
         return f"{n} runs, all equal to the last digit"
     far = losses[losses["most apart"] > FAR * losses["noise between seeds"]]
-    about = f"{n} runs, {losses.equal.sum()} of them equal; apart by {_rms(losses):.4f} nats rms"
+    about = f"{n} runs, {equal} of them equal"
+    about += f", {lost} diverged here alone" * bool(lost)
+    about += f"; apart by {_rms(losses):.4f} nats rms" * (lost < n)
+    unknown = int(losses["noise between seeds"].isna().sum())
+    note = f" ({unknown} of {len(losses)} rows have no noise to compare with)" * bool(unknown)
     if far.empty:
-        return f"{about}, nowhere by more than {FAR:g} times the noise between seeds"
+        return f"{about}, nowhere by more than {FAR:g} times the noise between seeds{note}"
     where = "; ".join(f"D = {row.D:,} at wd {row.wd:g}" for row in far.itertuples())
-    return f"{about}, somewhere by more than {FAR:g} times the noise between seeds: {where}"
+    return f"{about}, somewhere by more than {FAR:g} times the noise between seeds: {where}{note}"
 
 
 def _rms(losses: pd.DataFrame) -> float:
-    return float(np.sqrt(np.average(losses["rms apart"] ** 2, weights=losses.runs)))
+    """Return the root mean square over all runs that ended in both books."""
+    kept = losses.dropna(subset="rms apart")
+    return float(np.sqrt(np.average(kept["rms apart"] ** 2, weights=kept.runs)))
 
 
 def about_verdicts(judged: pd.DataFrame) -> str:

@@ -87,8 +87,8 @@ class Step:
         if self.section is not None:
             self.section.gather(study)
             return
-        runs = [*study.missing(self.runs), *self.members]  # who is recorded needs no weights
-        study.ensure(runs, weights=bool(self.unscored(study)), label=self.what)
+        weights = bool(self.unscored(study))
+        study.ensure(self.missing(study), weights=weights, label=self.what)
         study.score(self.ensembles, label=self.what)
 
 

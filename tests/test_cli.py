@@ -39,7 +39,7 @@ def test_what_is_typed_is_relative_to_the_working_directory(project, capsys, mon
 
 
 def test_the_plan_of_the_paper_costs_what_the_paper_says(project, capsys):
-    """6ND of paper.md sec. 14: 300M/16 epochs 6.0e18 FLOP; ours leaves the embedding out."""
+    """6ND: 300M at 200M tokens and 16 epochs take 6.0e18 FLOP; ours leaves the embedding out."""
     scale = Scale.load("paper")
     spec = scale.spec("300M", corpus="0" * 16, wd=1.6, lr=3e-3, epochs=16)
     assert 6 * spec.model.count().total * spec.tokens == pytest.approx(6.0e18, rel=0.01)

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, replace
 from datetime import datetime
 
+import numpy as np
 import pytest
 
 from ieee_lib import paths, steps
@@ -342,6 +343,28 @@ def test_the_interval_of_more_members_knows_whom_the_two_share(finished, small, 
     after = same.predicted(study), question.predicted(study)
     width = [estimate.high - estimate.low for estimate in (*before, *after)]
     assert width[2] == pytest.approx(width[0]) and width[3] > 5 > width[1]
+
+
+def test_that_known_members_differ_moves_no_foretold_gain(finished, small, monkeypatch):
+    """What a member adds to every ensemble that it is in is known already."""
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study = Study.open(str(small), source="records")
+    question = next(q for q in questions(study) if q.axis == "K")
+    same = Question("K", question.basis, question.basis[0])
+    before = same.predicted(study)
+    members = question.basis[0].ensemble(study).members
+    shift = {spec.run_id: by for spec, by in zip(members, (0.0, 0.3, -0.5), strict=True)}
+    score = Study.score
+
+    def apart(self, ensembles, **options):
+        scores = score(self, ensembles, **options)
+        moved = [np.mean([shift.get(m, 0.0) for m in subset]) for subset in scores.members]
+        return scores.assign(loss=scores.loss + moved)
+
+    monkeypatch.setattr(Study, "score", apart)
+    after = same.predicted(study)
+    assert after.high - after.low == pytest.approx(before.high - before.low, abs=0.02)
 
 
 def test_the_time_ends_a_plan(project, small, tmp_path):

@@ -10,16 +10,16 @@ claim that does not hold is a finding.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2 as chi2_distribution
 
 from ieee_lib.analysis.drawing import Table
 from ieee_lib.analysis.ensembles import EnsembleLaw
 from ieee_lib.analysis.laws import PowerLaw
 from ieee_lib.analysis.statements import MARGIN, STATEMENTS
-from ieee_lib.analysis.uncertainty import Estimate
+from ieee_lib.analysis.uncertainty import Estimate, Limit
 from ieee_lib.training.frame import seed_means
 
 HOLDS = "holds"
@@ -145,9 +145,9 @@ def follows_power_law(law: PowerLaw) -> Claim:
     """A / N^alpha + E describes the tuned losses within their noise (Fig 3)."""
     if law.freedom < 1:
         return claim("follows_power_law", law.chi2, UNTESTABLE, "no degree of freedom")
-    bound = float(chi2_distribution.ppf(0.95, law.freedom))
-    detail = f"95 % point {bound:.2f} at {law.freedom} degree(s) of freedom"
-    return claim("follows_power_law", law.chi2, HOLDS if law.chi2 < bound else DOES_NOT, detail)
+    detail = f"95 % point {law.chi2_bound:.2f} at {law.freedom} degree(s) of freedom"
+    verdict = HOLDS if law.chi2 < law.chi2_bound else DOES_NOT
+    return claim("follows_power_law", law.chi2, verdict, detail)
 
 
 def limit_below_standard(law: PowerLaw, standard: pd.DataFrame) -> Claim:
@@ -251,11 +251,13 @@ def saves_data(key: str, efficiency: Estimate) -> Claim:
 
 def recipes_are_ordered(ladder: Sequence[tuple[Estimate, Estimate, Estimate]]) -> Claim:
     """Joint below regularized below standard at every D (Fig 7); one triple a D, in that order."""
-    pairs = [(j - s, s - o) for j, s, o in ladder]
-    differences = [difference for pair in pairs for difference in pair]
-    verdict = every([below(difference, 0.0) for difference in differences])
-    detail = f"{len(ladder)} D"
-    return claim("recipes_are_ordered", _extreme(differences, max), verdict, detail)
+    pairs = [pair for triple in ladder for pair in pairwise(triple)]
+    known = [a - b for a, b in pairs if a.exists and b.exists]
+    lost = [UNTESTABLE] * (len(pairs) - len(known))
+    verdict = every([below(difference, 0.0) for difference in known] + lost)
+    detail = f"{len(ladder)} D" + f", {len(lost)} of {len(pairs)} pairs lack a limit" * bool(lost)
+    measure = _extreme(known, max) if known else math.nan
+    return claim("recipes_are_ordered", measure, verdict, detail)
 
 
 def efficiency_is_constant(efficiencies: Sequence[Estimate], unresolved: Sequence[int]) -> Claim:
@@ -266,17 +268,25 @@ def efficiency_is_constant(efficiencies: Sequence[Estimate], unresolved: Sequenc
     """
     draws = np.stack([e.draws for e in efficiencies])
     values = [e.value for e in efficiencies]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         ratio = Estimate(max(values) / min(values), draws.max(0) / draws.min(0))
     if unresolved:
-        detail = f"no joint limit at D = {', '.join(f'{d:,}' for d in unresolved)}"
+        detail = f"no bounded joint limit at D = {', '.join(f'{d:,}' for d in unresolved)}"
         return claim("efficiency_is_constant", ratio, UNTESTABLE, detail)
     return claim("efficiency_is_constant", ratio, below(ratio, 1.5), f"{len(values)} D")
 
 
-def exponents_agree(a: Estimate, b: Estimate) -> Claim:
-    """Laws in D have similar exponents, so that the multiplier is constant (Sec. 5.4)."""
-    return claim("exponents_agree", a - b, near_zero(a - b, 0.1))
+def exponents_agree(a: Limit | None, b: Limit) -> Claim:
+    """Laws in D have similar exponents, so that the multiplier is constant (Sec. 5.4).
+
+    Where the points do not bound both, two exponents at the edge of the scan agree for nothing.
+    """
+    if a is None:
+        return claim("exponents_agree", math.nan, UNTESTABLE, "too few limits for a law")
+    difference = a.alpha - b.alpha
+    if not (a.law.resolved and b.law.resolved):
+        return claim("exponents_agree", difference, UNTESTABLE, "the points do not bound both")
+    return claim("exponents_agree", difference, near_zero(difference, 0.1))
 
 
 def keeps_gain(retention: Estimate, gain: Estimate, detail: str) -> Claim:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ieee_lib.analysis.ensembles import EnsembleLaw
 from ieee_lib.analysis.laws import fit_many
-from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of
+from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of, unbounded
 
 ALPHAS = np.geomspace(0.05, 4.0, 60)
 GAMMAS = np.linspace(-1.0, 1.5, 51)
@@ -31,12 +31,13 @@ def N_then_K(laws: Sequence[EnsembleLaw], *, unit: float, name: str) -> Estimate
     counts = np.arange(1, min(law.K for law in laws) + 1)
     limits = [limit_of(sizes, [law.at(k) for law in laws], unit=name) for k in counts]
     values = np.array([[limit.value for limit in limits]])
-    draws = np.stack([limit.draws for limit in limits], axis=1)
+    draws = np.stack([limit.bounded for limit in limits], axis=1)
     ones = np.ones(len(counts))
     kept = np.isfinite(draws).all(axis=1)
     result = np.full(len(draws), np.nan)
     result[kept] = fit_many(counts.astype(float), draws[kept], ones, alpha=1.0)[2]
-    return Estimate(float(fit_many(counts.astype(float), values, ones, alpha=1.0)[2][0]), result)
+    value = float(fit_many(counts.astype(float), values, ones, alpha=1.0)[2][0])
+    return Estimate(value, unbounded(result, *(limit.law for limit in limits)))
 
 
 def surface(laws: Sequence[EnsembleLaw], *, unit: float) -> Estimate:

@@ -1,7 +1,8 @@
 """The scaling law A / x^alpha + E, with honest intervals (Sec. 3 to 5).
 
 With 4 points and 3 parameters a least-squares error bar is empty, so the noise of a point comes
-from seed replicates, and intervals from the profile of the likelihood under that noise.
+from seed replicates, and intervals from the profile of the likelihood under that noise. A law that
+misses its points by more than that noise is known no better than it fits, and its intervals say so.
 
     law = fit_power_law(N / 1e9, loss, sigma=0.01)
     law                       # 0.047 / x^1.02 + 3.430 [3.414, 3.441]
@@ -16,6 +17,7 @@ from typing import Any
 
 import lmfit
 import numpy as np
+from scipy.stats import chi2 as chi2_distribution
 
 from ieee_lib.errors import InputError, check
 
@@ -59,7 +61,7 @@ class PowerLaw:
     @property
     def resolved(self) -> bool:
         """Whether the points bound the limit; where not, a logarithm fits them as well."""
-        return math.isfinite(self.interval("E")[0])
+        return all(map(math.isfinite, self.interval("E")))
 
     @property
     def n_point(self) -> int:
@@ -75,10 +77,20 @@ class PowerLaw:
         """Sum of squared residuals in units of sigma."""
         return float(np.sum(((self.y - self(self.x)) / self.sigma) ** 2))
 
-    def interval(self, name: str = "E") -> tuple[float, float]:
-        """Return the 95 % profile-likelihood interval of E or alpha, at the given noise.
+    @property
+    def chi2_bound(self) -> float:
+        """The 95 % point of chi2; NaN without a degree of freedom."""
+        return float(chi2_distribution.ppf(0.95, self.freedom)) if self.freedom > 0 else math.nan
 
-        A bound is -inf (E) or the edge of the scan (alpha) where the points do not bound it;
+    @cached_property
+    def scale(self) -> float:
+        """Factor on the noise: the Birge ratio sqrt(chi2 / freedom) of a law beyond its bound."""
+        return math.sqrt(self.chi2 / self.freedom) if self.chi2 > self.chi2_bound else 1.0
+
+    def interval(self, name: str = "E") -> tuple[float, float]:
+        """Return the 95 % profile-likelihood interval of E or alpha, at the noise times `scale`.
+
+        A bound is infinite (E) or the edge of the scan (alpha) where the points do not bound it;
         NaN for a printed law, which has no points.
         """
         check(name in ("E", "alpha"), "name", name, "allowed are E, alpha")
@@ -91,19 +103,25 @@ class PowerLaw:
         alphas = np.array([self.alpha]) if self.fixed_alpha else np.append(ALPHAS, self.alpha)
         _, E, error, chi2 = _linear_fits(alphas, self.x, self.y[None], self.sigma)
         E, error, chi2 = E[:, 0], error[:, 0], chi2[:, 0]
-        room = CHI2_95 - (chi2 - chi2.min())
+        room = CHI2_95 * self.scale**2 - (chi2 - chi2.min())
         inside = room >= 0
         # Given alpha, chi2 is a parabola in E: its crossing of the limit is known exactly.
         reach = error[inside] * np.sqrt(room[inside])
         low, high = float(np.min(E[inside] - reach)), float(np.max(E[inside] + reach))
         allowed = alphas[inside]
         if not self.fixed_alpha and allowed.min() <= ALPHAS[0]:
-            low = -math.inf  # as alpha -> 0 the law becomes a logarithm, without a limit
+            # As alpha -> 0 the law becomes a logarithm, without a limit below (A > 0) or above.
+            flat = float(np.average(self.y, weights=1 / self.sigma**2))
+            edge = int(np.flatnonzero(inside)[allowed.argmin()])
+            reach = error[edge] * math.sqrt(room[edge])
+            low = -math.inf if E[edge] - reach < flat else low
+            high = math.inf if E[edge] + reach > flat else high
         return {"E": (low, high), "alpha": (float(allowed.min()), float(allowed.max()))}
 
     def bootstrap(self, n: int = 1000, *, seed: int = 0) -> tuple[np.ndarray, ...]:
-        """Return A, alpha, E (each (n,)) of refits to the points with fresh noise added."""
-        noise = np.random.default_rng(seed).normal(0, self.sigma, (n, self.n_point))
+        """Return A, alpha, E (each (n,)) of refits to the points with fresh noise times `scale`."""
+        sigma = self.scale * self.sigma
+        noise = np.random.default_rng(seed).normal(0, sigma, (n, self.n_point))
         alpha = self.alpha if self.fixed_alpha else None
         return fit_many(self.x, self.y + noise, self.sigma, alpha=alpha)
 
@@ -129,6 +147,7 @@ class PowerLaw:
             "n_point": self.n_point,
             "degrees_of_freedom": self.freedom,
             "chi2": self.chi2,
+            "noise_scale": self.scale,
             "alpha_fixed": self.fixed_alpha,
             "method": "lmfit least squares, weights 1/sigma, scale_covar off; profile of E",
         }
@@ -136,7 +155,7 @@ class PowerLaw:
     def _repr_latex_(self) -> str:
         """Return the law as an equation with the interval of its limit, for notebooks."""
         (low, high), sign = self.interval("E"), "-" if self.A < 0 else ""
-        known = rf"\;[{low:.3f},\, {high:.3f}]".replace("-inf", r"-\infty")
+        known = rf"\;[{low:.3f},\, {high:.3f}]".replace("inf", r"\infty")
         base, _, unit = self.unit.partition("[")
         x = rf"({base} / 1\,\mathrm{{{unit[:-1]}}})" if unit else base
         law = rf"L({base}) = {sign}{abs(self.A):.3g}\, {x}^{{-{self.alpha:.2f}}} + {self.E:.3f}"

@@ -42,11 +42,11 @@ def laws_at_every_data(
             x = np.array(list(points))
             look = {"color": color, "ecolor": color, "markerfacecolor": color}
             label = f"D = {short_count(D)}"
-            label += plots.limit_label(":", limit) if limit.falls else ": no limit"
+            label += plots.limit_label(":", limit) if limit.exists else ": no limit"
             plots.estimates(ax, x, list(points.values()), recipe, label=label, **look)
             reach = np.geomspace(0.8 * x.min(), 3 * x.max(), 100)
             ax.plot(reach, limit.law(reach / unit), linestyle="--", color=color)
-            if limit.falls:
+            if limit.exists:
                 ax.axhline(limit.law.E, linestyle=":", color=color, linewidth=1)
             if limit.reached:  # else from below the axes: it would lie over the others
                 ax.axhspan(limit.low, limit.high, xmin=0.96, color=color, alpha=0.4, linewidth=0)
@@ -67,9 +67,9 @@ def laws_at_every_data(
 
 
 def limits_against_data(
-    recipes: Mapping[str, tuple[Points, Limit]], *, unit: float, caption: str
+    recipes: Mapping[str, tuple[Points, Limit | None]], *, unit: float, caption: str
 ) -> Drawing:
-    """Draw each recipe's best loss against D, with its law in D (Fig 7, right)."""
+    """Draw each recipe's best loss against D, with its law in D, if any (Fig 7, right)."""
     figure, ax = plt.subplots()
     names = {"standard": "standard, best model", "regularized": "regularized limit"}
     names |= {"ensemble": "ensemble limit, one model", "joint": "joint limit"}
@@ -78,6 +78,8 @@ def limits_against_data(
             continue
         x = np.array(list(points))
         plots.estimates(ax, x, list(points.values()), recipe, label=names[recipe])
+        if limit is None:
+            continue
         reach = np.geomspace(x.min(), 2 * x.max(), 100)
         color = plots.COLORS[recipe]
         label = law_text(limit.law, (limit.low, limit.high))
@@ -88,7 +90,7 @@ def limits_against_data(
     ax.set(xlabel=DATA, ylabel=LOSS)
     plots.legend_above(figure, ax)
     data = {
-        r: {"points": dict(points), "law": limit.law, "limit": limit}
+        r: {"points": dict(points)} | ({"law": limit.law, "limit": limit} if limit else {})
         for r, (points, limit) in recipes.items()
     }
     return finish(figure, caption, **data)

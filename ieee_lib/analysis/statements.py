@@ -93,7 +93,7 @@ STATEMENTS = {
         "5.4", "largest over smallest joint data efficiency of the ladder < 1.5", "05"),
     "exponents_agree": Statement(
         "Regularized and standard laws in D have similar exponents",
-        "5.4", "difference of exponents: interval includes 0 and ends within 0.1 of it", "05"),
+        "5.4", "difference of bounded exponents: interval includes 0, ends within 0.1 of it", "05"),
     "student_keeps_gain": Statement(
         "One small student keeps most of its ensemble's gain",
         "6", "(single - student) / (single - ensemble) > 0.5", "06"),

@@ -10,6 +10,7 @@ and D, multipliers) is computed once on the values and once per draw.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,16 @@ class Estimate:
     """The standard error where it is known; else the draws tell it."""
 
     @property
+    def exists(self) -> bool:
+        """Whether there is such a number; see `Limit`."""
+        return True
+
+    @property
+    def bounded(self) -> np.ndarray:
+        """(N_DRAW,) draws, an unbounded limit's as they were fitted: for laws of limits."""
+        return self.draws
+
+    @property
     def low(self) -> float:
         """Lower end of the central 95 %."""
         return self._quantile(0.025)
@@ -60,7 +71,11 @@ class Estimate:
     def __sub__(self, other: "Estimate | float") -> "Estimate":
         if not isinstance(other, Estimate):
             return Estimate(self.value - other, self.draws - other)
-        return Estimate(self.value - other.value, self.draws - other.draws)
+        with np.errstate(invalid="ignore"):  # two infinite ends have no difference
+            draws = self.draws - other.draws
+        below = self.low == -np.inf or other.high == np.inf
+        above = self.high == np.inf or other.low == -np.inf
+        return Estimate(self.value - other.value, opened(draws, below=below, above=above))
 
     def __truediv__(self, other: "Estimate | float") -> "Estimate":
         if not isinstance(other, Estimate):
@@ -106,16 +121,38 @@ def limit_of(x: Sequence[float], points: Sequence[Estimate], *, unit: str) -> "L
     """Fit A / x^alpha + E through estimates; return the limit, with its law and draws.
 
     The law's noise is each point's own standard error, so its profile interval treats points as
-    independent; the draws also know which runs they share.
+    independent; the draws also know which runs they share. Both grow with the law's `scale`.
     """
-    x = np.asarray(x, dtype=float)
+    x, y = np.asarray(x, dtype=float), np.array([p.value for p in points])
     sigma = np.maximum([p.se for p in points], 1e-6)
-    law = fit_power_law(x, [p.value for p in points], sigma=sigma, unit=unit)
-    Y = np.stack([p.draws for p in points], axis=1)
+    law = fit_power_law(x, y, sigma=sigma, unit=unit)
+    Y = y + law.scale * (np.stack([p.bounded for p in points], axis=1) - y)
     kept = np.isfinite(Y).all(axis=1)
     A, alpha, E = (np.full(len(Y), np.nan) for _ in range(3))
     A[kept], alpha[kept], E[kept] = fit_many(x, Y[kept], sigma)
-    return Limit(law.E, E, law=law, A_draws=A, alpha_draws=alpha)
+    return Limit(law.E, unbounded(E, law), law=law, A_draws=A, alpha_draws=alpha, E_draws=E)
+
+
+def unbounded(draws: np.ndarray, *laws: PowerLaw) -> np.ndarray:
+    """Return draws that are open on each side where the points of a law bound nothing."""
+    ends = [law.interval("E") for law in laws]
+    below, above = any(low == -np.inf for low, _ in ends), any(high == np.inf for _, high in ends)
+    return opened(draws, below=below, above=above)
+
+
+def opened(draws: np.ndarray, *, below: bool, above: bool) -> np.ndarray:
+    """Return draws with an infinite tail, so that what is computed from them is unbounded too.
+
+    It holds 3 %: what a 95 % interval leaves out at either end, and a little.
+    """
+    draws, order = draws.copy(), np.argsort(draws)  # NaN is sorted last
+    n = np.count_nonzero(~np.isnan(draws))
+    tail = math.ceil(0.03 * n)
+    if below:
+        draws[order[:tail]] = -np.inf
+    if above:
+        draws[order[n - tail : n]] = np.inf
+    return draws
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -125,21 +162,22 @@ class Limit(Estimate):
     law: PowerLaw
     A_draws: np.ndarray
     alpha_draws: np.ndarray
+    E_draws: np.ndarray
+    """As fitted; in `draws` an end that nothing bounds is infinite."""
 
     @property
-    def low(self) -> float:
-        """Lower end of the 95 %: none where a law without limit fits the points as well."""
-        return super().low if self.law.resolved else -np.inf
+    def bounded(self) -> np.ndarray:
+        return self.E_draws
 
     @property
-    def falls(self) -> bool:
-        """Whether the law falls at all; what a rising one would come from is no limit."""
+    def exists(self) -> bool:
+        """Whether the law falls; what a rising one would come from is no limit."""
         return self.law.A > 0
 
     @property
     def reached(self) -> bool:
         """Whether the law falls to a limit that the points bound."""
-        return self.falls and self.law.resolved
+        return self.exists and self.law.resolved
 
     @property
     def alpha(self) -> Estimate:
@@ -148,12 +186,12 @@ class Limit(Estimate):
 
     def at(self, x: float) -> Estimate:
         """Return the law's loss at x."""
-        draws = power_law(x, self.A_draws, self.alpha_draws, self.draws)
+        draws = power_law(x, self.A_draws, self.alpha_draws, self.E_draws)
         return Estimate(float(self.law(x)), draws)
 
     def inverse(self, loss: Estimate) -> Estimate:
         """Return x at which the law gives a loss; inf at or below its limit."""
-        excess = loss.draws - self.draws
+        excess = loss.draws - self.E_draws
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             x = np.where(excess <= 0, np.inf, (self.A_draws / excess) ** (1 / self.alpha_draws))
         return Estimate(self.law.inverse(loss.value), x)

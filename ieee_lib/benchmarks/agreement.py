@@ -87,21 +87,28 @@ def _stacked(spec: RunSpec, corpus: Corpus, execution: Execution) -> float:
 
 
 def _resumed(spec: RunSpec, corpus: Corpus, execution: Execution) -> float:
-    """Stop a run after its first checkpoint; another one goes on from there."""
-    heard = []
+    """Stop a run halfway; another one goes on from its checkpoint. NaN if it begins anew."""
+    import lightning
 
-    def stop(tokens: int) -> None:
-        heard.append(tokens)
-        if 2 * tokens > spec.tokens:
-            raise _Stopped
+    class Halfway(lightning.Callback):
+        began = 0
 
+        def on_train_start(self, trainer, *_) -> None:
+            self.began = trainer.global_step
+
+        def on_train_batch_end(self, trainer, *_) -> None:
+            if not self.began and 2 * trainer.global_step > trainer.max_steps:
+                raise _Stopped
+
+    halfway = Halfway()
     often = replace(execution, checkpoint_minutes=1e-9)
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "run.checkpoint"
+        options = {"checkpoint": Path(folder) / "run.checkpoint", "callbacks": [halfway]}
         with contextlib.suppress(_Stopped):
-            _losses([spec], corpus, often, checkpoint=checkpoint, on_tokens=stop)
-        assert checkpoint.is_file() and len(heard) > 1
-        return _losses([spec], corpus, often, checkpoint=checkpoint)
+            _losses([spec], corpus, often, **options)
+        with contextlib.suppress(_Stopped):
+            return _losses([spec], corpus, often, **options)
+    return float("nan")
 
 
 def _losses(specs: list[RunSpec], corpus: Corpus, execution: Execution, **options) -> float:

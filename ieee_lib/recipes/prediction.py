@@ -101,12 +101,13 @@ class Question:
         """Return the law's loss for K members, some of whom are those of the law.
 
         What moves all losses of the known members is known; what remains is how far the new ones
-        move it, and the spread of the law itself: a jackknife over the known.
+        move it, and the spread of what the law gains from one member to all: a jackknife over the
+        known.
         """
         law = _ensemble_law(study, self.basis[0], noise)
+        gain = (law.at_members(self.target.K) - law.at_members(1)).draws
+        spread = np.sqrt(law.K - 1) * (gain - gain.mean())
         known = noise * noise_of(law.members)
-        spread = law.at_members(self.target.K).draws - known
-        spread = np.sqrt(law.K - 1) * (spread - spread.mean())
         everybody = noise * noise_of([run.run_id for run in self.target.runs(study)])
         value = float(law.law(self.target.K))
         return Estimate(value, value + spread + everybody - known)

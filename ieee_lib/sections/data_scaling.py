@@ -22,6 +22,8 @@ from ieee_lib.sections.tuned import Tuned, tuned
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 
+LEAST = 3
+"""D of a law in D."""
 SHIFTS = (-0.02, -0.01, 0.01, 0.02)
 """What an error of the joint limit does to its multiplier (the paper's seeds: up to 0.02)."""
 
@@ -65,29 +67,30 @@ class Found:
         }
 
     @property
-    def drawn(self) -> dict[str, dict[int, Estimate]]:
-        """Return `losses` without what laws that rise would come from."""
+    def known(self) -> dict[str, dict[int, Estimate]]:
+        """Return `losses` without limits that do not exist."""
         return {
-            recipe: {d: p for d, p in points.items() if getattr(p, "falls", True)}
+            recipe: {d: loss for d, loss in points.items() if loss.exists}
             for recipe, points in self.losses.items()
         }
 
     @property
-    def not_drawn(self) -> list[str]:
+    def unknown(self) -> list[str]:
         """Return what a caption says of the others."""
         return [
             f"{recipe}: no limit at D = {', '.join(f'{d:,}' for d in missing)}"
             for recipe, points in self.losses.items()
-            if (missing := [d for d in points if d not in self.drawn[recipe]])
+            if (missing := [d for d in points if d not in self.known[recipe]])
         ]
 
     @cached_property
     def laws(self) -> dict[str, Limit]:
-        """Return each recipe's law in D."""
+        """Return each recipe's law in D; of a recipe with too few losses, none."""
         name = f"D[{self.study.scale.unit}]"
         return {
             recipe: limit_of([d / self.unit for d in points], list(points.values()), unit=name)
-            for recipe, points in self.losses.items()
+            for recipe, points in self.known.items()
+            if len(points) >= LEAST
         }
 
     def efficiency(self, loss: Estimate, seed_tokens: int) -> Estimate:
@@ -127,17 +130,16 @@ def laws_in_size(found: Found) -> Drawing:
 
 
 def laws_in_data(found: Found) -> Drawing:
-    laws = found.laws
-    recipes = {name: (points, laws[name]) for name, points in found.drawn.items()}
-    n_point = sum(len(points) for points in found.drawn.values())
-    caption = found.caption(n_point, "bars and [ ]: 95 %", *found.not_drawn)
+    recipes = {name: (points, found.laws.get(name)) for name, points in found.known.items()}
+    n_point = sum(len(points) for points in found.known.values())
+    caption = found.caption(n_point, "bars and [ ]: 95 %", *found.unknown)
     return figures.limits_against_data(recipes, unit=found.unit, caption=caption)
 
 
 def efficiency_frame(found: Found) -> pd.DataFrame:
     """Return data efficiency by recipe and D where it has a limit, an Estimate a row."""
     rows = []
-    for name, points in found.drawn.items():
+    for name, points in found.known.items():
         for d, loss in points.items() if name != "standard" else ():
             rows.append({"recipe": name, "D": d, "loss": loss})
     frame = pd.DataFrame(rows, columns=["recipe", "D", "loss"])
@@ -146,7 +148,7 @@ def efficiency_frame(found: Found) -> pd.DataFrame:
 
 
 def efficiency(found: Found) -> Drawing:
-    caption = found.caption(len(found.joints), *found.not_drawn)
+    caption = found.caption(len(found.joints), *found.unknown)
     return figures.efficiency_against_data(efficiency_frame(found), caption=caption)
 
 
@@ -161,18 +163,22 @@ def efficiency_table(found: Found) -> Table:
             ("best ensemble, measured", j.best.best),
             ("joint limit", j.limit),
         ):
+            if not loss.exists:
+                continue
             gain = found.efficiency(loss, d)
             numbers = {"loss": loss.value, "loss low": loss.low, "loss high": loss.high}
             numbers |= {"efficiency": gain.value, "low": gain.low, "high": gain.high}
             rows.append({"D": d, "recipe": name, **numbers})
     digits = dict.fromkeys(("loss", "loss low", "loss high"), 3)
     digits |= dict.fromkeys(("efficiency", "low", "high"), 2)
-    return Table(pd.DataFrame(rows), found.caption(len(found.joints)), digits)
+    caption = found.caption(len(found.joints), *found.unknown)
+    return Table(pd.DataFrame(rows), caption, digits)
 
 
 def laws_table(found: Found) -> Table:
     laws = {f"{name}, D → ∞": limit.law for name, limit in found.laws.items()}
-    return tables.law_table(laws, caption=found.caption(len(found.joints)))
+    caption = found.caption(len(found.joints), *found.unknown)
+    return tables.law_table(laws, caption=caption)
 
 
 def sensitivity(found: Found) -> Table:
@@ -222,7 +228,7 @@ def claims(found: Found) -> list[Claim]:
         *(verdicts.saves_data(f"{name}_saves_data", value) for name, value in gain.items()),
         verdicts.recipes_are_ordered(ladder),
         verdicts.efficiency_is_constant(constant, unresolved),
-        verdicts.exponents_agree(laws["regularized"].alpha, laws["standard"].alpha),
+        verdicts.exponents_agree(laws.get("regularized"), laws["standard"]),
     ]
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from ieee_lib.analysis import claims
 from ieee_lib.analysis.ensembles import ensemble_laws
-from ieee_lib.analysis.laws import fit_power_law
-from ieee_lib.analysis.uncertainty import Estimate
+from ieee_lib.analysis.laws import data_efficiency, fit_power_law
+from ieee_lib.analysis.uncertainty import Estimate, unbounded
 from ieee_lib.training.frame import seed_means
 from tests.analysis.test_ensembles import laws, scores
-from tests.analysis.test_figures import runs, sizes
+from tests.analysis.test_figures import limit_in_N, runs, sizes
 
 
 def near(value, error=0.01):
@@ -87,8 +87,36 @@ def test_claims_about_limits_and_data():
     assert claims.efficiency_is_constant([near(3.0), near(6.0)], []).verdict == claims.DOES_NOT
     assert claims.efficiency_is_constant([near(3.0), endless], []).verdict == claims.DOES_NOT
     lost = claims.efficiency_is_constant([near(3.0), near(6.0)], [16384])
-    assert lost.verdict == claims.UNTESTABLE and "no joint limit at D = 16,384" in lost.detail
-    assert claims.exponents_agree(near(0.23), near(0.24, 0.03)).verdict == claims.HOLDS
+    assert (
+        lost.verdict == claims.UNTESTABLE and "no bounded joint limit at D = 16,384" in lost.detail
+    )
+    rising = limit_in_N(5.1, 5.12, 5.16, 5.25)[1]
+    lacking = claims.recipes_are_ordered([right, (rising, near(4.1), near(4.2))])
+    assert lacking.verdict == claims.UNTESTABLE and "1 of 4 pairs lack a limit" in lacking.detail
+    assert lacking.measure == pytest.approx(-0.1)
+    assert claims.recipes_are_ordered([wrong, (rising, rising, near(4))]).verdict == claims.DOES_NOT
+    assert np.isnan(claims.recipes_are_ordered([(rising, rising, near(4.0))]).measure)
+
+
+def test_exponents_agree_only_where_points_bound_them():
+    one, other = (limit_in_N(*(E + 0.01 / x for x in (0.04, 0.1, 0.2, 0.4)))[1] for E in (4.0, 4.1))
+    assert claims.exponents_agree(one, other).verdict == claims.HOLDS
+    straight = limit_in_N(4.6, 4.4, 4.25, 4.1)[1]  # a logarithm: the exponent at the scan's edge
+    same = claims.exponents_agree(straight, straight)
+    assert (same.measure, same.verdict) == (0.0, claims.UNTESTABLE)
+    assert claims.exponents_agree(None, one).verdict == claims.UNTESTABLE
+
+
+def test_what_is_unbounded_stays_so_in_differences_and_multipliers():
+    straight = limit_in_N(4.6, 4.4, 4.25, 4.1)[1]
+    assert not straight.reached and straight.low == -np.inf and np.isfinite(straight.high)
+    assert (straight - 3.0).low == -np.inf and (near(4.0) - straight).high == np.inf
+    assert ((straight - straight).low, (straight - straight).high) == (-np.inf, np.inf)
+    assert np.isfinite(straight.at(0.8).low) and np.isfinite(straight.bounded).all()
+    standard = limit_in_N(*(4.0 + 0.02 / x for x in (0.04, 0.1, 0.2, 0.4)))[1]
+    loss = Estimate(4.3, unbounded(near(4.3).draws, straight.law))
+    gain = data_efficiency(standard, loss, near(4.4))
+    assert gain.high == np.inf and 1 < gain.low < gain.value
 
 
 def test_every_statement_has_a_row_before_its_notebook_ran():

@@ -98,7 +98,7 @@ def limit_in_N(*losses):
 def test_a_law_that_rises_has_no_limit_to_draw():
     """Many members of large models on few tokens: their limits in K rise with N."""
     falling, rising = limit_in_N(4.6, 4.4, 4.3, 4.25), limit_in_N(5.1, 5.12, 5.16, 5.25)
-    assert falling[1].falls and not rising[1].falls and not rising[1].reached
+    assert falling[1].exists and not rising[1].exists and not rising[1].reached
     with context("paper"):
         drawing = laws_at_every_data({8: falling}, {4: rising, 8: falling}, unit=1e6, caption="c")
     one, many = drawing.figure.axes
@@ -108,8 +108,8 @@ def test_a_law_that_rises_has_no_limit_to_draw():
     assert dotted == [1, 1]
     found = data_scaling.Found(None, {}, {})
     found.__dict__["losses"] = {"joint": {4: rising[1], 8: falling[1]}, "standard": falling[0]}
-    assert list(found.drawn["joint"]) == [8] and found.drawn["standard"] == falling[0]
-    assert found.not_drawn == ["joint: no limit at D = 4"]
+    assert list(found.known["joint"]) == [8] and found.known["standard"] == falling[0]
+    assert found.unknown == ["joint: no limit at D = 4"]
 
 
 def test_a_table_is_written_as_csv_markdown_and_latex(tmp_path):

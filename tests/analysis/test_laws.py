@@ -122,6 +122,34 @@ def test_interval_grows_with_the_noise_and_may_be_unbounded():
     assert known.resolved and f"{known.E:.3f}" in law_text(known)
 
 
+def test_a_law_beyond_its_noise_is_known_no_better_than_it_fits():
+    bend = np.array([0.0, 0.04, -0.04, 0.0, 0.02])
+    x = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
+    good, bad = (
+        fit_power_law(x, power_law(x, 0.1, 1.0, 3.4) + b, sigma=0.004) for b in (0.0, bend)
+    )
+    assert good.scale == 1.0 and bad.chi2 > bad.chi2_bound == pytest.approx(5.991, abs=1e-3)
+    wide = fit_power_law(x, bad.y, sigma=0.004 * np.sqrt(bad.chi2 / 2))  # noise that would explain
+    assert wide.scale == 1.0 and pytest.approx(bad.E, abs=1e-4) == wide.E
+    assert bad.interval("E") == pytest.approx(wide.interval("E"), abs=1e-3)
+    assert bad.interval("alpha") == pytest.approx(wide.interval("alpha"), abs=1e-2)
+    assert bad.bootstrap_interval() == pytest.approx(wide.bootstrap_interval(), abs=1e-2)
+    exact = fit_power_law(x[:3], bad.y[:3], sigma=0.004)
+    assert exact.scale == 1.0 and np.isnan(exact.chi2_bound)
+
+
+def test_a_law_is_unbounded_on_the_side_where_its_logarithm_leads():
+    """Falling without end: nothing below. Rising: nothing above. Flat within noise: neither."""
+    x = np.log(SIZES)
+    ends = {
+        slope: fit_power_law(SIZES, 3.5 + slope * x, sigma=0.02).interval("E")
+        for slope in (-0.1, 0.1, 0.001)
+    }
+    assert ends[-0.1][0] == -np.inf and np.isfinite(ends[-0.1][1])
+    assert np.isfinite(ends[0.1][0]) and ends[0.1][1] == np.inf
+    assert ends[0.001] == (-np.inf, np.inf)
+
+
 def test_a_fixed_exponent_is_held():
     law = fit_power_law([1, 2, 3, 4, 5], power_law([1, 2, 3, 4, 5], 0.3, 1, 3), sigma=0.01, alpha=1)
     assert law.alpha == 1 and law.freedom == 3 and pytest.approx(3) == law.E
