@@ -18,7 +18,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ieee_lib.errors import InputError, check, check_choice
 
@@ -322,17 +322,8 @@ def _bench(given: argparse.Namespace) -> int:
     from ieee_lib.analysis.drawing import Table, save
     from ieee_lib.benchmarks import BENCHMARKS
     from ieee_lib.scale import Scale
-    from ieee_lib.spec import check_number
 
-    check_choice("bench", given.what, BENCHMARKS)
-    asked = {name: getattr(given, name) for name in ("corpus", "files", "device", "seconds")}
-    options = {name: value for name, value in asked.items() if value is not None}
-    taken = dict(list(inspect.signature(BENCHMARKS[given.what]).parameters.items())[1:])
-    needed = {name for name, option in taken.items() if option.default is option.empty}
-    allowed = " and ".join(f"--{name}" for name in taken) or "no option"
-    fits = needed <= set(options) <= set(taken)
-    check(fits, "bench", given.what, f"takes {allowed}" + " (all needed)" * bool(needed))
-    check_number("--seconds", options.get("seconds", 0.0), least=0.0)
+    options = _options_of_bench(given)
     json_file = Path(given.json) if given.json else None
     if json_file is not None:
         in_folder = json_file.parent.is_dir() and not json_file.is_dir()
@@ -347,6 +338,22 @@ def _bench(given: argparse.Namespace) -> int:
         numbers = {n: json.loads(t.frame.to_json(orient="records")) for n, t in tables.items()}
         json_file.write_text(json.dumps(numbers, indent=1))
     return 0
+
+
+def _options_of_bench(given: argparse.Namespace) -> dict[str, Any]:
+    from ieee_lib.benchmarks import BENCHMARKS
+    from ieee_lib.spec import check_number
+
+    check_choice("bench", given.what, BENCHMARKS)
+    asked = {name: getattr(given, name) for name in ("corpus", "files", "device", "seconds")}
+    options = {name: value for name, value in asked.items() if value is not None}
+    taken = dict(list(inspect.signature(BENCHMARKS[given.what]).parameters.items())[1:])
+    needed = {name for name, option in taken.items() if option.default is option.empty}
+    allowed = " and ".join(f"--{name}" for name in taken) or "no option"
+    fits = needed <= set(options) <= set(taken)
+    check(fits, "bench", given.what, f"takes {allowed}" + " (all needed)" * bool(needed))
+    check_number("--seconds", options.get("seconds", 0.0), least=0.0)
+    return options
 
 
 def _stress(given: argparse.Namespace) -> int:

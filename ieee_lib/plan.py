@@ -1,6 +1,6 @@
 """What a scale costs, before anything runs: tokens, FLOPs, hours, and what is already done.
 
-plan_frame(Scale.load("laptop"), choose(""))
+plan_frame(open_plan(Scale.load("laptop")), choose(""))
 """
 
 from collections.abc import Iterator, Mapping

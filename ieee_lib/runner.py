@@ -105,11 +105,9 @@ def reproduce(
         save(table, study.figures_folder(), "tab_stages")
         print(f"Where the time went:\n{table.formatted().to_string(index=False)}")
     if incomplete:
-        print(f"Incomplete: {', '.join(incomplete)}. These runs could not be made:")
-        for failure in study.store.failures():
-            print(
-                f"  {failure['run_id']} on {failure['host']}, {failure['when']}: {failure['why']}"
-            )
+        print(f"Incomplete: {', '.join(incomplete)}. Runs that could not be made:")
+        for each in study.store.failures():
+            print(f"  {each['run_id']} on {each['host']}, {each['when']}: {each['why']}")
         print("The same command tries them again.", flush=True)
         return INCOMPLETE
     return 0

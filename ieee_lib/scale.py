@@ -12,6 +12,7 @@ from typing import Any
 from ieee_lib import paths
 from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.settings import (
+    EPOCHS_GRID,
     MANY,
     Beyond,
     Distillation,
@@ -37,6 +38,9 @@ from ieee_lib.text.corpus import CorpusConfig
 FOLDER = paths.PACKAGE / "scales"
 
 NEEDED = {"wd": 0.1, "lr": 1e-3, "epochs": 1}
+SHARED = {"model", "corpus", "seed_tokens", "init_seed", "data_seed", "val_sequences", "evals"}
+SHARED |= {"synthetic", "synthetic_weight", "synthetic_only", "start"}
+"""Fields of a run in which all rows of notebook 10 agree."""
 """Fields without a default, where a spec is only built to be checked."""
 
 UNITS = {"M": 1e6, "B": 1e9}
@@ -148,7 +152,9 @@ class Scale:
             parts[sweep] = build(Sweep, _tuples(value), sweep)
         for recipe in ("standard", "regularized"):
             rows = _listed(recipe, table.pop(recipe, None))
-            parts[recipe] = tuple(build(Settings, row, recipe) for row in rows)
+            parts[recipe] = tuple(
+                build(Settings, row, f"{recipe}[{i}]") for i, row in enumerate(rows)
+            )
         scale = build(cls, {**table, **parts}, f"scale {name}")
         scale._check()
         return scale
@@ -165,14 +171,10 @@ class Scale:
         check_integer("seeds", self.seeds, 1, MANY)
         check_integer("ladder_seeds", self.ladder_seeds, 1, MANY)
         check_number("assumed_noise", self.assumed_noise, above=0.0)
-        for part in (self.overfitting, self.wd_sweep, self.heatmap, self.ensembles):
-            check_choice("model", part.model, self.models)
-        own = sorted({each.name for each in fields(RunSpec)} - {"model", "corpus", "init_seed"})
-        for name, changes in self.beyond.recipes.items():
-            for option in changes:
-                check_choice(f"beyond.recipes.{name}", option, own)
-            self.spec(self.ensembles.model, corpus="0" * 16, **{**NEEDED, **changes})
+        for name in ("overfitting", "wd_sweep", "heatmap", "ensembles"):
+            check_choice(f"{name}.model", getattr(self, name).model, self.models)
         self._check_batches()
+        self._check_beyond()
         self._check_recipes()
 
     def _check_batches(self) -> None:
@@ -195,14 +197,30 @@ class Scale:
             sizes = {"seed_tokens": seed_tokens, "batch_size": batch_size}
             self.spec(shape, corpus="0" * 16, **NEEDED, **sizes)
 
+    def _check_beyond(self) -> None:
+        """Check that a recipe of 10 is a run that may stand beside the members it is judged by."""
+        own = [each.name for each in fields(RunSpec) if each.name not in SHARED]
+        training = self.training
+        for name, changes in self.beyond.recipes.items():
+            where = f"beyond.recipes.{name}"
+            for option in changes:
+                check_choice(where, option, own)
+            if "epochs" in changes:
+                check_choice(f"{where}.epochs", changes["epochs"], EPOCHS_GRID)
+            spec = self.spec(self.ensembles.model, corpus="0" * 16, **{**NEEDED, **changes})
+            self.execution.sequences_at_once(spec.batch_size)
+            allowed = f"must divide val_sequences = {training.val_sequences}"
+            whole = training.val_sequences % spec.batch_size == 0
+            check(whole, f"{where}.batch_size", spec.batch_size, allowed)
+
     def _check_recipes(self) -> None:
         """Check that a recipe names every cell once, and what the sections compare has a cell."""
         cells = {}
         for recipe in ("standard", "regularized"):
             cells[recipe] = [(row.model, row.seed_tokens) for row in getattr(self, recipe)]
             for i, (model, seed_tokens) in enumerate(cells[recipe]):
-                check_choice("model", model, self.models)
-                check_choice("seed_tokens", seed_tokens, self.seed_tokens)
+                check_choice(f"{recipe}[{i}].model", model, self.models)
+                check_choice(f"{recipe}[{i}].seed_tokens", seed_tokens, self.seed_tokens)
                 again = (model, seed_tokens) in cells[recipe][:i]
                 check(not again, recipe, model, f"must be listed once at D = {seed_tokens}")
             at_base = self.base_tokens in self.ladder(recipe)

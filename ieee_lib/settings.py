@@ -47,10 +47,10 @@ class Settings:
     """Passes over the D tokens."""
 
     def __post_init__(self) -> None:
-        check_integer("settings.seed_tokens", self.seed_tokens, 1)
-        check_choice("settings.wd", self.wd, WD_GRID)
-        check_choice("settings.lr", self.lr, LR_GRID)
-        check_choice("settings.epochs", self.epochs, EPOCHS_GRID)
+        check_integer("seed_tokens", self.seed_tokens, 1)
+        check_choice("wd", self.wd, WD_GRID)
+        check_choice("lr", self.lr, LR_GRID)
+        check_choice("epochs", self.epochs, EPOCHS_GRID)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,6 @@ class Execution:
     """GPUs of a node that train one stack together, or processes where it runs on CPUs."""
     num_nodes: int = 1
     """Nodes that train one stack together; more than one needs the executor ray."""
-    strategy: str = "ddp"
-    """Lightning's strategy where a stack has several devices: ddp."""
     gpu_share: float = 1.0
     """Share of a GPU that a unit takes, in (0, 1]: at 0.5 two of them sit on each GPU."""
     ray_address: str = ""
@@ -94,7 +92,6 @@ class Execution:
 
     def __post_init__(self) -> None:
         check_choice("execution.executor", self.executor, ("inline", "local", "ray"))
-        check_choice("execution.strategy", self.strategy, ("ddp",))
         check_choice("execution.keep_weights", self.keep_weights, (True, False))
         check_choice("execution.compile", self.compile, ("auto", "never"))
         check_choice("execution.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
@@ -129,7 +126,8 @@ class Execution:
         allowed = f"times num_nodes = {self.num_nodes} must divide batch_size = {batch_size}"
         check(not left_over, "execution.devices", self.devices, allowed)
         size = self.micro_batch or share
-        check(share % size == 0, "micro_batch", size, f"must divide a device's {share} sequences")
+        allowed = f"must divide a device's {share} sequences"
+        check(share % size == 0, "execution.micro_batch", size, allowed)
         return size
 
     def units_on(self, n_device: int) -> int:
@@ -237,12 +235,12 @@ class Distillation:
             _check_listed(f"distillation.{name}", getattr(self, name))
         for kind in self.kinds:
             check_choice("distillation.kinds", kind, SAMPLE_KINDS)
-        for wd in (self.ensemble_wd, self.self_wd, *self.decays):
-            check_choice("distillation.wd", wd, WD_GRID)
-        for weight in (
-            self.ensemble_weight, self.self_weight, self.ablation_weight, *self.weights,
-        ):  # fmt: skip
-            check_number("distillation: a weight", weight, above=0.0, below=1.0)
+        for name in ("ensemble_wd", "self_wd", "decays"):
+            for wd in _several(getattr(self, name)):
+                check_choice(f"distillation.{name}", wd, WD_GRID)
+        for name in ("ensemble_weight", "self_weight", "ablation_weight", "weights"):
+            for weight in _several(getattr(self, name)):
+                check_number(f"distillation.{name}", weight, above=0.0, below=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -357,11 +355,15 @@ class Sweep:
     lr: float
 
     def __post_init__(self) -> None:
-        check_choice("sweep.lr", self.lr, LR_GRID)
+        check_choice("lr", self.lr, LR_GRID)
         for name, grid in (("epochs", EPOCHS_GRID), ("wd", WD_GRID)):
-            _check_listed(f"sweep.{name}", getattr(self, name))
+            _check_listed(name, getattr(self, name))
             for value in getattr(self, name):
-                check_choice(f"sweep.{name}", value, grid)
+                check_choice(name, value, grid)
+
+
+def _several(value: Any) -> tuple:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _check_listed(name: str, values: Any) -> None:

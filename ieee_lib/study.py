@@ -123,7 +123,7 @@ class Study:
                 scale.execution.accelerator != "gpu" or elsewhere or bool(visible_gpus()),
                 "scale",
                 scale.name,
-                "trains on a GPU and none is visible; smoke and laptop train on a CPU",
+                "trains on a GPU and none is visible; smoke, laptop and workstation train on a CPU",
             )
         study = cls(scale, source, RunStore.of(scale.name), UNPREPARED, None, **look)
         return study.beside(scale)
@@ -276,7 +276,9 @@ class Study:
             f"{n_point} points",
             *notes,
         ]
-        return " · ".join(parts if self.scale.evidence else [*parts, "smoke: proves nothing"])
+        if not self.scale.evidence:
+            parts.append(f"{self.scale.name}: proves nothing")
+        return " · ".join(parts)
 
     def __str__(self) -> str:
         n_run = sum(1 for _ in self.store.records())
@@ -361,7 +363,8 @@ class Study:
         failures = self.store.failures() if isinstance(self.store, RunStore) else []
         ids = {spec.run_id for spec in missing}
         tried = [f"\n  {f['run_id']}: {f['why']}" for f in failures if f["run_id"] in ids]
-        allowed += "--source train" + "; could not be made:" * bool(tried) + "".join(tried)
+        allowed += f"`python -m ieee_lib reproduce --scale {self.scale.name}`, or source = 'train' "
+        allowed += "in a notebook" + "; could not be made:" * bool(tried) + "".join(tried)
         raise MissingRuns("source", self.source, allowed)
 
     def _records(

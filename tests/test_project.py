@@ -2,12 +2,14 @@
 
 import itertools
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 
 import pytest
 
+from ieee_lib import cli
 from ieee_lib.cli import main
 from tests.conftest import ROOT
 
@@ -87,15 +89,32 @@ def test_every_published_number_has_a_source():
         assert table.source.notna().all() and len(table) > 0, path
 
 
-def test_the_readmes_python_runs(project):
-    """Every example in order, at the smoke scale and its model."""
+def test_the_readmes_commands_are_understood():
+    """Not run: what each would do is tested elsewhere."""
     text = (ROOT / "README.md").read_text()
+    commands = re.findall(r"python -m ieee_lib ([^\n`]+)", text)
+    assert len(commands) > 20
+    for command in commands:
+        given = cli._parser().parse_args(shlex.split(command, comments=True))
+        if given.command is cli._bench:
+            cli._options_of_bench(given)
+
+
+def test_the_readmes_python_runs(project):
+    """Every example in order, as a file, at the smoke scale and its model, by worker processes."""
+    text = (ROOT / "README.md").read_text()
+    smoke = (ROOT / "ieee_lib" / "scales" / "smoke.toml").read_text()
+    mine = smoke.replace('executor = "inline"', 'executor = "local"')
+    assert mine != smoke
+    (project / "data" / "mine.toml").write_text(mine)
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(examples) >= 2 and all(len(e.splitlines()) < 40 for e in examples)
     for example in examples:
-        for ours, small in (('"laptop"', '"smoke"'), ('"0.14M"', '"14k"'), ('"0.07M"', '"14k"')):
-            example = example.replace(ours, small)
-        command = [sys.executable, "-c", example.replace("epochs=32", "epochs=8")]
+        for ours, small in (("laptop", "mine.toml"), ("0.14M", "14k"), ("0.07M", "14k")):
+            example = example.replace(f'"{ours}"', f'"{small}"')
+        script = project / "example.py"
+        script.write_text(example.replace("epochs=32", "epochs=8"))
+        command = [sys.executable, str(script)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
     assert "difference of the limits:" in done.stdout

@@ -164,7 +164,7 @@ def test_a_gpu_scale_without_a_gpu(refused, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     message = refused("reproduce", "--scale", "gpu")
     assert (
-        "scale = 'gpu': trains on a GPU and none is visible; smoke and laptop train on" in message
+        "scale = 'gpu': trains on a GPU and none is visible; smoke, laptop" in message
     )
 
 
@@ -188,8 +188,8 @@ PARAMETERS = [
     ("max_epochs", "1", "max_epochs = 1: must leave two or more of (1, 4, 16)"),
     ("max_epochs", "9" * 5000, "must be a whole number"),
     ("wd", "high", "wd = 'high': must be a number"),
-    ("wd", "-0.1", "sweep.wd = -0.1: allowed are 0.0, 0.1, 0.2"),
-    ("wd", "nan", "sweep.wd = nan: allowed are 0.0, 0.1, 0.2"),
+    ("wd", "-0.1", "wd = -0.1: allowed are 0.0, 0.1, 0.2"),
+    ("wd", "nan", "wd = nan: allowed are 0.0, 0.1, 0.2"),
     # 07
     ("tasks", "piqua", "task = 'piqua': is no task of lm-eval (did you mean 'piqa'?)"),
     ("tasks", "gsm8k", "task = 'gsm8k': must be multiple-choice; its output_type is"),
@@ -231,7 +231,7 @@ def test_a_parameter_given_twice(refused):
 PASSED = [
     ("01", "max_epochs", "many", "max_epochs = 'many': must be a whole number of at least 1"),
     ("01", "max_epochs", 4.0, "max_epochs = 4.0: must be a whole number of at least 1"),
-    ("01", "wd", "0.8", "sweep.wd = '0.8': allowed are 0.0, 0.1"),
+    ("01", "wd", "0.8", "wd = '0.8': allowed are 0.0, 0.1"),
     ("07", "tasks", 5, "tasks = 5: must be text"),
     ("07", "files", 5, "files = 5: must be a path"),
     ("08", "target", 5, "target = 5: allowed are stdlib, stdlib:code"),
@@ -299,16 +299,16 @@ VALUES = [
     # recipes
     ("standard", [], "standard = []: must be a list of at least one"),
     ("standard", {"a": 1}, "standard = {'a': 1}: must be a list of at least one"),
-    ("standard/0", 5, "standard = 5: must be a table of fields"),
-    ("standard/0/lr", -0.01, "settings.lr = -0.01: allowed are 0.0001"),
-    ("standard/0/lr", "1e-2", "settings.lr = '1e-2': allowed are 0.0001"),
-    ("standard/0/wd", math.nan, "settings.wd = nan: allowed are 0.0, 0.1"),
-    ("standard/0/epochs", True, "settings.epochs = True: allowed are 1, 2, 4"),
-    ("standard/0/epochs", 8.0, "settings.epochs = 8.0: allowed are 1, 2, 4"),
-    ("standard/0/model", "15k", "model = '15k': allowed are 9.0k, 14k, 19k"),
+    ("standard/0", 5, "standard[0] = 5: must be a table of fields"),
+    ("standard/0/lr", -0.01, "standard[0].lr = -0.01: allowed are 0.0001"),
+    ("standard/0/lr", "1e-2", "standard[0].lr = '1e-2': allowed are 0.0001"),
+    ("standard/0/wd", math.nan, "standard[0].wd = nan: allowed are 0.0, 0.1"),
+    ("standard/0/epochs", True, "standard[0].epochs = True: allowed are 1, 2, 4"),
+    ("standard/0/epochs", 8.0, "standard[0].epochs = 8.0: allowed are 1, 2, 4"),
+    ("standard/0/model", "15k", "standard[0].model = '15k': allowed are 9.0k, 14k, 19k"),
     ("standard/1/model", "9.0k", "standard = '9.0k': must be listed once at D = 4096"),
-    ("standard/0/seed_tokens", "4096", "settings.seed_tokens = '4096': must be a whole number of"),
-    ("standard/0/seed_tokens", 1024, "seed_tokens = 1024: allowed are 2048, 4096, 8192"),
+    ("standard/0/seed_tokens", "4096", "standard[0].seed_tokens = '4096': must be a whole numb"),
+    ("standard/0/seed_tokens", 1024, "standard[0].seed_tokens = 1024: allowed are 2048, 4096"),
     ("standard", SMOKE["standard"][4:], "standard = [2048, 8192]: must list D = 4096"),
     ("standard", SMOKE["standard"][:4], "regularized = [2048, 8192]: must be a D of the standard"),
     ("regularized/1", GONE, "ensembles.model = '14k': must be listed under regularized at D = 409"),
@@ -344,7 +344,6 @@ VALUES = [
     ("execution", 1, "execution = 1: must be a table of fields"),
     ("execution/devices", 3, "execution.devices = 3: times num_nodes = 1 must divide batch_size"),
     ("execution/num_nodes", 2, "execution.num_nodes = 2: needs executor = 'ray'"),
-    ("execution/strategy", "fsdp", "execution.strategy = 'fsdp': allowed are ddp"),
     ("execution/gpu_share", 0.0, "execution.gpu_share = 0.0: must be a number above 0"),
     ("execution/ray_address", "a b", "execution.ray_address = 'a b': must be empty, auto or host"),
     ("execution/executor", "slurm", "execution.executor = 'slurm': allowed are inline, local"),
@@ -360,18 +359,22 @@ VALUES = [
     ("search/tolerance", "2", "search.tolerance = '2': must be a number at least 0"),
     ("search/screen", -math.inf, "search.screen = -inf: must be a number at least 0"),
     ("search/ladder", 0, "search.ladder = 0: allowed are True, False"),
-    ("overfitting/epochs", 4, "sweep.epochs = 4: must be a list of at least one value"),
-    ("overfitting/epochs", [1, 3], "sweep.epochs = 3: allowed are 1, 2, 4"),
-    ("heatmap/wd", [], "sweep.wd = (): must be a list of at least one value"),
-    ("wd_sweep/model", {"a": 1}, "model = {'a': 1}: allowed are 9.0k, 14k"),
+    ("overfitting/epochs", 4, "overfitting.epochs = 4: must be a list of at least one value"),
+    ("overfitting/epochs", [1, 3], "overfitting.epochs = 3: allowed are 1, 2, 4"),
+    ("heatmap/wd", [], "heatmap.wd = (): must be a list of at least one value"),
+    ("wd_sweep/model", {"a": 1}, "wd_sweep.model = {'a': 1}: allowed are 9.0k, 14k"),
     ("ensembles/members", 1, "ensembles.members = 1: must be a whole number of at least 2"),
-    ("ensembles/model", "15k", "model = '15k': allowed are 9.0k, 14k"),
+    ("ensembles/model", "15k", "ensembles.model = '15k': allowed are 9.0k, 14k"),
     ("ensembles/alone", "14k", "ensembles.alone = '14k': must be a list of models"),
     ("ensembles/alone", ["15k"], "ensembles.alone = '15k': allowed are 9.0k, 14k"),
     ("ensembles/alone", ["14k"], "ensembles.model = '14k': allowed are 9.0k, 19k"),
     ("distillation/n_token", 0, "distillation.n_token = 0: must be a whole number of at least 1"),
-    ("distillation/ensemble_weight", 1.0, "distillation: a weight = 1.0: must be a number above 0"),
-    ("distillation/self_weight", -0.1, "distillation: a weight = -0.1: must be a number above 0"),
+    (
+        "distillation/ensemble_weight",
+        1.0,
+        "distillation.ensemble_weight = 1.0: must be a number",
+    ),
+    ("distillation/self_weight", -0.1, "distillation.self_weight = -0.1: must be a number above 0"),
     ("distillation/weights", [], "distillation.weights = (): must be a list of at least one value"),
     ("distillation/kinds", "mixture", "distillation.kinds = 'mixture': must be a list of at least"),
     ("distillation/kinds/0", "mean", "distillation.kinds = 'mean': allowed are mixture, average"),
@@ -390,6 +393,14 @@ VALUES = [
     ("midtraining/multiples", [16, 4], "midtraining.multiples = (16, 4): must rise"),
     ("midtraining/multiples", ["4"], "midtraining.multiples = '4': must be a number above 1"),
     ("midtraining/seed_tokens", 1000, "seed_tokens = 1000: must be a multiple of batch_size"),
+    ("overfitting/lr", 0.5, "overfitting.lr = 0.5: allowed are 0.0001"),
+    ("distillation/self_wd", 0.3, "distillation.self_wd = 0.3: allowed are 0.0, 0.1"),
+    ("beyond/recipes/mine", {"width": 8}, "beyond.recipes.mine = 'width': allowed are epochs, lr"),
+    ("beyond/recipes/mine", {"val_sequences": 24}, "beyond.recipes.mine = 'val_sequences': allow"),
+    ("beyond/recipes/mine", {"data_seed": 1}, "beyond.recipes.mine = 'data_seed': allowed are"),
+    ("beyond/recipes/mine", {"start": "0" * 16}, "beyond.recipes.mine = 'start': allowed are ep"),
+    ("beyond/recipes/mine", {"epochs": 2**40}, "beyond.recipes.mine.epochs = 1099511627776: al"),
+    ("beyond/recipes/mine", {"batch_size": 128}, "beyond.recipes.mine.batch_size = 128: must di"),
     ("midtraining/batch_size", 48, "midtraining.batch_size = 48: must divide val_sequences = 64"),
 ]
 

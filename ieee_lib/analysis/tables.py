@@ -1,6 +1,6 @@
 """The book's tables: tidy frames in, a `Table` out.
 
-tuned_table(study.scale.models, results, caption=study.caption(4))
+tuned_table(tuned(study, "regularized").table, caption=study.caption(4))
 """
 
 from collections.abc import Iterable, Mapping

@@ -4,7 +4,7 @@ Members are runs that differ by seed. Settings that are best for one model are n
 infinitely many: the paper doubles the epochs and halves the decay.
 
     centres = [result.centre for result in tune(study, "regularized")]
-    scores = score(study, [ensemble(study, heuristic(c), 5) for c in centres])
+    scores = study.score([ensemble(study, heuristic(c), 5) for c in centres])
     laws = ensemble_laws(scores, noise=0.02)
 """
 

@@ -76,9 +76,11 @@ def gather(study: Study) -> Found:
                 study.ensure(cell.runs(study), label="foretold")
     trained = [each for each in known if _is_recorded(study, _cell(each))]
     if not trained:
-        where = str(paths.predictions(study.scale.name))
-        allowed = "none of this text is there with its target trained; see `run-plan` and `predict`"
-        raise MissingRuns("predictions", where, allowed)
+        name = study.scale.name
+        others = sorted(path.name for path in paths.predictions(name).parent.glob("*"))
+        allowed = "has none of this text with its target trained, which `run-plan` makes; "
+        allowed += f"scales with predictions are {', '.join(others) or '(none)'}"
+        raise MissingRuns("predictions", name, allowed)
     reader = study.reading() if study.source == "train" else study  # which notes what it reads
     losses = [measured(reader, _cell(each)) for each in trained]
     counts = [

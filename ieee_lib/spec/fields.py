@@ -38,7 +38,12 @@ def build(cls: type[T], fields: Any, where: str) -> T:
     for name, f in known.items():
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             check(name in fields, f"{where}.{name}", None, "is required")
-    return cls(**fields)
+    try:
+        return cls(**fields)
+    except InputError as error:
+        if "." in error.field or error.field.startswith(where):
+            raise
+        raise InputError(f"{where}.{error.field}", error.value, error.allowed) from None
 
 
 def without_defaults(value: Any) -> dict[str, Any]:

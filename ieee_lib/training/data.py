@@ -1,7 +1,7 @@
 """Batches of a stack: every member walks the same slice in its own fixed order (Sec. 2).
 
-data = SliceData(specs, corpus)
-data.batches[0]          # ids (K, B, T) of step 0
+data = SliceData(specs, corpus, micro_batch=8)
+next(iter(data.train_dataloader()))          # ids (K, B, T) of the first pass
 """
 
 from collections.abc import Iterator, Sequence

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from ieee_lib.errors import InputError
 from ieee_lib.settings import Execution
 from ieee_lib.spec import ModelConfig
+from ieee_lib.training.processes import of_library
 from ieee_lib.training.progress import Progress
 from ieee_lib.training.unit import Listener, Unit, Work
 
@@ -175,7 +176,8 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         alone = execution.world_size == 1  # who starts processes of its own may not be a daemon
         self.process = context.Process(target=_work, args=(theirs, slot, execution), daemon=alone)
-        self.process.start()
+        with of_library():
+            self.process.start()
         theirs.close()
         self.unit: Unit | None = None
         self.tries = 0

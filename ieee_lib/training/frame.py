@@ -1,7 +1,7 @@
 """Records to tidy frames: one row a run, one row a point of a curve.
 
 runs = runs_frame(store.records())
-runs.groupby(["N", "wd"]).val_loss.agg(["loss", "se"])
+seed_means(runs, ["N", "wd"])          # loss, se, n
 """
 
 from collections.abc import Iterable

@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 from ieee_lib.settings import Execution
+from ieee_lib.training.processes import of_library
 from ieee_lib.training.unit import Listener, Work
 
 NODE, MEET = "NODE_RANK", "IEEE_LIB_MEET"
@@ -39,7 +40,10 @@ def launch(work: Work, execution: Execution, on_tokens: Listener) -> None:
     with tempfile.TemporaryDirectory() as folder:
         meet = os.environ.get(MEET) or f"file://{folder}/meet"
         given = (work, execution, meet, heard)
-        ranks = start_processes(_join, given, execution.devices, join=False, start_method="spawn")
+        with of_library():
+            ranks = start_processes(
+                _join, given, execution.devices, join=False, start_method="spawn"
+            )
         try:
             ended = False
             while not ended:

@@ -6,7 +6,7 @@ of the hub's. Files have their original forms, in one folder:
     piqa/valid.jsonl, piqa/valid-labels.lst      sciq/valid.jsonl      arc_easy/ARC-Easy-test.jsonl
 
     task = open_task("piqa")                                   # from the hub
-    task = open_task("piqa", files=Path("../shared/data"))
+    task = open_task("piqa", files=Path("items"))
     split_of(task)                                             # validation
 """
 

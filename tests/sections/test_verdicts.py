@@ -40,7 +40,7 @@ def test_without_runs_every_claim_says_so_and_nothing_trains(study):
 
 def test_a_reader_never_trains(study):
     reader = study.reading()
-    with pytest.raises(MissingRuns, match=r"not recorded.*--source train"):
+    with pytest.raises(MissingRuns, match=r"not recorded.*ieee_lib reproduce --scale smoke"):
         reader.ensure([study.spec("14k", wd=0.1, lr=1e-2, epochs=1)])
     assert issubclass(MissingRuns, InputError) and reader.touched == set()
 
