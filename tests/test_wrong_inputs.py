@@ -163,9 +163,7 @@ def test_a_folder_that_is_a_file(refused, project):
 def test_a_gpu_scale_without_a_gpu(refused, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     message = refused("reproduce", "--scale", "gpu")
-    assert (
-        "scale = 'gpu': trains on a GPU and none is visible; smoke, laptop" in message
-    )
+    assert "scale = 'gpu': trains on a GPU and none is visible; smoke, laptop" in message
 
 
 # Parameters of notebooks
