@@ -110,6 +110,9 @@ def finish(figure: Figure, caption: str, **data: Any) -> Drawing:
     figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
     look = {"fontsize": size, "color": "#7a7a7a", "ha": "left", "va": "bottom"}
     figure.text(0.01, 0.01, "\n".join(lines), linespacing=1.3, **look)
+    for ax in figure.axes:  # how many ticks there are follows from this, and when saving too
+        for axis in "xy":
+            ax.tick_params(axis=axis, labelsize=mpl.rcParams[f"{axis}tick.labelsize"])
     for _ in range(2):  # layout and ticks settle here, inside the style, and stay as they are
         figure.draw_without_rendering()
     figure.set_layout_engine("none")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -86,6 +87,17 @@ def test_uncertified_points_are_open(status):
         axes = figures.loss_against_size({"regularized": table}, caption="c").figure.axes[0]
     assert "not certified" in axes.get_legend_handles_labels()[1]
     assert axes.lines[-1].get_markerfacecolor() == "white"
+
+
+def test_ticks_stay_when_the_style_has_gone():
+    """How many there are follows from their size; other ones would not fit the layout."""
+    with context("talk"):
+        drawing = figures.loss_against_size({"regularized": sizes()}, caption="c")
+        ax = drawing.figure.axes[0]
+        wanted, ticks = plt.rcParams["ytick.labelsize"], list(ax.get_yticks())
+    assert ax.yaxis.get_tick_params()["labelsize"] == wanted != plt.rcParams["ytick.labelsize"]
+    drawing.figure.draw_without_rendering()
+    assert list(ax.get_yticks()) == ticks
 
 
 def limit_in_N(*losses):
