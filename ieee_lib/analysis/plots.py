@@ -3,6 +3,7 @@
 Nothing here fits, loads or saves. One colour and one marker a recipe, the same in every figure.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -128,11 +129,17 @@ def focus(ax: Axes, points: Sequence[Estimate]) -> Axes:
 
 
 def legend_above(figure, ax: Axes, *, columns: int = 2) -> None:
-    """Put the legend above the axes, its entries in the order in which they were drawn."""
+    """Put the legend above the axes, its entries in the order in which they were drawn.
+
+    Rows beyond two make the figure higher, not the axes lower.
+    """
     handles, labels = ax.get_legend_handles_labels()
     drawn = {id(artist): i for i, artist in enumerate(ax.get_children())}
     first = [drawn.get(id(h[0] if isinstance(h, tuple) else h), 0) for h in handles]
     order = np.argsort(first, kind="stable")
+    width, height = figure.get_size_inches()
+    beyond = max(0, math.ceil(len(handles) / columns) - 2)
+    figure.set_size_inches(width, height + beyond * 1.5 * mpl.rcParams["legend.fontsize"] / 72)
     figure.legend(
         [handles[i] for i in order], [labels[i] for i in order],
         loc="outside upper left", ncols=columns,
