@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ieee_lib.analysis.laws import PowerLaw
@@ -32,6 +33,9 @@ SIZES = {"distilled": 9}
 """Recipe -> marker size where the style's is too small: a star has little ink."""
 
 GREY = "#8c8c8c"
+
+FAR = 1e3
+"""Nats/token: beyond any axis, and finite."""
 
 
 def hollow() -> str:
@@ -76,8 +80,9 @@ def law(
     low, high = fit.interval("E")
     ax.plot(x * unit, fit(x), linestyle="--", color=color, label=label)
     ax.axhline(fit.E, linestyle=":", color=color, label=asymptote_label(fit))
-    floor = fit.E - 0.4 * abs(fit.y.max() - fit.E)  # a wide interval must not swallow the axis
-    ax.axhspan(max(low, floor), high, color=color, alpha=0.12, linewidth=0)
+    # A wide interval must not swallow the axis.
+    floor, top = fit.E - 0.4 * abs(fit.y.max() - fit.E), max(fit.y.max(), fit.E)
+    ax.axhspan(max(low, floor), min(high, top), color=color, alpha=0.12, linewidth=0)
     return ax
 
 
@@ -102,14 +107,17 @@ def estimates(
 
 def finite(ends: np.ndarray) -> np.ndarray:
     """Return lengths of error bars that can be drawn; one that is infinite leaves the axes."""
-    return np.clip(np.nan_to_num(ends, nan=0.0, posinf=1e3), 0, 1e3)
+    return np.clip(np.nan_to_num(ends, nan=0.0, posinf=FAR), 0, FAR)
 
 
 def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
     """Draw an asymptote as a dotted line with its 95 % band."""
     ax.axhline(value.value, linestyle=":", color=COLORS[recipe], label=limit_label(label, value))
-    low = max(value.low, value.value - 1e3)  # far below any axis, and finite
-    ax.axhspan(low, value.high, color=COLORS[recipe], alpha=0.12, linewidth=0)
+    low, high = np.clip([value.low, value.high], value.value - FAR, value.value + FAR)
+    across = {"transform": ax.get_yaxis_transform(), "color": COLORS[recipe], "linewidth": 0}
+    ax.add_artist(Rectangle((0, low), 1, high - low, alpha=0.12, **across))
+    finite_ends = [(0, end) for end in (value.low, value.high) if np.isfinite(end)]
+    ax.update_datalim(finite_ends, updatex=False)  # an infinite one must not swallow the axis
     return ax
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -98,6 +99,22 @@ def test_ticks_stay_when_the_style_has_gone():
     assert ax.yaxis.get_tick_params()["labelsize"] == wanted != plt.rcParams["ytick.labelsize"]
     drawing.figure.draw_without_rendering()
     assert list(ax.get_yticks()) == ticks
+
+
+def test_a_limit_that_nothing_bounds_does_not_swallow_the_axis(recwarn):
+    straight = limit_in_N(4.6, 4.4, 4.25, 4.1)[1]
+    nowhere = straight - straight  # open at both ends
+    assert (nowhere.low, nowhere.high) == (-np.inf, np.inf)
+    for value in (straight - (straight.value - 4.3), nowhere - -4.3):
+        with context("paper"):
+            figure, ax = plt.subplots()
+            ax.plot([1, 2], [4.6, 4.1])
+            plots.limit(ax, value, "joint", label="limit")
+            figure.canvas.draw()
+        low, high = ax.get_ylim()
+        assert high - low < 1.2 and not recwarn.list
+        band = ax.patches[-1] if ax.patches else ax.artists[-1]
+        assert band.get_y() < low, "the band goes on below the axes"
 
 
 def limit_in_N(*losses):
