@@ -116,8 +116,10 @@ def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
     low, high = np.clip([value.low, value.high], value.value - FAR, value.value + FAR)
     across = {"transform": ax.get_yaxis_transform(), "color": COLORS[recipe], "linewidth": 0}
     ax.add_artist(Rectangle((0, low), 1, high - low, alpha=0.12, **across))
-    finite_ends = [(0, end) for end in (value.low, value.high) if np.isfinite(end)]
-    ax.update_datalim(finite_ends, updatex=False)  # an infinite one must not swallow the axis
+    # An infinite end must not swallow the axis; the others are in it.
+    shown = [(0, y) for y in (value.low, value.value, value.high) if np.isfinite(y)]
+    ax.update_datalim(shown, updatex=False)
+    ax.autoscale_view(scalex=False)
     return ax
 
 
