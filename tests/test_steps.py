@@ -243,6 +243,23 @@ def test_records_that_came_alone_are_drawn(finished, small, tmp_path, monkeypatc
     assert section.gather(study).n_pending > 0
 
 
+def test_a_step_trains_what_it_was_planned_to(finished, small, tmp_path, monkeypatch):
+    """On a machine with records alone: the members of one ensemble, not those of all."""
+    shutil.copytree(finished[0] / "data", tmp_path / "data", symlinks=True)
+    monkeypatch.setenv("IEEE_LIB_HOME", str(tmp_path))
+    study = open_plan(Scale.load(str(small)))
+    step = next(step for step in steps.steps(study) if len(step.ensembles) > 1)
+    shutil.rmtree(tmp_path / "data" / "checkpoints")
+    assert step.is_done(study)
+    lost = step.ensembles[-1]
+    (paths.runs("small") / f"{lost.run_id}.json").unlink()
+    asked = []
+    monkeypatch.setattr(Study, "ensure", lambda self, specs, **options: asked.extend(specs))
+    monkeypatch.setattr(Study, "score", lambda self, ensembles, **options: None)
+    step.run(study)
+    assert {spec.run_id for spec in asked} == {spec.run_id for spec in lost.members}
+
+
 def test_a_section_trains_nothing_before_all_is_foretold(plan):
     book = steps.steps(plan)
     tried = {step.what for step in book if step.section is None}
