@@ -105,15 +105,19 @@ def worth_in_data(
     plots.estimates(
         ax, list(standard), list(standard.values()), "standard", label="standard, best model"
     )
-    worth = float(law.law.inverse(loss.value)) * unit
-    far = max(2 * max(standard), min(2 * worth, 1e3 * max(standard)))
+    worth = float(law.law.inverse(loss.value)) * unit if loss.exists else np.nan
+    far = max(2 * max(standard), min(2 * np.nan_to_num(worth), 1e3 * max(standard)))
     reach = np.geomspace(min(standard), far, 200)
     color = plots.COLORS["standard"]
     ax.plot(reach, law.law(reach / unit), "--", color=color, label=law_text(law.law))
-    plots.estimates(ax, [seed_tokens], [loss], recipe, label=f"{recipe}, D = {seed_tokens:,}")
     low, high = (f"{end:.2f}" if np.isfinite(end) else "∞" for end in (gain.low, gain.high))
     about = f"worth {gain.value:.2f} [{low}, {high}] times the data"
-    if np.isfinite(worth) and worth <= far:
+    name = f"{recipe}, D = {seed_tokens:,}"
+    if loss.exists:
+        plots.estimates(ax, [seed_tokens], [loss], recipe, label=name)
+    if not loss.exists:
+        about = f"{name}: no limit"
+    elif np.isfinite(worth) and worth <= far:
         look = {"arrowstyle": "->", "color": plots.COLORS[recipe], "linewidth": 1.8}
         ax.annotate("", (worth, loss.value), (seed_tokens, loss.value), arrowprops=look)
     else:
@@ -122,6 +126,6 @@ def worth_in_data(
     ax.set_xscale("log")
     plots.log_ticks(ax, sorted(standard), labels=[short_count(d) for d in sorted(standard)])
     ax.set(xlabel="seed tokens D", ylabel=LOSS)
-    plots.focus(ax, [*standard.values(), loss])
+    plots.focus(ax, [*standard.values(), *[loss] * loss.exists])
     plots.legend_above(figure, ax)
     return finish(figure, caption, standard=dict(standard), law=law.law, loss=loss, worth=gain)

@@ -111,7 +111,10 @@ def finite(ends: np.ndarray) -> np.ndarray:
 
 
 def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
-    """Draw an asymptote as a dotted line with its 95 % band."""
+    """Draw an asymptote as a dotted line with its 95 % band; one that does not exist, as words."""
+    if not value.exists:
+        ax.plot([], [], " ", label=f"{label}: none")
+        return ax
     ax.axhline(value.value, linestyle=":", color=COLORS[recipe], label=limit_label(label, value))
     low, high = np.clip([value.low, value.high], value.value - FAR, value.value + FAR)
     across = {"transform": ax.get_yaxis_transform(), "color": COLORS[recipe], "linewidth": 0}

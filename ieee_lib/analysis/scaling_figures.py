@@ -140,12 +140,16 @@ def overview(
     plots.limit(ax, ensemble.limit, "ensemble", label="limit in K")
     plots.limit(ax, joint, "joint", label="joint limit")
     ensemble_figures.total_axis(ax, single)
-    plots.focus(ax, [joint, *(ensemble.at(k) for k in ensemble.points.k)])
+    plots.focus(ax, [*[joint] * joint.exists, *(ensemble.at(k) for k in ensemble.points.k)])
     right = ax.twinx()
     right.set_ylim(ax.get_ylim())
     right.grid(False)
     right.spines["right"].set_visible(False)
-    known = {r: pair for r, pair in efficiency.items() if np.isfinite(pair[0].value)}
+    known = {
+        recipe: (loss, gain)
+        for recipe, (loss, gain) in efficiency.items()
+        if loss.exists and np.isfinite(loss.value)
+    }
     low, high = ax.get_ylim()
     places = plots.spread([loss.value for loss, _ in known.values()], 0.06 * (high - low))
     right.set_yticks(places, [_times(gain.value) for _, gain in known.values()])

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ieee_lib import InputError
-from ieee_lib.analysis import figures, plots
+from ieee_lib.analysis import explorers, figures, plots
 from ieee_lib.analysis.drawing import Table, context, save
 from ieee_lib.analysis.laws import fit_power_law
 from ieee_lib.analysis.scaling_figures import laws_at_every_data
@@ -115,6 +115,19 @@ def test_a_limit_that_nothing_bounds_does_not_swallow_the_axis(recwarn):
         assert low < value.value < high and high - low < 50 and not recwarn.list
         band = ax.patches[-1] if ax.patches else ax.artists[-1]
         assert band.get_y() < low, "the band goes on below the axes"
+
+
+def test_a_limit_that_does_not_exist_is_said_and_not_drawn():
+    rising, standard = (limit_in_N(*y)[1] for y in ((5.1, 5.2, 5.4, 5.9), (4.6, 4.4, 4.3, 4.25)))
+    losses = {n: Estimate(y, np.full(1000, y)) for n, y in ((1, 4.6), (2, 4.4))}
+    with context("paper"):
+        _, ax = plt.subplots()
+        plots.limit(ax, rising, "joint", label="joint limit")
+        reached = (2, "joint", rising, losses[1])
+        drawing = explorers.worth_in_data(losses, standard, reached, unit=1, caption="c")
+    assert ax.get_legend_handles_labels()[1] == ["joint limit: none"] and not ax.patches
+    other = drawing.figure.axes[0]
+    assert "joint, D = 2: no limit" in other.get_legend_handles_labels()[1] and not other.texts
 
 
 def limit_in_N(*losses):
