@@ -183,9 +183,7 @@ class Scale:
         sizes = {"training.batch_size": training.batch_size}
         sizes |= {f"midtraining.{n}": getattr(wanted, n) for n in ("batch_size", "small_batch")}
         for name, size in sizes.items():
-            self.execution.sequences_at_once(size)
-            allowed = f"must divide val_sequences = {training.val_sequences}"
-            check(training.val_sequences % size == 0, name, size, allowed)
+            self._check_batch(name, size)
         shape = next(iter(self.models))
         asked = [(d, training.batch_size) for d in self.seed_tokens]
         asked += [(d, wanted.batch_size) for d in wanted.ladder]
@@ -197,10 +195,14 @@ class Scale:
             sizes = {"seed_tokens": seed_tokens, "batch_size": batch_size}
             self.spec(shape, corpus="0" * 16, **NEEDED, **sizes)
 
+    def _check_batch(self, name: str, size: int) -> None:
+        self.execution.sequences_at_once(size)
+        n = self.training.val_sequences
+        check(n % size == 0, name, size, f"must divide val_sequences = {n}")
+
     def _check_beyond(self) -> None:
         """Check that a recipe of 10 is a run that may stand beside the members it is judged by."""
         own = [each.name for each in fields(RunSpec) if each.name not in SHARED]
-        training = self.training
         for name, changes in self.beyond.recipes.items():
             where = f"beyond.recipes.{name}"
             for option in changes:
@@ -208,10 +210,7 @@ class Scale:
             if "epochs" in changes:
                 check_choice(f"{where}.epochs", changes["epochs"], EPOCHS_GRID)
             spec = self.spec(self.ensembles.model, corpus="0" * 16, **{**NEEDED, **changes})
-            self.execution.sequences_at_once(spec.batch_size)
-            allowed = f"must divide val_sequences = {training.val_sequences}"
-            whole = training.val_sequences % spec.batch_size == 0
-            check(whole, f"{where}.batch_size", spec.batch_size, allowed)
+            self._check_batch(f"{where}.batch_size", spec.batch_size)
 
     def _check_recipes(self) -> None:
         """Check that a recipe names every cell once, and what the sections compare has a cell."""

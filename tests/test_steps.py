@@ -348,13 +348,19 @@ def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkey
             path.write_text(text)
 
 
-def test_the_interval_of_more_members_knows_whom_the_two_share(finished, small, monkeypatch):
-    """However noisy members are: the same members as the law's are no news."""
+@pytest.fixture
+def more_members(finished, small, monkeypatch):
+    """A question of K members, and the same of the members that are known."""
     home, _ = finished
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
     study = Study.open(str(small), source="records")
     question = next(q for q in questions(study) if q.axis == "K")
-    same = Question("K", question.basis, question.basis[0])
+    return study, question, Question("K", question.basis, question.basis[0])
+
+
+def test_the_interval_of_more_members_knows_whom_the_two_share(more_members, monkeypatch):
+    """However noisy members are: the same members as the law's are no news."""
+    study, question, same = more_members
     before = same.predicted(study), question.predicted(study)
     monkeypatch.setattr(prediction, "replicate_noise", lambda runs, assumed: 10.0)
     after = same.predicted(study), question.predicted(study)
@@ -362,13 +368,9 @@ def test_the_interval_of_more_members_knows_whom_the_two_share(finished, small, 
     assert width[2] == pytest.approx(width[0]) and width[3] > 5 > width[1]
 
 
-def test_that_known_members_differ_moves_no_foretold_gain(finished, small, monkeypatch):
+def test_that_known_members_differ_moves_no_foretold_gain(more_members, monkeypatch):
     """What a member adds to every ensemble that it is in is known already."""
-    home, _ = finished
-    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
-    study = Study.open(str(small), source="records")
-    question = next(q for q in questions(study) if q.axis == "K")
-    same = Question("K", question.basis, question.basis[0])
+    study, question, same = more_members
     before = same.predicted(study)
     members = question.basis[0].ensemble(study).members
     shift = {spec.run_id: by for spec, by in zip(members, (0.0, 0.3, -0.5), strict=True)}

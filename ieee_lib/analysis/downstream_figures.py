@@ -32,7 +32,7 @@ def error_against_loss(
     right.set_title(f"rank correlation {correlation.value:.2f} [{low:.2f}, {high:.2f}]")
     left.set_title(f"guessing errs at {chance:.0%}")
     for ax in (left, right):
-        ax.yaxis.set_major_formatter(lambda v, _: f"{100 * v:.3g}%")
+        ax.yaxis.set_major_formatter(plots.percent)
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
     return finish(figure, caption, answers=answers, chance=chance, rank_correlation=correlation)

@@ -113,15 +113,15 @@ def worth_in_data(
     low, high = (f"{end:.2f}" if np.isfinite(end) else "∞" for end in (gain.low, gain.high))
     about = f"worth {gain.value:.2f} [{low}, {high}] times the data"
     name = f"{recipe}, D = {seed_tokens:,}"
-    if loss.exists:
-        plots.estimates(ax, [seed_tokens], [loss], recipe, label=name)
     if not loss.exists:
         about = f"{name}: no limit"
-    elif np.isfinite(worth) and worth <= far:
-        look = {"arrowstyle": "->", "color": plots.COLORS[recipe], "linewidth": 1.8}
-        ax.annotate("", (worth, loss.value), (seed_tokens, loss.value), arrowprops=look)
     else:
-        about = "below the standard law's limit: no amount of data reaches it"
+        plots.estimates(ax, [seed_tokens], [loss], recipe, label=name)
+        if np.isfinite(worth) and worth <= far:
+            look = {"arrowstyle": "->", "color": plots.COLORS[recipe], "linewidth": 1.8}
+            ax.annotate("", (worth, loss.value), (seed_tokens, loss.value), arrowprops=look)
+        else:
+            about = "below the standard law's limit: no amount of data reaches it"
     ax.plot([], [], " ", label=about)
     ax.set_xscale("log")
     plots.log_ticks(ax, sorted(standard), labels=[short_count(d) for d in sorted(standard)])

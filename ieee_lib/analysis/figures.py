@@ -39,7 +39,7 @@ def parameters_by_group(counts: pd.DataFrame, *, caption: str) -> Drawing:
     ax.set(xlabel="share of all parameters", xlim=(0, 1))
     ax.invert_yaxis()
     ax.grid(False)
-    ax.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.3g}%")
+    ax.xaxis.set_major_formatter(plots.percent)
     figure.legend(loc="outside upper left", ncols=len(groups), handlelength=1, columnspacing=1.2)
     return finish(figure, caption, counts=counts)
 

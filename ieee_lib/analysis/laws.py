@@ -24,6 +24,9 @@ from ieee_lib.errors import InputError, check
 ALPHAS = np.geomspace(0.02, 6.0, 600)
 """Exponents scanned. Given alpha the law is linear in A and E, so a scan needs no start values."""
 
+LEAST = 3
+"""Points that a law needs: it has as many parameters."""
+
 CHI2_95 = 3.841
 """95 % quantile of chi-square with one degree of freedom."""
 
@@ -187,7 +190,7 @@ def fit_power_law(
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     sigma = np.broadcast_to(np.asarray(sigma, dtype=float), y.shape).copy()
-    n_free = 3 if alpha is None else 2
+    n_free = LEAST if alpha is None else LEAST - 1
     check(len(np.unique(x)) >= n_free, "points", len(x), f"need at least {n_free} different x")
     check(x.shape == y.shape, "y", y.shape, f"must have the shape of x, {x.shape}")
     check(bool(np.all(np.isfinite(y))), "y", y.tolist(), "must be finite; drop diverged runs first")

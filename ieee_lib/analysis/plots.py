@@ -38,6 +38,11 @@ FAR = 1e3
 """Nats/token: beyond any axis, and finite."""
 
 
+def percent(share: float, _=None) -> str:
+    """Return a share as a tick in percent, as exact as it is."""
+    return f"{100 * share:.3g}%"
+
+
 def hollow() -> str:
     """Return what a hollow mark is filled with: the ground, which hides the line behind it."""
     ground = mpl.rcParams["axes.facecolor"]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws
+from ieee_lib.analysis.laws import LEAST
 from ieee_lib.analysis.uncertainty import (
     N_DRAW,
     SETTINGS,
@@ -30,9 +31,6 @@ from ieee_lib.scale import UNITS
 from ieee_lib.settings import Settings
 from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
-
-LEAST = 3
-"""Points of a law in N or D, which has as many parameters; members behind one in K."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ieee_lib.analysis import scaling_figures as figures
 from ieee_lib.analysis.claims import Claim, claims_table
 from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.analysis.ensembles import EnsembleLaw
-from ieee_lib.analysis.laws import data_efficiency
+from ieee_lib.analysis.laws import LEAST, data_efficiency
 from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of
 from ieee_lib.explore import Explorer, Knob
 from ieee_lib.recipes import ensemble as recipe
@@ -22,8 +22,6 @@ from ieee_lib.sections.tuned import Tuned, tuned
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 
-LEAST = 3
-"""D of a law in D."""
 SHIFTS = (-0.02, -0.01, 0.01, 0.02)
 """What an error of the joint limit does to its multiplier (the paper's seeds: up to 0.02)."""
 
@@ -66,7 +64,7 @@ class Found:
             "joint": {d: j.limit for d, j in joints.items()},
         }
 
-    @property
+    @cached_property
     def known(self) -> dict[str, dict[int, Estimate]]:
         """Return `losses` without limits that do not exist."""
         return {

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 def of_library() -> Iterator[None]:
     """Hide the main file from processes that are spawned in a block."""
     main = sys.modules["__main__"]
-    hidden = {name: vars(main).get(name) for name in ("__file__", "__spec__")}
+    hidden = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
     vars(main).update(dict.fromkeys(hidden))
     try:
         yield

@@ -237,8 +237,7 @@ def _trainer(
     spec: RunSpec, execution: Execution, micro_batch: int, logger, callbacks
 ) -> lightning.Trainer:
     n_pass = spec.batch_size // (micro_batch * execution.world_size)
-    # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
-    several = DDPStrategy(broadcast_buffers=False)
+    alone = execution.world_size == 1
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -246,7 +245,8 @@ def _trainer(
             accelerator=execution.accelerator,
             devices=execution.devices,
             num_nodes=execution.num_nodes,
-            strategy=several if execution.world_size > 1 else "auto",
+            # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
+            strategy="auto" if alone else DDPStrategy(broadcast_buffers=False),
             use_distributed_sampler=False,
             precision=spec.precision,
             max_steps=spec.n_step,
