@@ -81,6 +81,20 @@ def test_no_file_names_a_path_of_this_machine_and_none_is_large():
             assert not found or path == ROOT / "tests" / "test_project.py", (path, found)
 
 
+ARCHIVES = sorted((ROOT / "data" / "archive").glob("*.jsonl.gz"))
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name.split(".")[0])
+def test_a_recorded_book_needs_nothing_but_the_repository(archive, home, capsys):
+    """Neither the text nor the questions that its runs were made with."""
+    (home / "data").mkdir()
+    for name in ("notebooks", *(f"data/{path.name}" for path in (ROOT / "data").iterdir())):
+        if any(path.is_relative_to(ROOT / name) for path in tracked()):
+            (home / name).symlink_to(ROOT / name)
+    assert main(["archive", "verify", "--scale", archive.name.split(".")[0]]) == 0
+    assert "intact; draws" in capsys.readouterr().out
+
+
 def test_every_published_number_has_a_source():
     import pandas as pd
 

@@ -30,12 +30,25 @@ class Entrant:
         return self.recipe == "ensemble"
 
 
-def evaluation(
-    study: Study, entrant: Entrant, task: str, files: Path | None = None
-) -> EvaluationSpec:
-    """Return one entrant on one task; items are local where `files` is their folder."""
+def evaluation(study: Study, entrant: Entrant, task: str, items: str = "") -> EvaluationSpec:
+    """Return one entrant on one task; `items` names the local files that it asks (`items_of`)."""
     wanted = study.scale.downstream
     if task == PROBE:
         return EvaluationSpec(models=entrant.models, task=task, n_item=wanted.probe_items)
-    named = fingerprint(task, files) if files else ""
-    return EvaluationSpec(models=entrant.models, task=task, n_item=wanted.items, files=named)
+    return EvaluationSpec(models=entrant.models, task=task, n_item=wanted.items, files=items)
+
+
+def items_of(study: Study, task: str, files: Path | None) -> str:
+    """Return the name of a task's local files, by their content; empty: its items are the hub's.
+
+    Records say which they asked, so that a book is drawn where the files are not.
+    Raises InputError for a missing file where nothing has been asked of its kind.
+    """
+    if files is None:
+        return ""
+    if study.source != "train":
+        specs = [r["spec"] for r in study.store.records() if r["kind"] == "evaluation"]
+        asked = {spec["files"] for spec in specs if spec["task"] == task}
+        if len(asked) == 1:
+            return asked.pop()
+    return fingerprint(task, files)

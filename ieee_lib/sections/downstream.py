@@ -20,7 +20,7 @@ from ieee_lib.paths import below_data
 from ieee_lib.recipes import distill, single
 from ieee_lib.recipes import ensemble as ensembles
 from ieee_lib.recipes.distill import Student
-from ieee_lib.recipes.downstream import Entrant, evaluation
+from ieee_lib.recipes.downstream import Entrant, evaluation, items_of
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.sections.distillation import teachers
 from ieee_lib.settings import Settings
@@ -166,9 +166,10 @@ def gather(study: Study, *, tasks: str = "", files: str = "") -> Found:
     students = _taught_by(study, distill.healthy(study, _teachers(study, centres[1])))
     distill.teach(study, students.values())
     asked = entrants(study, *centres, students)
+    items = {PROBE: ""} | {task: items_of(study, task, folder) for task in names}
     evaluations = {
-        (i, task): evaluation(study, entrant, task, folder)
-        for task in (PROBE, *names)
+        (i, task): evaluation(study, entrant, task, items[task])
+        for task in items
         for i, entrant in enumerate(asked)
     }
     frame = study.evaluate(evaluations.values(), files=folder, label="downstream")
