@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -321,6 +321,13 @@ def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch)
         assert counts.count("second attempt") == 1 and set(counts) == {"yes", "second attempt"}
     finally:
         path.unlink()
+
+
+def test_a_target_began_when_its_stack_was_first_begun():
+    """A resumed run ends long after; records of older code say only when they ended."""
+    record = {"created": "2026-01-02T04:00:00+00:00", "seconds": 60.0, "stack": {"size": 10}}
+    assert section._begun(record) == datetime(2026, 1, 2, 3, 50, tzinfo=UTC)
+    assert section._begun({**record, "begun": "2026-01-02T01:00:00+00:00"}).hour == 1
 
 
 def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkeypatch):

@@ -16,6 +16,7 @@ from ieee_lib.recipes.prediction import Cell, measured
 from ieee_lib.settings import Settings
 from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
+from ieee_lib.training.store import Record
 
 COVERAGE = 0.95
 """What the intervals promise."""
@@ -98,17 +99,18 @@ def _is_recorded(study: Study, cell: Cell) -> bool:
 
 
 def _early(study: Study, prediction: Prediction) -> bool:
-    """Compare with when the first of the new runs began: its stack's time before it ended.
-
-    (A resumed run's time is that since it was resumed.)
-    """
+    """Compare with when the first of the new runs began."""
     new = set(prediction["target"]) - set(prediction["basis"])
-    begun = [
-        datetime.fromisoformat(record["created"])
-        - timedelta(seconds=record["seconds"] * record.get("stack", {}).get("size", 1))
-        for record in map(study.store.get, new)
-    ]
-    return min(begun) >= datetime.fromisoformat(prediction["created"])
+    made = datetime.fromisoformat(prediction["created"])
+    return all(_begun(record) >= made for record in map(study.store.get, new))
+
+
+def _begun(record: Record) -> datetime:
+    """Return when a run began; of one that does not say, its stack's time before it ended."""
+    if "begun" in record:
+        return datetime.fromisoformat(record["begun"])
+    seconds = record["seconds"] * record.get("stack", {}).get("size", 1)
+    return datetime.fromisoformat(record["created"]) - timedelta(seconds=seconds)
 
 
 def frame(found: Found) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from ieee_lib.spec import RunSpec
 from ieee_lib.training.model import StackedDecoder, mixed
 from ieee_lib.training.optim import StackedAdamW, StackedMuon, warmup_cosine
 
-PROGRESS = ("curve", "train_sum", "n_train_batch", "evaluation_seconds")
+PROGRESS = ("curve", "train_sum", "n_train_batch", "evaluation_seconds", "seconds", "begun")
 """What a module counts while it trains, and a checkpoint keeps."""
 
 
@@ -36,6 +36,18 @@ class StackModule(lightning.LightningModule):
         self.register_buffer("val_sum", zeros.clone(), persistent=False)
         self.n_train_batch = 0
         self.evaluation_seconds = 0.0
+        self.begun = time.time()
+        """When the stack began, before any resumption; seconds since 1970."""
+        self.seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """What training has taken so far, without what was lost between checkpoint and kill."""
+        return time.perf_counter() - self._since
+
+    @seconds.setter
+    def seconds(self, taken: float) -> None:
+        self._since = time.perf_counter() - taken
 
     def configure_model(self) -> None:
         if self.compiled and not self.model.compiled:  # Lightning calls this more than once

@@ -41,7 +41,8 @@ SCHEMA = 3
 LINE_BYTES, ARCHIVE_BYTES = 2**24, 2**30
 """What a line of an archive, and all of them, unpack to at most; the book's have 1 MB."""
 
-CIRCUMSTANCES = ("seconds", "stack", "device", "versions", "commit", "created", "sha256")
+WHEN = ("begun", "created")
+CIRCUMSTANCES = (*WHEN, "seconds", "stack", "device", "versions", "commit", "sha256")
 """What a record says of when, where and how fast; the rest is its result."""
 
 Record = dict[str, Any]
@@ -146,7 +147,8 @@ class RunStore:
         A run that is trained again for its weights has been known since the first time.
         """
         if (known := self.get(record["run_id"])) is not None:
-            record = {**record, "created": known["created"]}
+            record = {name: value for name, value in record.items() if name not in WHEN}
+            record |= {name: known[name] for name in WHEN if name in known}
         text = json.dumps(sealed(record), indent=1, sort_keys=True) + "\n"
         write_atomically(self.records_folder / f"{record['run_id']}.json", text.encode())
         self._failure_path(record["run_id"]).unlink(missing_ok=True)

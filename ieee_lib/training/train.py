@@ -46,7 +46,9 @@ class RunResult:
     curve: list[dict]
     """Points {step, tokens, train_loss, val_loss}; train_loss is the mean since the last point."""
     seconds: float
-    """The stack's wall time divided by its members."""
+    """The stack's wall time divided by its members, of all sessions together."""
+    begun: float
+    """When the first of them began, seconds since 1970."""
     weights: dict[str, Tensor]
     """Final parameters, without the member axis."""
     device: str
@@ -127,19 +129,20 @@ def train(
     if checkpoint and execution.checkpoint_minutes:
         callbacks.append(Checkpoint(checkpoint, 60 * execution.checkpoint_minutes))
     trainer = _trainer(first, execution, micro_batch, logger, callbacks)
-    began, compile_began = time.perf_counter(), _compile_seconds()
+    compile_began = _compile_seconds()
     with _interruptible():
         trainer.fit(module, data, ckpt_path=stands)
         if module.curve[-1]["step"] < first.n_step:
             trainer.validate(module, data, verbose=False)
             module.curve[-1]["step"] = first.n_step
-    seconds = (time.perf_counter() - began) / len(specs)
+    seconds = module.seconds / len(specs)
     compile_seconds = _compile_seconds() - compile_began
     return [
         RunResult(
             spec=spec,
             curve=_member_curve(module.curve, k, first.tokens_per_step),
             seconds=seconds,
+            begun=module.begun,
             weights={n: p[k].detach().cpu() for n, p in module.model.named_parameters()},
             device=trainer.strategy.root_device.type,
             stack_size=len(specs),

@@ -6,6 +6,7 @@ TrainUnit(specs, corpus_folder, "laptop", weights=True).run(execution)
 import gc
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -133,6 +134,7 @@ class TrainUnit:
                 "tokens": result.spec.tokens,
                 "flops": result.spec.flops,
                 "seconds": result.seconds,
+                "begun": datetime.fromtimestamp(result.begun, UTC).isoformat(timespec="seconds"),
                 "device": result.device,
                 "stack": {
                     "size": result.stack_size,

@@ -27,7 +27,7 @@ os.environ |= ALONE
 ray = pytest.importorskip("ray", reason="needs the package ray: pip install 'ieee_lib[ray]'")
 
 EXECUTION = Execution(executor="ray", threads=1, compile="never", accelerator="cpu", logger="none")
-TIMES = ("seconds", "stack", "sha256", "created")
+TIMES = ("seconds", "stack", "sha256", "begun", "created")
 """What a record says of when and how fast."""
 # Largest difference in nats/token: gradients are summed in another order (float32).
 REORDERED = 2e-5

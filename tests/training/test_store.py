@@ -62,10 +62,13 @@ def test_a_run_is_known_since_it_was_first_recorded(unit):
     store, run_id = RunStore.of("smoke"), unit.specs[0].run_id
     unit.run(EXECUTION)
     path = store.records_folder / f"{run_id}.json"
-    path.write_text(json.dumps(sealed({**store.get(run_id), "created": "2026-01-02T03:04:05Z"})))
+    known = store.get(run_id)
+    assert known["begun"] <= known["created"]
+    since = {"begun": "2026-01-02T03:04:01Z", "created": "2026-01-02T03:04:05Z"}
+    path.write_text(json.dumps(sealed({**known, **since})))
     TrainUnit(unit.specs, unit.corpus_folder, "smoke", weights=True).run(EXECUTION)
     assert store.has(run_id, weights=True)
-    assert store.get(run_id)["created"] == "2026-01-02T03:04:05Z"
+    assert {name: store.get(run_id)[name] for name in since} == since
 
 
 def test_a_diverged_run_is_recorded_without_numbers(home, spec, corpus):

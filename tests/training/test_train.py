@@ -2,6 +2,7 @@
 
 import math
 import signal
+import time
 from dataclasses import replace
 
 import lightning
@@ -201,14 +202,17 @@ def test_a_killed_run_goes_on_to_the_same_bits(spec, corpus, tmp_path, option):
         def on_train_batch_start(self, trainer, *_):
             if trainer.global_step == self.at:
                 raise Killed
+            time.sleep(0.5 * (trainer.global_step == 0))
 
-    keep = {"execution": OFTEN, "checkpoint": path}
+    keep, ended = {"execution": OFTEN, "checkpoint": path}, []
     for at in (3, 5, specs[0].n_step - 1):
         with pytest.raises(Killed):
             train(specs, corpus, callbacks=[Kill(at)], **keep)
         assert path.is_file()
-    heard = []
-    resumed = train(specs, corpus, on_tokens=heard.append, **keep)
+        ended.append(time.time())
+    resumed = train(specs, corpus, **keep)
+    assert resumed[0].begun < ended[0], "it began when it was first begun"
+    assert resumed[0].seconds * len(specs) > 0.5, "the first session counts"
     for a, b in zip(undisturbed, resumed, strict=True):
         assert a.curve == b.curve
         assert all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
