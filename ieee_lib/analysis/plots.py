@@ -37,6 +37,8 @@ GREY = "#8c8c8c"
 FAR = 1e3
 """Nats/token: beyond any axis, and finite."""
 
+NO_BOUND = "arrow: no bound"
+
 
 def percent(share: float, _=None) -> str:
     """Return a share as a tick in percent, as exact as it is."""
@@ -94,25 +96,33 @@ def law(
 def estimates(
     ax: Axes, x, values: Sequence[Estimate], recipe: str, *, label: str, filled: bool = True, **line
 ) -> Axes:
-    """Draw estimates with their 95 % intervals; an end that is infinite leaves the axes."""
+    """Draw estimates with their 95 % intervals, an arrow for an end that nothing bounds."""
     color = COLORS[recipe]
-    middle = np.array([v.value for v in values])
-    ends = np.array([[v.value - v.low, v.high - v.value] for v in values]).T
+    least = 0.0 if ax.get_yscale() == "log" else -np.inf  # on a log axis 0 is as far as −∞
+    low, middle, high = np.array([(v.low, v.value, v.high) for v in values], dtype=float).T
+    no_bound = np.array([low <= least, high == np.inf])
     style = {"linestyle": "", "marker": MARKERS[recipe], "color": color, "ecolor": color}
     style |= {"markersize": SIZES[recipe]} if recipe in SIZES else {}
-    ax.errorbar(
-        x,
-        middle,
-        yerr=finite(ends),
-        label=label,
-        **{**style, "markerfacecolor": color if filled else hollow(), **line},
-    )
+    style |= {"markerfacecolor": color if filled else hollow(), **line}
+    ends = np.nan_to_num([middle - low, high - middle])
+    ax.errorbar(x, middle, yerr=np.where(no_bound, 0, ends), label=label, **style)
+    for place, y, below, above in zip(x, middle, *no_bound, strict=True):
+        ways = [(0, way) for way, is_open in ((-1, below), (1, above)) if is_open]
+        arrows(ax, (place, y), ways, style["ecolor"])
     return ax
 
 
-def finite(ends: np.ndarray) -> np.ndarray:
-    """Return lengths of error bars that can be drawn; one that is infinite leaves the axes."""
-    return np.clip(np.nan_to_num(ends, nan=0.0, posinf=FAR), 0, FAR)
+def arrows(ax: Axes, point: tuple[float, float], ways: Sequence[tuple[int, int]], color) -> Axes:
+    """Point from a place in one or more ways: there nothing bounds the interval."""
+    far = 2.2 * mpl.rcParams["font.size"]  # points
+    look = {"arrowstyle": "<|-", "color": color, "shrinkA": 0, "shrinkB": 0}
+    look["linewidth"] = mpl.rcParams["lines.linewidth"]
+    for across, up in ways if np.isfinite(point).all() else ():
+        away = (far * across, far * up)
+        ax.annotate("", point, away, textcoords="offset points", arrowprops=look)
+        if NO_BOUND not in ax.get_legend_handles_labels()[1]:
+            ax.plot([], [], " ", label=NO_BOUND)
+    return ax
 
 
 def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
@@ -142,19 +152,20 @@ def focus(ax: Axes, points: Sequence[Estimate]) -> Axes:
     values = [p.value for p in points if np.isfinite(p.value)]
     span = max(values) - min(values)
     low, high = ax.get_ylim()
-    ax.set_ylim(max(low, min(values) - 0.5 * span), min(high, max(values) + 0.3 * span))
+    ax.set_ylim(max(low, min(values) - 0.5 * span), min(high, max(values) + 0.5 * span))
     return ax
 
 
 def legend_above(figure, ax: Axes, *, columns: int = 2) -> None:
-    """Put the legend above the axes, its entries in the order in which they were drawn.
+    """Put the legend above the axes, its entries as they were drawn, what arrows mean at the end.
 
     Rows beyond two make the figure higher, not the axes lower.
     """
     handles, labels = ax.get_legend_handles_labels()
     drawn = {id(artist): i for i, artist in enumerate(ax.get_children())}
     first = [drawn.get(id(h[0] if isinstance(h, tuple) else h), 0) for h in handles]
-    order = np.argsort(first, kind="stable")
+    is_note = [label == NO_BOUND for label in labels]
+    order = np.lexsort((first, is_note))
     width, height = figure.get_size_inches()
     beyond = max(0, math.ceil(len(handles) / columns) - 2)
     figure.set_size_inches(width, height + beyond * 1.5 * mpl.rcParams["legend.fontsize"] / 72)

@@ -73,6 +73,7 @@ def limits_against_data(
     figure, ax = plt.subplots()
     names = {"standard": "standard, best model", "regularized": "regularized limit"}
     names |= {"ensemble": "ensemble limit, one model", "joint": "joint limit"}
+    bounded = True
     for recipe, (points, limit) in recipes.items():
         if not points:
             continue
@@ -82,8 +83,11 @@ def limits_against_data(
             continue
         reach = np.geomspace(x.min(), 2 * x.max(), 100)
         color = plots.COLORS[recipe]
-        label = law_text(limit.law, (limit.low, limit.high))
+        label = law_text(limit.law, (limit.low, limit.high)) if limit.reached else None
+        bounded &= limit.reached
         ax.plot(reach, limit.law(reach / unit), "--", color=color, label=label)
+    if not bounded:
+        ax.plot([], [], "--", color=plots.GREY, label="law whose limit has no bound")
     ticks = sorted({d for points, _ in recipes.values() for d in points})
     plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
     plots.focus(ax, [p for points, _ in recipes.values() for p in points.values()])
@@ -99,6 +103,7 @@ def limits_against_data(
 def efficiency_against_data(table: pd.DataFrame, *, caption: str) -> Drawing:
     """Draw data efficiency against D, one line a recipe (Fig 8). Columns: recipe, D, efficiency."""
     figure, ax = plt.subplots()
+    ax.set_yscale("log")
     groups = list(table.groupby("recipe", sort=False))
     for i, (recipe, part) in enumerate(groups):
         x = part.D * 1.03 ** (i - (len(groups) - 1) / 2)
@@ -107,12 +112,10 @@ def efficiency_against_data(table: pd.DataFrame, *, caption: str) -> Drawing:
     ticks = sorted(set(table.D))
     plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
     top = max((e.value for e in table.efficiency if np.isfinite(e.value)), default=1.0)
-    ax.set_yscale("log")
     ax.set_ylim(0.8, 4 * top)
     ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < 4 * top]
     plots.log_ticks(ax, ticks, axis="y", labels=[f"{t}x" for t in ticks])
     ax.set(xlabel=DATA, ylabel="data efficiency")
-    ax.plot([], [], " ", label="bars: 95 %, cut by the frame")
     plots.legend_above(figure, ax)
     return finish(figure, caption, efficiency=table)
 
@@ -178,7 +181,7 @@ def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
     line = 1.5 * plt.rcParams["font.size"] / 72  # inches
     figure, ax = plt.subplots(figsize=(width, 0.55 * height + line * len(rows)))
     places = np.arange(len(rows))[::-1]
-    wide = 3 * np.median(rows.high - rows.low)  # what a law cannot bound leaves the axes
+    wide = 3 * np.median(rows.high - rows.low)
     counts = rows.counts == "yes"
     for (recipe, counted), part in rows.assign(place=places).groupby(
         ["recipe", counts.rename("counted")], sort=False
@@ -186,9 +189,12 @@ def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
         style = {"linestyle": "", "color": plots.COLORS[recipe], "alpha": 1.0 if counted else 0.35}
         ends = np.array([part.predicted - part.low, part.high - part.predicted])
         ax.errorbar(
-            np.zeros(len(part)), part.place, xerr=plots.finite(ends), marker="|",
+            np.zeros(len(part)), part.place, xerr=np.where(np.isinf(ends), 0, ends), marker="|",
             label=f"{recipe}: predicted" if counted else "", **style,
         )  # fmt: skip
+        for place, *no_bound in zip(part.place, *np.isinf(ends), strict=True):
+            ways = [(way, 0) for way, is_open in zip((-1, 1), no_bound, strict=True) if is_open]
+            plots.arrows(ax, (0, place), ways, style["color"])
         for covered, mark in ((True, plots.COLORS[recipe]), (False, plots.hollow())):
             own = part[part.covered == covered]
             ax.plot(

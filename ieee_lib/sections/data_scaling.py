@@ -146,7 +146,7 @@ def efficiency_frame(found: Found) -> pd.DataFrame:
 
 
 def efficiency(found: Found) -> Drawing:
-    caption = found.caption(len(found.joints), *found.unknown)
+    caption = found.caption(len(found.joints), "bars: 95 %", *found.unknown)
     return figures.efficiency_against_data(efficiency_frame(found), caption=caption)
 
 

@@ -117,6 +117,29 @@ def test_a_limit_that_nothing_bounds_does_not_swallow_the_axis(recwarn):
         assert band.get_y() < low, "the band goes on below the axes"
 
 
+def test_an_end_that_nothing_bounds_is_an_arrow_of_one_length():
+    """Bars that ran to the frame said nothing about where their ends are, and hid the others."""
+    spread = 0.1 * noise_of(["01"])
+    above, both = spread.copy(), np.where(spread > 0, np.inf, -np.inf)
+    above[spread > 0.1] = np.inf
+    values = [Estimate(2.0, 2 + draws) for draws in (spread, above, both)]
+    ways = [[], [1], [-1, 1]]
+    no_loss = [Estimate(2.0, np.where(spread > 0, 2 + spread, 0))]  # 0 on a log axis: no bound
+    for scale, own, wanted in (("linear", values, ways), ("log", no_loss, [[-1]])):
+        with context("paper"):
+            figure, ax = plt.subplots()
+            ax.set_yscale(scale)
+            plots.estimates(ax, range(len(own)), own, "joint", label="joint")
+            plots.legend_above(figure, ax)
+            figure.canvas.draw()
+        arrows = [[np.sign(t.xyann[1]) for t in ax.texts if t.xy[0] == x] for x in range(len(own))]
+        assert arrows == wanted
+        assert len({abs(t.xyann[1]) for t in ax.texts}) == 1
+        bars = [s for s in ax.collections[0].get_segments() if len(s)]
+        assert np.isfinite(bars).all() and np.ptp(ax.get_ylim()) < 2
+        assert [t.get_text() for t in figure.legends[0].get_texts()] == ["joint", plots.NO_BOUND]
+
+
 def test_a_limit_that_does_not_exist_is_said_and_not_drawn():
     rising, standard = (limit_in_N(*y)[1] for y in ((5.1, 5.2, 5.4, 5.9), (4.6, 4.4, 4.3, 4.25)))
     losses = {n: Estimate(y, np.full(1000, y)) for n, y in ((1, 4.6), (2, 4.4))}
