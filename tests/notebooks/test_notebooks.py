@@ -57,6 +57,15 @@ def book(tmp_path_factory):
     return home, done.stdout
 
 
+@pytest.fixture(scope="module")
+def packed(book, tmp_path_factory):
+    """A copy of the smoke book whose records are packed as an archive."""
+    home = tmp_path_factory.mktemp("packed") / "home"
+    shutil.copytree(book[0], home, symlinks=True)
+    run("ieee_lib", "archive", "pack", "--scale", "smoke", home=home)
+    return home
+
+
 def test_every_notebook_is_in_the_book_and_the_other_way_round():
     assert [p.stem for p in NOTEBOOKS] == [s.notebook for s in SECTIONS.values()]
 
@@ -260,24 +269,25 @@ def test_the_plan_of_a_finished_book_has_nothing_left(book):
     assert total[1] == total[2] and total[-2:] == ["0", "s"] and "measured here" in printed
 
 
-def test_a_killed_book_goes_on_where_it_was(tmp_path):
+def test_a_killed_book_goes_on_where_it_was(project):
     """kill -9 once some runs are recorded; the second go trains the rest and changes none."""
-    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
-    environment = {**os.environ, "IEEE_LIB_HOME": str(tmp_path)}
+    environment = {**os.environ, "IEEE_LIB_HOME": str(project)}
     command = [sys.executable, "-m", "ieee_lib", "reproduce", "--scale", "smoke", "--only", "01"]
     first = subprocess.Popen(command, env=environment, start_new_session=True)
     deadline = time.monotonic() + 120
-    while len(records(tmp_path)) < 4 and first.poll() is None and time.monotonic() < deadline:
+    while len(records(project)) < 4 and first.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    kept = records(tmp_path)
+    kept = records(project)
     assert len(kept) >= 4
     assert subprocess.run(command, env=environment, check=False).returncode == 0
-    (tmp_path / "alone").mkdir()
-    (tmp_path / "alone" / "notebooks").symlink_to(ROOT / "notebooks")
-    run("ieee_lib", "reproduce", "--scale", "smoke", "--only", "01", home=tmp_path / "alone")
-    after, undisturbed = records(tmp_path), records(tmp_path / "alone")
+    alone = project / "alone"
+    for name in ("notebooks", "data/corpora"):
+        (alone / name).parent.mkdir(parents=True, exist_ok=True)
+        (alone / name).symlink_to((project / name).resolve())
+    run("ieee_lib", "reproduce", "--scale", "smoke", "--only", "01", home=alone)
+    after, undisturbed = records(project), records(alone)
     assert {name: after[name] for name in kept} == kept and len(after) > len(kept)
     for name, (_, record) in after.items():
         assert result_of(record) == result_of(undisturbed[name][1])
@@ -310,16 +320,15 @@ def test_a_run_that_cannot_be_made_is_named_and_the_others_go_on(book, tmp_path,
     pd.testing.assert_frame_equal(again, table)
 
 
-def test_a_scheduler_may_stop_a_book(tmp_path):
+def test_a_scheduler_may_stop_a_book(project):
     """SIGTERM to the command alone: it says how to go on, and leaves no process behind."""
-    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
-    environment = {**os.environ, "IEEE_LIB_HOME": str(tmp_path)}
+    environment = {**os.environ, "IEEE_LIB_HOME": str(project)}
     command = [sys.executable, "-m", "ieee_lib", "reproduce", "--scale", "smoke", "--only", "01"]
     stopped = subprocess.Popen(
         command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
-    while not records(tmp_path) and stopped.poll() is None and time.monotonic() < deadline:
+    while not records(project) and stopped.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     stopped.terminate()
     _, said = stopped.communicate(timeout=60)
@@ -350,14 +359,10 @@ def test_a_parameter_reaches_the_notebook(book):
     assert (home / "figures" / "smoke" / "fig02a_loss_against_epochs.json").read_text() == before
 
 
-def test_a_recorded_book_is_drawn_without_text_or_training(book, tmp_path):
-    home = book[0]
-    run("ieee_lib", "archive", "pack", "--scale", "smoke", home=home)
+def test_a_recorded_book_is_drawn_without_text_or_training(packed, tmp_path):
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
-    (tmp_path / "data" / "archive").mkdir(parents=True)
-    packed = home / "data" / "archive" / "smoke.jsonl.gz"
-    (tmp_path / "data" / "archive" / "smoke.jsonl.gz").write_bytes(packed.read_bytes())
-    assert (home / "figures" / "recorded" / "smoke" / "tab_stages.md").is_file()
+    shutil.copytree(packed / "data" / "archive", tmp_path / "data" / "archive")
+    assert (packed / "figures" / "recorded" / "smoke" / "tab_stages.md").is_file()
     draw = ("ieee_lib", "figures", "--scale", "smoke", "--source", "archive", "--format", "svg")
     run(*draw, home=tmp_path)
     for name in (
@@ -368,17 +373,16 @@ def test_a_recorded_book_is_drawn_without_text_or_training(book, tmp_path):
         "tab11_recipes.csv",
     ):
         recorded = tmp_path / "figures" / "recorded" / "smoke" / name
-        assert recorded.read_bytes() == (home / "figures" / "smoke" / name).read_bytes()
+        assert recorded.read_bytes() == (packed / "figures" / "smoke" / name).read_bytes()
     arguments = ("--scale", "smoke", "--source", "archive", "--only", "00,01")
     run("ieee_lib", "reproduce", *arguments, home=tmp_path)
     assert not (tmp_path / "data" / "runs").exists()
     assert not (tmp_path / "data" / "corpora").exists()
 
 
-def test_a_recorded_book_is_verified_and_compared_with_ones_own(book, tmp_path):
+def test_a_recorded_book_is_verified_and_compared_with_ones_own(packed, tmp_path):
     home = tmp_path / "home"
-    shutil.copytree(book[0], home, symlinks=True)
-    run("ieee_lib", "archive", "pack", "--scale", "smoke", home=home)
+    shutil.copytree(packed, home, symlinks=True)
     said = run("ieee_lib", "archive", "verify", "--scale", "smoke", home=home).stdout
     assert "intact" in said and "ensemble" in said
     said = run("ieee_lib", "archive", "diff", "--scale", "smoke", home=home).stdout
@@ -406,10 +410,9 @@ def test_a_recorded_book_is_verified_and_compared_with_ones_own(book, tmp_path):
     assert "Against the recorded book of this scale:" in again
 
 
-def test_an_archive_that_lacks_or_renames_a_run_is_refused(book, tmp_path):
+def test_an_archive_that_lacks_or_renames_a_run_is_refused(packed, tmp_path):
     home = tmp_path / "home"
-    shutil.copytree(book[0], home, symlinks=True)
-    run("ieee_lib", "archive", "pack", "--scale", "smoke", home=home)
+    shutil.copytree(packed, home, symlinks=True)
     path = home / "data" / "archive" / "smoke.jsonl.gz"
     records = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
     member = next(r for r in records if r["kind"] == "ensemble")["members"][0]
