@@ -6,11 +6,12 @@ Rooms, one-way: text -> training -> recipes -> analysis. See README.md for the t
     study = Study.open("smoke")
 """
 
+__version__ = "0.1.0"
+
 from ieee_lib.errors import InputError
 from ieee_lib.scale import Scale
 from ieee_lib.spec import ModelConfig, RunSpec
 from ieee_lib.study import Study
 from ieee_lib.training.frame import load_runs
 
-__version__ = "0.1.0"
 __all__ = ["InputError", "ModelConfig", "RunSpec", "Scale", "Study", "load_runs"]

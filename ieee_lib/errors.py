@@ -20,6 +20,10 @@ class MissingRuns(InputError):
     """Runs are asked for that are not recorded, from a source that never trains."""
 
 
+class Unreachable(InputError):
+    """What others keep cannot be had here: no network, or a package that is missing."""
+
+
 class TrainingError(RuntimeError):
     """Some runs could not be trained; what was trained is kept."""
 

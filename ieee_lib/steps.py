@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ieee_lib import paths
-from ieee_lib.errors import InputError, TrainingError, check
+from ieee_lib.errors import InputError, TrainingError, Unreachable, check
 from ieee_lib.files import whole_or_absent, writing_to
 from ieee_lib.plan import Speed, aligned, duration
 from ieee_lib.predictions import committed, foretell, prediction_id, predictions
@@ -34,6 +34,7 @@ from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 from ieee_lib.training.executors import worker_count
 
+QUESTIONS = "downstream evaluations"
 MARGIN = 1.25
 """By which a step may take longer than its FLOPs say, before it is begun."""
 
@@ -172,7 +173,7 @@ def _rest(study: Study) -> Iterator[Step]:
     for question, group in ensembles.ensembles(study, centres).items():
         yield Step(f"ensembles, {question}", ensembles=tuple(group))
     yield Step("distillation", section=distillation)
-    yield Step("downstream evaluations", section=downstream)
+    yield Step(QUESTIONS, section=downstream)
     yield Step("continued pre-training", section=midtraining)
     yield from _rings(study, [name for name in scale.models if name != small])
 
@@ -232,8 +233,7 @@ def run_plan(
             with _interrupted_at(deadline, over):
                 study = Study.open(known, corpus=corpus)
                 stack.callback(study.close)
-                downstream.precheck(study)
-                failed = _run_steps(study, deadline, out, hold)
+                _run_steps(study, deadline, out, hold, failed)
         except KeyboardInterrupt:
             if not over:
                 raise
@@ -247,15 +247,23 @@ def run_plan(
     return failed
 
 
-def _run_steps(study: Study, deadline: float, out: Path, hold: bool) -> list[str]:
-    tried: set[str] = set()
-    failed = []
+def _run_steps(study: Study, deadline: float, out: Path, hold: bool, failed: list[str]) -> None:
+    """Run what fits, and add to `failed` what could not be made.
+
+    Questions that cannot be had here are left out at once: the rest needs no network.
+    """
+    try:
+        downstream.precheck(study)
+    except Unreachable as error:
+        print(f"{QUESTIONS}: left out, {error}", file=sys.stderr, flush=True)
+        failed.append(QUESTIONS)
+    tried = set(failed)
     while True:
         for each in foretell(study):
             print(f"foretold: {each['prediction_id']}", flush=True)
         step = _next(study, tried, deadline, hold)
         if step is None:
-            return failed
+            return
         tried.add(step.what)
         began = time.monotonic()
         try:

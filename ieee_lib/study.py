@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +35,7 @@ from ieee_lib.training.frame import (
     runs_frame,
     subsets_frame,
 )
+from ieee_lib.training.provenance import versions_of
 from ieee_lib.training.sample_unit import SampleUnit
 from ieee_lib.training.score_unit import ScoreUnit
 from ieee_lib.training.store import Archive, RunStore
@@ -309,9 +309,7 @@ class Study:
     def versions(self) -> pd.DataFrame:
         """Return the versions of what made the recorded runs, and of what reads them here."""
         here = {"python": platform.python_version()}
-        here |= {
-            name: version(name) for name in ("ieee_lib", "torch", "lightning", "numpy", "lmfit")
-        }
+        here |= versions_of(("ieee_lib", "torch", "lightning", "numpy", "lmfit"))
         recorded = next(iter(self.store.records()), {}).get("versions", {})
         return pd.DataFrame({"here": here, "recorded runs": recorded}).fillna("")
 

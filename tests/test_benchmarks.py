@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.benchmarks import agreement, contenders, mfu, records, speed, text
+from ieee_lib.benchmarks import agreement, budget, contenders, mfu, records, speed, text
 from ieee_lib.cli import main
 from ieee_lib.training import train
 from tests.conftest import TINY
@@ -17,6 +17,14 @@ from tests.conftest import TINY
 def tiny(monkeypatch):
     monkeypatch.setattr(contenders, "WIDTHS", (1, 2))
     return dataclasses.replace(Scale.load("smoke"), models={"tiny": TINY})
+
+
+def test_nothing_is_begun_that_would_not_end_in_time(monkeypatch):
+    now = iter([100.0, 101.0, 131.0, 141.0, 172.0])
+    monkeypatch.setattr(budget.time, "monotonic", lambda: next(now))
+    left = budget.Budget(90)
+    asked = [left.allows_another() for _ in range(4)]
+    assert asked == [True, True, True, False], "the longest took 31 s, and 72 have passed"
 
 
 def test_every_contender_takes_its_steps(tiny):
@@ -88,9 +96,9 @@ def test_records_are_loaded_and_the_chain_is_fitted(monkeypatch):
     assert (frame.seconds > 0).all()
 
 
-def test_gains_are_of_the_stack_of_eight_over_each_of_the_others():
+def test_gains_are_of_the_stack_of_eight_over_the_others_and_one_of_its_own():
     rates = {"plain loop": 10.0, "litgpt GPT": 20.0, "stack of 4, compiled": 1.0}
-    rates |= {"stack of 8, compiled": 50.0}
+    rates |= {"stack of 8, compiled": 50.0, "stack of 1, compiled": 25.0}
     rows = [
         {"model": "m", "width": 8, "contender": name, "tokens/s": rate, "of limit": 0.5}
         | {"of bound": 0.9}
@@ -98,7 +106,8 @@ def test_gains_are_of_the_stack_of_eight_over_each_of_the_others():
     ]
     (row,) = speed.gains_frame(pd.DataFrame(rows)).to_dict("records")
     assert row["against plain loop"] == 5.0 and row["against litgpt GPT"] == 2.5
-    assert not any("stack" in name for name in row)
+    assert row["against stack of 1, compiled"] == 2.0
+    assert sum("stack" in name for name in row) == 1
 
 
 def test_a_run_is_the_same_in_every_way_that_should_not_matter(home, smoke_corpora, monkeypatch):

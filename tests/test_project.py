@@ -51,6 +51,24 @@ def test_installed_versions_are_the_locked_ones():
     assert {n: version(n).split("+")[0] for n in names} == {n: pins()[n] for n in names}
 
 
+def test_the_version_is_said_once_more_only_where_tools_read_it(monkeypatch):
+    from importlib.metadata import PackageNotFoundError
+
+    import ieee_lib
+    from ieee_lib.training import provenance
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert project["version"] == ieee_lib.__version__
+    assert f"\nversion: {ieee_lib.__version__}\n" in citation
+
+    def not_installed(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(provenance, "version", not_installed)  # a folder copied to a bare machine
+    assert provenance.versions_of(["ieee_lib"]) == {"ieee_lib": ieee_lib.__version__}
+
+
 def test_every_make_target_is_explained():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.search(r"\.PHONY: (.*)", makefile)[1].split())

@@ -27,6 +27,7 @@ from ieee_lib.recipes.ensemble import ensemble, heuristic
 from ieee_lib.recipes.prediction import Cell, Question, measured, questions
 from ieee_lib.recipes.search import NOT_SEARCHED
 from ieee_lib.recorded import pack, verify
+from ieee_lib.runner import INCOMPLETE
 from ieee_lib.scale import Scale
 from ieee_lib.sections import data_scaling, downstream, ensembles, joint
 from ieee_lib.sections import predictions as section
@@ -401,6 +402,21 @@ def test_the_time_ends_a_plan(project, small, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "The time is over" in done.stdout, done.stderr
     assert all(f.suffix == ".json" for f in (tmp_path / "out").rglob("*.*"))
+
+
+def test_without_a_network_a_plan_leaves_out_the_hubs_questions(project, small, tmp_path):
+    text = small.read_text()
+    asking = tmp_path / "asking.toml"
+    asking.write_text(text.replace("[downstream]\n", '[downstream]\ntasks = ["piqa"]\n'))
+    assert asking.read_text() != text
+    command = [sys.executable, "-m", "ieee_lib", "run-plan", "--scale", str(asking)]
+    command += ["--budget-minutes", "0.3", "--out", str(tmp_path / "out")]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=offline)
+    assert done.returncode == INCOMPLETE, done.stdout + done.stderr
+    left_out = "downstream evaluations: left out, task = 'piqa': its items cannot be had"
+    assert left_out in done.stderr
+    assert list((tmp_path / "out").glob("*.json")), "nothing was trained"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ieee_lib.errors import check
-from ieee_lib.training.memory import SCORED_REQUESTS, SCORED_VALUES
+from ieee_lib.training.memory import SCORED_REQUESTS, scored_rows
 from ieee_lib.training.model import StackedDecoder
 from ieee_lib.training.scoring import Subset, log_sum_exp, subset_sums
 
@@ -117,7 +117,8 @@ def _score(
     stacked = inputs.to(device).expand(model.n_member, -1, -1).contiguous()
     hidden = model.norm(model.hidden(stacked))  # (K, B*T, C)
     where = (rows * n_position + positions).to(device)
-    for chunk in torch.arange(len(places)).split(max(1, SCORED_VALUES // model.config.vocab_size)):
+    at_once = scored_rows(model.config.vocab_size, device.type)
+    for chunk in torch.arange(len(places)).split(at_once):
         aim = targets[chunk].to(device)
         logits = model.lm_head(hidden[:, where[chunk.to(device)]])  # (K, n, V)
         log_p = logits.float().log_softmax(-1)

@@ -115,10 +115,15 @@ class SliceData(lightning.LightningDataModule):
         self.validation = ValidationBatches(len(specs), held_out, micro_batch)
 
     def train_dataloader(self) -> DataLoader:
-        return _loader(self.batches, sampler=_Share(self.batches, self.trainer, self.n_done))
+        return self._loader(self.batches, self.n_done)
 
     def val_dataloader(self) -> DataLoader:
-        return _loader(self.validation, sampler=_Share(self.validation, self.trainer))
+        return self._loader(self.validation)
+
+    def _loader(self, batches: Dataset, n_done: int = 0) -> DataLoader:
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        share = _Share(batches, self.trainer, n_done)
+        return DataLoader(batches, batch_size=None, sampler=share, pin_memory=on_gpu)
 
 
 class _Share(Sampler):
@@ -137,7 +142,3 @@ class _Share(Sampler):
 
     def __len__(self) -> int:
         return len(self.own)
-
-
-def _loader(batches: Dataset, **options) -> DataLoader:
-    return DataLoader(batches, batch_size=None, pin_memory=torch.cuda.is_available(), **options)

@@ -50,6 +50,7 @@ class EvaluationUnit:
             n_member=len(members),
             batch=SCORED_REQUESTS,
             precision=members[0].precision,
+            on_cpu=execution.accelerator == "cpu",
         ).total
 
     @property

@@ -26,18 +26,23 @@ def next_token_losses(x: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
     return _Losses.apply(x, weight, targets, torch.is_grad_enabled())
 
 
+def product_dtype(x: Tensor) -> torch.dtype:
+    """Return in what products with x are made: autocast's type where that is on."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
 class _Losses(torch.autograd.Function):
     """Mean cross-entropy (K,) of x (K, n, C) @ weight (K, C, V) at targets (K, n, 1)."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:
-        device = x.device.type
-        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        low = product_dtype(x)
         own_x, own_weight = x.to(low), weight.to(low)
         if with_gradients:
             dx, dweight = torch.empty_like(x), torch.zeros_like(weight)
         losses = x.new_empty(targets.shape[:2], dtype=torch.float32)
-        at_once = CHUNK_VALUES["cpu" if device == "cpu" else "other"]
+        at_once = CHUNK_VALUES["cpu" if x.device.type == "cpu" else "other"]
         for members, rows in _chunks(*targets.shape[:2], weight.shape[-1], at_once):
             part, w, target = own_x[members, rows], own_weight[members], targets[members, rows]
             logits = torch.bmm(part, w)

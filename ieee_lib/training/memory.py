@@ -17,8 +17,8 @@ them, else 1 GB."""
 CHUNK_ROWS = 64
 """Rows that a chunk has at least: with fewer, adding to the lm_head's gradient takes most time."""
 
-SCORED_VALUES = 2**21
-"""Log-probabilities that scoring holds at once, per member: 8 MB, which a CPU can cache."""
+SCORED_VALUES = {"cpu": 2**21, "other": 2**25}
+"""Log-probabilities that scoring holds at once, per member: 8 MB, which a CPU can cache, or 128."""
 
 SCORED_REQUESTS = 32
 """Requests of one forward pass of scoring; in float32 it changes results by rounding only."""
@@ -103,7 +103,9 @@ def memory_of(
     )
 
 
-def memory_of_reading(model: ModelConfig, *, n_member: int, batch: int, precision: str) -> Memory:
+def memory_of_reading(
+    model: ModelConfig, *, n_member: int, batch: int, precision: str, on_cpu: bool = False
+) -> Memory:
     """Return about what scoring takes: weights, what a block makes of a batch, a few logits."""
     training = memory_of(model, n_member=n_member, batch=batch, precision=precision)
     return Memory(
@@ -112,8 +114,13 @@ def memory_of_reading(model: ModelConfig, *, n_member: int, batch: int, precisio
         moments=0,
         copies=training.copies,
         activations=training.activations // model.n_layer,
-        head=12 * n_member * SCORED_VALUES,
+        head=12 * n_member * SCORED_VALUES["cpu" if on_cpu else "other"],
     )
+
+
+def scored_rows(vocab_size: int, device: str) -> int:
+    """Return the positions that scoring takes at once on a type of device."""
+    return max(1, SCORED_VALUES["cpu" if device == "cpu" else "other"] // vocab_size)
 
 
 def chunk_of(n_member: int, n_row: int, vocab_size: int, values: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ieee_lib.spec import ModelConfig
-from ieee_lib.training.head import next_token_losses
+from ieee_lib.training.head import next_token_losses, product_dtype
 
 
 class StackedLinear(nn.Module):
@@ -86,7 +86,9 @@ class KeyValues:
 
     def __init__(self, config: ModelConfig, n_sequence: int, like: Tensor) -> None:
         shape = (n_sequence, config.n_kv_head, config.block_size, config.head_dim)
-        self.keys, self.values = like.new_empty(shape), like.new_empty(shape)  # (K*B, G, T, D)
+        kind = product_dtype(like)
+        self.keys = like.new_empty(shape, dtype=kind)  # (K*B, G, T, D)
+        self.values = like.new_empty(shape, dtype=kind)
         self.n_position = 0
 
     def extended(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,9 +236,8 @@ class StackedDecoder(nn.Module):
         for i, block in enumerate(self.blocks):
             keys = None
             if key is not None:
-                keys = self._any_member_count(
-                    mixed(key + torch.tensor([[2 * i], [2 * i + 1]], device=key.device)), 1
-                )
+                place = 2 * i + torch.arange(2, device=key.device)  # a list would wait for a GPU
+                keys = self._any_member_count(mixed(key + place[:, None]), 1)
             x = self._any_member_count(block(x, cos, sin, None, keys))
         return x
 

@@ -34,6 +34,8 @@ class StackModule(lightning.LightningModule):
         zeros = torch.zeros(len(specs), dtype=torch.float64)
         self.register_buffer("train_sum", zeros.clone(), persistent=False)
         self.register_buffer("val_sum", zeros.clone(), persistent=False)
+        data_seeds = torch.tensor([s.data_seed for s in self.specs])
+        self.register_buffer("data_seeds", data_seeds, persistent=False)
         self.n_train_batch = 0
         self.evaluation_seconds = 0.0
         self.begun = time.time()
@@ -82,8 +84,8 @@ class StackModule(lightning.LightningModule):
         done = self.trainer.global_step * self.trainer.accumulate_grad_batches
         done += self.n_train_batch % self.trainer.accumulate_grad_batches
         index = done * self.trainer.world_size + self.trainer.global_rank
-        seeds = torch.tensor([s.data_seed for s in self.specs], device=self.device)
-        return mixed((mixed(seeds) + mixed(torch.tensor(index, device=self.device))) % 2**32)
+        place = torch.full((), index, device=self.device)
+        return mixed((mixed(self.data_seeds) + mixed(place)) % 2**32)
 
     def validation_step(self, ids: Tensor, index: int) -> None:
         # With gradients on, the compiled training forward serves here too: no second compile.

@@ -131,6 +131,8 @@ class StackedAdamW(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
+        for parameter, state in self.state.items():  # torch leaves it where it was read
+            state["step"] = state["step"].to(parameter.device)
         for name in ("_views", "_muons"):
             self.__dict__.pop(name, None)  # the moments are other tensors now
 

@@ -3,10 +3,12 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 
+import ieee_lib
 from ieee_lib import paths
 from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.store import Record
@@ -24,10 +26,15 @@ def provenance(corpus: Corpus) -> Record:
             "credits": config.get("credits", ""),
             **{k: manifest[k] for k in ("fingerprint", "files", "documents", "tokens")},
         },
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
+        "versions": {"python": platform.python_version(), **versions_of(PACKAGES)},
         "commit": git_commit(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of packages; ieee_lib's own also from a folder that is not installed."""
+    return {n: ieee_lib.__version__ if n == "ieee_lib" else version(n) for n in packages}
 
 
 @cache

@@ -114,10 +114,12 @@ class SampleUnit:
             generator = torch.Generator(device).manual_seed(seed)
             chosen = torch.randint(len(starts), (n,), generator=generator, device=device)
             begun = torch.as_tensor(starts.astype(np.int64), device=device)[chosen]
-            parts = begun.split(rows)
-            ids = torch.cat(
-                [sample(model, part, kind=spec.kind, generator=generator) for part in parts]
-            )
+            with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
+                parts = [
+                    sample(model, part, kind=spec.kind, generator=generator)
+                    for part in begun.split(rows)
+                ]
+            ids = torch.cat(parts)
             store.put_shard(spec.run_id, shard, ids.to(torch.int32).cpu().numpy().tobytes())
             digests.append(sha256_of(path))
             on_tokens(min(spec.n_token, (begin + n) * first.model.block_size))

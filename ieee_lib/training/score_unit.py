@@ -41,6 +41,7 @@ class ScoreUnit:
             n_member=len(members),
             batch=execution.micro_batch or members[0].batch_size,
             precision=members[0].precision,
+            on_cpu=execution.accelerator == "cpu",
         ).total
 
     @property

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ieee_lib.spec import ModelConfig
-from ieee_lib.training.memory import SCORED_VALUES
+from ieee_lib.training.memory import scored_rows
 from ieee_lib.training.model import StackedDecoder
 
 ALL_SUBSETS_UP_TO = 6
@@ -62,7 +62,9 @@ def score_subsets(
 
     batches of ids (B, T), subsets of member indices. Sums are float64.
     """
-    sums = {kind: [0.0] * len(subsets) for kind in AVERAGES}
+    device = model.lm_head.weight.device
+    zeros = torch.zeros(len(subsets), dtype=torch.float64, device=device)
+    sums = {kind: zeros.clone() for kind in AVERAGES}
     n_target = 0
     for ids in batches:
         stacked = ids.expand(model.n_member, -1, -1).contiguous()
@@ -70,17 +72,17 @@ def score_subsets(
         targets = torch.nn.functional.pad(ids[:, 1:], (0, 1), value=-1).reshape(-1)
         positions = torch.nonzero(targets >= 0).squeeze(1)
         n_target += len(positions)
-        for chunk in positions.split(max(1, SCORED_VALUES // model.config.vocab_size)):
+        for chunk in positions.split(scored_rows(model.config.vocab_size, device.type)):
             log_p = model.lm_head(hidden[:, chunk]).float().log_softmax(-1)  # (K, n, V)
             aim = targets[chunk]
             at_target = log_p.gather(-1, aim.expand(len(log_p), -1)[..., None]).squeeze(-1)
             for i, total in subset_sums(log_p, subsets):
                 own = at_target[list(subsets[i])]  # (k, n)
                 normalizer = log_sum_exp(total / len(own))
-                sums["logits"][i] += (normalizer - own.mean(0)).double().sum().item()
+                sums["logits"][i] += (normalizer - own.mean(0)).double().sum()
                 mixed = own.logsumexp(0) - math.log(len(own))
-                sums["probabilities"][i] -= mixed.double().sum().item()
-    return {kind: [total / n_target for total in sums[kind]] for kind in AVERAGES}
+                sums["probabilities"][i] -= mixed.double().sum()
+    return {kind: (sums[kind] / n_target).tolist() for kind in AVERAGES}
 
 
 def log_sum_exp(mean_log_p: Tensor) -> Tensor:

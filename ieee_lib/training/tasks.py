@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.errors import InputError, Unreachable, check, check_choice
 from ieee_lib.files import parsed
 from ieee_lib.training.probe import PROBE
 
@@ -108,11 +108,14 @@ def open_task(name: str, *, files: str | Path | None = None):
     """Return the lm-eval task of that name; its items are local where `files` is a folder.
 
     Raises InputError for an unknown name, a task that is not multiple-choice or has no accuracy,
-    files that are missing or malformed, and a hub that cannot be reached.
+    and files that are missing or malformed; Unreachable for a hub or a package.
     """
     rows = None if files is None else _local_rows(name, Path(files).expanduser())
     with quiet():
-        build = _known(name, rows) if name in LOCAL else _indexed(name)
+        try:
+            build = _known(name, rows) if name in LOCAL else _indexed(name)
+        except ModuleNotFoundError as error:
+            raise Unreachable("task", name, f"needs a package: pip install {error.name}") from error
         try:
             task = build()
         except Exception as error:  # no network, no such data set: `datasets` has many types
@@ -121,7 +124,7 @@ def open_task(name: str, *, files: str | Path | None = None):
             cause = (str(error).splitlines() or [type(error).__name__])[0]
             allowed = f"its items cannot be had from the hub ({cause}); "
             allowed += f"`files` takes a folder with local files of {', '.join(LOCAL)}"
-            raise InputError("task", name, allowed) from error
+            raise Unreachable("task", name, allowed) from error
     metrics = ", ".join(task.aggregation())
     check("acc" in task.aggregation(), "task", name, f"must have the metric acc; it has {metrics}")
     task.set_fewshot_seed(FEWSHOT_SEED)

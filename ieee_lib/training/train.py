@@ -172,18 +172,19 @@ def _interruptible() -> Iterator[None]:
 
 @cache
 def can_compile(on_gpu: bool) -> bool:
-    """Say whether torch.compile has what it needs: Triton on a GPU, else a C++ compiler.
+    """Say whether torch.compile has what it needs: a C++ compiler, and Triton on a GPU.
 
     Warns once where it has not; the same runs then train eagerly.
     """
-    if on_gpu:
-        found = torch.utils._triton.has_triton()
-    else:
-        header = Path(sysconfig.get_paths()["include"]) / "Python.h"
-        names = (os.environ.get("CXX", "c++"), "g++", "clang++")
-        found = header.is_file() and any(shutil.which(name) for name in names)
+    from torch.utils._triton import has_triton
+
+    header = Path(sysconfig.get_paths()["include"]) / "Python.h"  # Triton builds its launchers too
+    names = (os.environ.get("CXX", "c++"), "g++", "clang++")
+    found = header.is_file() and any(shutil.which(name) for name in names)
+    needed = "C++ compiler or no Python headers"
+    if found and on_gpu:
+        found, needed = has_triton(), "Triton"
     if not found:
-        needed = "Triton" if on_gpu else "C++ compiler or no Python headers"
         warnings.warn(f"training eagerly, about 1.5x slower: no {needed} found", stacklevel=2)
     return found
 

@@ -17,6 +17,7 @@ from ieee_lib.settings import Execution
 from ieee_lib.spec import EnsembleSpec, EvaluationSpec, ModelConfig
 from ieee_lib.text.corpus import CorpusConfig, prepare
 from ieee_lib.text.tokenizer import separator_id, train_bpe
+from ieee_lib.training import memory
 from ieee_lib.training.continuations import score_continuations
 from ieee_lib.training.evaluation_unit import singles_and_prefixes
 from ieee_lib.training.model import StackedDecoder
@@ -103,7 +104,7 @@ def test_batches_and_chunks_change_nothing(monkeypatch):
     asked += asked[::-1]  # equal choices must tie, wherever they stand
     first, *others = [score_continuations(model, asked, subsets, batch_size=b) for b in (1, 7, 32)]
     sizes, inner = [], continuations.subset_sums
-    monkeypatch.setattr(continuations, "SCORED_VALUES", 5 * TINY.vocab_size)
+    monkeypatch.setitem(memory.SCORED_VALUES, "cpu", 5 * TINY.vocab_size)
     monkeypatch.setattr(
         continuations,
         "subset_sums",

@@ -130,6 +130,17 @@ def test_a_loaded_state_goes_on_as_if_never_left():
         assert torch.equal(a, b)
 
 
+def test_a_loaded_state_is_where_its_parameters_are():
+    """The fused kernel refuses counts of steps on another device; torch leaves them there."""
+    model = StackedDecoder(TINY, seeds=[0, 1])
+    state = StackedAdamW(model, lr=LR[:2], wd=WD[:2]).state_dict()
+    with torch.device("meta"):
+        elsewhere = StackedAdamW(StackedDecoder(TINY, seeds=[0, 1]), lr=LR[:2], wd=WD[:2])
+    elsewhere.load_state_dict(state)
+    held = [tensor for state in elsewhere.state.values() for tensor in state.values()]
+    assert len(held) == 3 * len(state["state"]) and all(t.device.type == "meta" for t in held)
+
+
 def test_schedule_warms_up_linearly_and_ends_at_zero():
     factor = warmup_cosine(200, 0.05)
     assert [factor(s) for s in (0, 5, 10)] == [0.0, 0.5, 1.0]

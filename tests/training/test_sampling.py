@@ -32,6 +32,17 @@ def test_the_cache_changes_nothing():
     assert torch.stack(steps, dim=2).detach() == pytest.approx(model(ids).detach(), abs=1e-5)
 
 
+def test_under_autocast_keys_and_values_are_kept_in_its_type():
+    model = StackedDecoder(TINY, seeds=[0, 1])
+    ids = torch.randint(0, TINY.vocab_size, (2, 3, TINY.block_size))
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        cache = model.new_cache(3)
+        steps = [model.next_logits(ids[..., t], cache) for t in range(TINY.block_size)]
+        whole = model(ids)
+    assert {cache[0].keys.dtype, cache[0].values.dtype} == {torch.bfloat16}
+    assert torch.stack(steps, dim=2).float() == pytest.approx(whole.float(), abs=2e-2)
+
+
 @pytest.mark.parametrize("kind", ["mixture", "average"])
 def test_next_tokens_follow_the_models_distribution(kind):
     """Chi-square on the second token after one fixed first token."""

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ieee_lib.training import memory
 from ieee_lib.training.model import StackedDecoder
 from ieee_lib.training.scoring import AVERAGES, score_subsets, subsets_of
 from tests.conftest import TINY
@@ -87,7 +88,7 @@ def test_memory_is_bounded_by_a_chunk(monkeypatch):
     sizes = []
     whole = score_subsets(trained_like([0, 1]), batches(), subsets_of(2))
     inner = scoring.subset_sums
-    monkeypatch.setattr(scoring, "SCORED_VALUES", 5 * TINY.vocab_size)
+    monkeypatch.setitem(memory.SCORED_VALUES, "cpu", 5 * TINY.vocab_size)
     monkeypatch.setattr(
         scoring,
         "subset_sums",

@@ -76,6 +76,8 @@ def test_no_compiler_means_eager_and_one_notice(spec, corpus, monkeypatch):
     with pytest.warns(UserWarning, match=r"training eagerly.*no C\+\+ compiler") as heard:
         first = train(pair, corpus, execution=COMPILED)
         train(pair, corpus, execution=COMPILED)
+    with pytest.warns(UserWarning, match="no C"):
+        assert not can_compile(True), "Triton builds its launchers with it"
     can_compile.cache_clear()
     assert not first[0].compiled
     assert sum("training eagerly" in str(warning.message) for warning in heard) == 1
