@@ -1,6 +1,8 @@
 """The command line; what it refuses is in test_wrong_inputs.py."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -65,6 +67,14 @@ def test_readme_blocks_follow_the_files(project, capsys):
     shutil.copy(project / "README.md", project / "kept")
     (project / "t.md").unlink()
     assert main(["readme"]) == 2
+
+
+def test_a_missing_package_is_named(project):
+    program = "import sys; sys.modules['seaborn'] = None; from ieee_lib.cli import main;"
+    program += "sys.exit(main(['bench', 'records']))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: package = 'seaborn': is not installed; pip install it\n"
 
 
 def test_a_text_below_data_is_named_without_the_folders_of_this_machine(project, monkeypatch):
