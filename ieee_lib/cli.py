@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     what = "textbook: folder with the items of the tasks"
     sub.add_argument("--files", type=_absolute, help=what)
     sub.add_argument("--device", help="agreement, mfu, speed: cpu or cuda; default: either")
-    sub.add_argument("--seconds", type=float, help="mfu, speed: begin nothing after them")
+    sub.add_argument("--seconds", type=float, help="mfu, speed: the time they may take")
     sub.add_argument("--json", metavar="FILE", help="write the tables' numbers there too")
 
     sub = commands.add_parser("stress", help="kill, crowd, fill, damage; a table to figures/bench/")

@@ -13,7 +13,7 @@ from ieee_lib.analysis import plots
 from ieee_lib.analysis.drawing import Drawing, finish
 from ieee_lib.analysis.ensembles import EnsembleLaw
 from ieee_lib.analysis.figures import LOSS, SIZE, law_text, short_count
-from ieee_lib.analysis.laws import fit_power_law
+from ieee_lib.analysis.laws import LEAST, fit_power_law
 from ieee_lib.analysis.uncertainty import Estimate, Limit
 from ieee_lib.errors import check
 
@@ -48,7 +48,8 @@ def law_through(
     points: N -> loss. Raises InputError for fewer than three points: the law has as many
     parameters.
     """
-    check(len(chosen) >= 3, "points", len(chosen), "the law A / N^alpha + E needs at least 3")
+    allowed = f"the law A / N^alpha + E needs at least {LEAST}"
+    check(len(chosen) >= LEAST, "points", len(chosen), allowed)
     kept = {n: points[n] for n in sorted(chosen)}
     law = fit_power_law(
         [n / unit for n in kept], [p.value for p in kept.values()],

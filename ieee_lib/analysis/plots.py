@@ -107,18 +107,21 @@ def estimates(
     ends = np.nan_to_num([middle - low, high - middle])
     ax.errorbar(x, middle, yerr=np.where(no_bound, 0, ends), label=label, **style)
     for place, y, below, above in zip(x, middle, *no_bound, strict=True):
-        ways = [(0, way) for way, is_open in ((-1, below), (1, above)) if is_open]
-        arrows(ax, (place, y), ways, style["ecolor"])
+        arrows(ax, (place, y), below, above, style["ecolor"])
     return ax
 
 
-def arrows(ax: Axes, point: tuple[float, float], ways: Sequence[tuple[int, int]], color) -> Axes:
-    """Point from a place in one or more ways: there nothing bounds the interval."""
+def arrows(
+    ax: Axes, point: tuple[float, float], below: bool, above: bool, color, *, axis: str = "y"
+) -> Axes:
+    """Point from a place along an axis, down, up or both: there nothing bounds the interval."""
     far = 2.2 * mpl.rcParams["font.size"]  # points
     look = {"arrowstyle": "<|-", "color": color, "shrinkA": 0, "shrinkB": 0}
     look["linewidth"] = mpl.rcParams["lines.linewidth"]
-    for across, up in ways if np.isfinite(point).all() else ():
-        away = (far * across, far * up)
+    for is_open, way in ((below, -far), (above, far)):
+        if not is_open or not np.isfinite(point).all():
+            continue
+        away = (0, way) if axis == "y" else (way, 0)
         ax.annotate("", point, away, textcoords="offset points", arrowprops=look)
         if NO_BOUND not in ax.get_legend_handles_labels()[1]:
             ax.plot([], [], " ", label=NO_BOUND)

@@ -73,7 +73,6 @@ def limits_against_data(
     figure, ax = plt.subplots()
     names = {"standard": "standard, best model", "regularized": "regularized limit"}
     names |= {"ensemble": "ensemble limit, one model", "joint": "joint limit"}
-    bounded = True
     for recipe, (points, limit) in recipes.items():
         if not points:
             continue
@@ -84,9 +83,8 @@ def limits_against_data(
         reach = np.geomspace(x.min(), 2 * x.max(), 100)
         color = plots.COLORS[recipe]
         label = law_text(limit.law, (limit.low, limit.high)) if limit.reached else None
-        bounded &= limit.reached
         ax.plot(reach, limit.law(reach / unit), "--", color=color, label=label)
-    if not bounded:
+    if not all(limit.reached for _, limit in recipes.values() if limit):
         ax.plot([], [], "--", color=plots.GREY, label="law whose limit has no bound")
     ticks = sorted({d for points, _ in recipes.values() for d in points})
     plots.log_ticks(ax, ticks, labels=[short_count(d) for d in ticks])
@@ -192,9 +190,9 @@ def foretold(rows: pd.DataFrame, *, caption: str) -> Drawing:
             np.zeros(len(part)), part.place, xerr=np.where(np.isinf(ends), 0, ends), marker="|",
             label=f"{recipe}: predicted" if counted else "", **style,
         )  # fmt: skip
-        for place, *no_bound in zip(part.place, *np.isinf(ends), strict=True):
-            ways = [(way, 0) for way, is_open in zip((-1, 1), no_bound, strict=True) if is_open]
-            plots.arrows(ax, (0, place), ways, style["color"])
+        color = (style["color"], style["alpha"])
+        for place, below, above in zip(part.place, *np.isinf(ends), strict=True):
+            plots.arrows(ax, (0, place), below, above, color, axis="x")
         for covered, mark in ((True, plots.COLORS[recipe]), (False, plots.hollow())):
             own = part[part.covered == covered]
             ax.plot(

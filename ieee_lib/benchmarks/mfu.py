@@ -16,6 +16,7 @@ from ieee_lib.benchmarks.contenders import matrix_rate, stack
 from ieee_lib.benchmarks.speed import chosen_device
 from ieee_lib.scale import Scale
 from ieee_lib.spec import ModelConfig
+from ieee_lib.training.executors import out_of_memory
 
 STEPS = 5
 """Steps of one measurement, after two that warm up."""
@@ -64,8 +65,8 @@ def _measured(shape: ModelConfig, sequences: int, device: str) -> tuple[float, i
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         seconds = take(STEPS)
-    except RuntimeError as error:  # cuBLAS has a type of its own for it
-        if not isinstance(error, torch.OutOfMemoryError) and "ALLOC_FAILED" not in str(error):
+    except RuntimeError as error:
+        if not out_of_memory(error):
             raise
         return 0.0, 0
     memory = torch.cuda.max_memory_allocated() if device == "cuda" else 0

@@ -4,6 +4,7 @@ entrant = Entrant(recipe="regularized", about="0.14M", models=EnsembleSpec(seeds
 answers = study.evaluate([evaluation(study, entrant, "continuation")])
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,17 +39,26 @@ def evaluation(study: Study, entrant: Entrant, task: str, items: str = "") -> Ev
     return EvaluationSpec(models=entrant.models, task=task, n_item=wanted.items, files=items)
 
 
-def items_of(study: Study, task: str, files: Path | None) -> str:
-    """Return the name of a task's local files, by their content; empty: its items are the hub's.
+def recorded_items(study: Study) -> dict[str, set[str]]:
+    """Return task -> what `items_of` gave for it, of the evaluations that are recorded."""
+    found: dict[str, set[str]] = {}
+    for record in study.store.records():
+        if record["kind"] == "evaluation":
+            found.setdefault(record["spec"]["task"], set()).add(record["spec"]["files"])
+    return found
+
+
+def items_of(study: Study, tasks: Iterable[str], files: Path | None) -> dict[str, str]:
+    """Return the name of each task's local files, by their content; empty: the items are the hub's.
 
     Records say which they asked, so that a book is drawn where the files are not.
     Raises InputError for a missing file where nothing has been asked of its kind.
     """
     if files is None:
-        return ""
-    if study.source != "train":
-        specs = [r["spec"] for r in study.store.records() if r["kind"] == "evaluation"]
-        asked = {spec["files"] for spec in specs if spec["task"] == task}
-        if len(asked) == 1:
-            return asked.pop()
-    return fingerprint(task, files)
+        return dict.fromkeys(tasks, "")
+    recorded = {} if study.source == "train" else recorded_items(study)
+    found = {}
+    for task in tasks:
+        known = recorded.get(task, set())
+        found[task] = min(known) if len(known) == 1 else fingerprint(task, files)
+    return found

@@ -20,7 +20,7 @@ from ieee_lib.paths import below_data
 from ieee_lib.recipes import distill, single
 from ieee_lib.recipes import ensemble as ensembles
 from ieee_lib.recipes.distill import Student
-from ieee_lib.recipes.downstream import Entrant, evaluation, items_of
+from ieee_lib.recipes.downstream import Entrant, evaluation, items_of, recorded_items
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.sections.distillation import teachers
 from ieee_lib.settings import Settings
@@ -134,8 +134,7 @@ def precheck(study: Study, *, tasks: str = "", files: str = "") -> None:
     allowed = "has items of tasks; name some: -p tasks piqa"
     check(folder is None or bool(names), "files", str(folder), allowed)
     if study.source == "train":
-        answered = {r["spec"]["task"] for r in study.store.records() if r["kind"] == "evaluation"}
-        for task in set(names) - answered:
+        for task in set(names) - set(recorded_items(study)):
             open_task(task, files=folder)
         corpus = open_corpus(study.corpus_folder)
         continuation_items(corpus, block_size=study.scale.training.block_size, n_item=1)
@@ -166,10 +165,10 @@ def gather(study: Study, *, tasks: str = "", files: str = "") -> Found:
     students = _taught_by(study, distill.healthy(study, _teachers(study, centres[1])))
     distill.teach(study, students.values())
     asked = entrants(study, *centres, students)
-    items = {PROBE: ""} | {task: items_of(study, task, folder) for task in names}
+    items = {PROBE: ""} | items_of(study, names, folder)
     evaluations = {
-        (i, task): evaluation(study, entrant, task, items[task])
-        for task in items
+        (i, task): evaluation(study, entrant, task, named)
+        for task, named in items.items()
         for i, entrant in enumerate(asked)
     }
     frame = study.evaluate(evaluations.values(), files=folder, label="downstream")
@@ -177,7 +176,7 @@ def gather(study: Study, *, tasks: str = "", files: str = "") -> Found:
     by_record = dict(list(frame.groupby("evaluation")))
     answers = []
     for i, entrant in enumerate(asked):
-        ids = {task: evaluations[i, task].run_id for task in (PROBE, *names)}
+        ids = {task: evaluations[i, task].run_id for task in items}
         name = f"{entrant.recipe}, {entrant.about}"
         check(set(ids.values()) <= set(by_record), "runs", name, "have all diverged")
         own = {task: by_record[run_id] for task, run_id in ids.items()}

@@ -240,7 +240,8 @@ def settle(
 def out_of_memory(error: Exception) -> bool:
     """Say whether memory was short, or a process was ended from outside: it may not come again."""
     torchs = {"OutOfMemoryError", "ProcessExitedException"}  # torch may not be imported here
-    return isinstance(error, MemoryError) or type(error).__name__ in torchs
+    named = type(error).__name__ in torchs or "ALLOC_FAILED" in str(error)  # cuBLAS's, cuDNN's
+    return isinstance(error, MemoryError) or named
 
 
 def first_line(error: Exception) -> str:

@@ -140,6 +140,13 @@ def test_an_end_that_nothing_bounds_is_an_arrow_of_one_length():
         assert [t.get_text() for t in figure.legends[0].get_texts()] == ["joint", plots.NO_BOUND]
 
 
+def test_an_arrow_may_lie_along_either_axis():
+    _, ax = plt.subplots()
+    plots.arrows(ax, (0, 0), True, False, "k", axis="x")
+    (arrow,) = ax.texts
+    assert arrow.xyann[0] < 0 == arrow.xyann[1]
+
+
 def test_a_limit_that_does_not_exist_is_said_and_not_drawn():
     rising, standard = (limit_in_N(*y)[1] for y in ((5.1, 5.2, 5.4, 5.9), (4.6, 4.4, 4.3, 4.25)))
     losses = {n: Estimate(y, np.full(1000, y)) for n, y in ((1, 4.6), (2, 4.4))}

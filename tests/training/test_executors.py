@@ -9,7 +9,7 @@ import pytest
 
 from ieee_lib.settings import Execution
 from ieee_lib.study import into_stacks
-from ieee_lib.training.executors import LocalExecutor, uninterrupted
+from ieee_lib.training.executors import LocalExecutor, out_of_memory, uninterrupted
 from ieee_lib.training.progress import Progress
 from ieee_lib.training.store import RunStore
 from ieee_lib.training.train_unit import TrainUnit
@@ -70,6 +70,12 @@ def test_stacks_hold_equal_shapes_and_share_the_work(spec):
 def test_a_lone_group_is_split_over_the_workers(spec):
     stacks = into_stacks([spec.replace(init_seed=s) for s in range(6)], largest=8, n_worker=2)
     assert [len(s) for s in stacks] == [3, 3]
+
+
+def test_every_library_has_its_words_for_no_memory():
+    cublas = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate")
+    assert out_of_memory(cublas) and out_of_memory(MemoryError())
+    assert not out_of_memory(RuntimeError("CUDA error: an illegal memory access"))
 
 
 def test_an_interruption_waits_for_the_end_of_a_block():
