@@ -8,10 +8,10 @@ Rooms, one-way: text -> training -> recipes -> analysis. See README.md for the t
 
 __version__ = "0.1.0"
 
+from ieee_lib.config import ModelConfig, RunSpec
+from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError
-from ieee_lib.scale import Scale
-from ieee_lib.spec import ModelConfig, RunSpec
+from ieee_lib.runs.frames import load_runs
 from ieee_lib.study import Study
-from ieee_lib.training.frame import load_runs
 
 __all__ = ["InputError", "ModelConfig", "RunSpec", "Scale", "Study", "load_runs"]

@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _reproduce(given: argparse.Namespace) -> int:
-    from ieee_lib.runner import reproduce
+    from ieee_lib.book.runner import reproduce
 
     check_choice("source", given.source, ("train", "archive"))
     for name, n in Counter(name for name, _ in given.parameters).items():
@@ -176,12 +176,12 @@ def _reproduce(given: argparse.Namespace) -> int:
 
 
 def _plan(given: argparse.Namespace) -> int:
-    from ieee_lib.book import choose
-    from ieee_lib.plan import open_plan, plan_lines
-    from ieee_lib.scale import Scale
-    from ieee_lib.schedule import schedule_lines
-    from ieee_lib.spec import check_number
-    from ieee_lib.steps import budget_lines
+    from ieee_lib.book.chapters import choose
+    from ieee_lib.book.plan import open_plan, plan_lines
+    from ieee_lib.book.schedule import schedule_lines
+    from ieee_lib.book.steps import budget_lines
+    from ieee_lib.config import check_number
+    from ieee_lib.config.scale import Scale
 
     scale = Scale.load(given.scale)
     if given.corpus:
@@ -201,9 +201,9 @@ def _plan(given: argparse.Namespace) -> int:
 
 
 def _run_plan(given: argparse.Namespace) -> int:
-    from ieee_lib.runner import INCOMPLETE
-    from ieee_lib.spec import check_number
-    from ieee_lib.steps import run_plan
+    from ieee_lib.book.runner import INCOMPLETE
+    from ieee_lib.book.steps import run_plan
+    from ieee_lib.config import check_number
 
     check_number("--budget-minutes", given.budget_minutes, above=0.0)
     options = {"minutes": given.budget_minutes, "out": Path(given.out), "corpus": given.corpus}
@@ -213,7 +213,7 @@ def _run_plan(given: argparse.Namespace) -> int:
 
 def _predict(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.predictions import foretell, predictions
+    from ieee_lib.predictions.log import foretell, predictions
     from ieee_lib.study import Study
 
     study = Study.open(given.scale, source="records", corpus=given.corpus)
@@ -233,9 +233,9 @@ def _predict(given: argparse.Namespace) -> int:
 
 def _figures(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.analysis.contact_sheet import contact_sheet
-    from ieee_lib.analysis.drawing import FORMATS, Drawing, context, render, save
-    from ieee_lib.book import Chapter, choose, recorded
+    from ieee_lib.book.chapters import Chapter, choose, recorded
+    from ieee_lib.plots.contact_sheet import contact_sheet
+    from ieee_lib.plots.saving import FORMATS, Drawing, context, render, save
     from ieee_lib.study import Study
 
     check_choice("source", given.source, ("records", "archive"))
@@ -264,9 +264,9 @@ def _figures(given: argparse.Namespace) -> int:
 
 def _book(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.book import at_hand
-    from ieee_lib.runner import executed, reproduce
-    from ieee_lib.site import build, check_installed
+    from ieee_lib.book.chapters import at_hand
+    from ieee_lib.book.runner import executed, reproduce
+    from ieee_lib.book.site import build, check_installed
     from ieee_lib.study import Study
 
     check_choice("source", given.source, ("archive", "train"))
@@ -285,10 +285,10 @@ def _book(given: argparse.Namespace) -> int:
 
 
 def _export(given: argparse.Namespace) -> int:
-    from ieee_lib.scale import Scale
+    from ieee_lib.config.scale import Scale
+    from ieee_lib.model.llama import export_run, exportable
+    from ieee_lib.runs.store import RunStore
     from ieee_lib.text.corpus import find_corpus
-    from ieee_lib.training.llama import export_run, exportable
-    from ieee_lib.training.store import RunStore
 
     store, folder = RunStore.of(Scale.load(given.scale).name), Path(given.folder)
     corpus_folder = find_corpus(exportable(store, given.run_id).corpus)
@@ -299,7 +299,7 @@ def _export(given: argparse.Namespace) -> int:
 
 def _archive(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.recorded import compare, pack, verify
+    from ieee_lib.book.recorded import compare, pack, verify
     from ieee_lib.sections import verdicts
     from ieee_lib.study import Study
 
@@ -322,9 +322,9 @@ def _archive(given: argparse.Namespace) -> int:
 
 def _bench(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.analysis.drawing import Table, save
     from ieee_lib.benchmarks import BENCHMARKS
-    from ieee_lib.scale import Scale
+    from ieee_lib.config.scale import Scale
+    from ieee_lib.plots.saving import Table, save
 
     options = _options_of_bench(given)
     json_file = Path(given.json) if given.json else None
@@ -345,7 +345,7 @@ def _bench(given: argparse.Namespace) -> int:
 
 def _options_of_bench(given: argparse.Namespace) -> dict[str, Any]:
     from ieee_lib.benchmarks import BENCHMARKS
-    from ieee_lib.spec import check_number
+    from ieee_lib.config import check_number
 
     check_choice("bench", given.what, BENCHMARKS)
     asked = {name: getattr(given, name) for name in ("corpus", "files", "device", "seconds")}
@@ -360,8 +360,9 @@ def _options_of_bench(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stress(given: argparse.Namespace) -> int:
-    from ieee_lib import paths, stress
-    from ieee_lib.analysis.drawing import save
+    from ieee_lib import paths
+    from ieee_lib.plots.saving import save
+    from tests import stress
 
     only = [name.strip() for name in given.only.split(",") if name.strip()]
     table = stress.run(given.seconds, only)
@@ -372,6 +373,6 @@ def _stress(given: argparse.Namespace) -> int:
 
 
 def _readme(given: argparse.Namespace) -> int:
-    from ieee_lib.readme import update
+    from ieee_lib.book.readme import update
 
     return update(check_only=given.check)

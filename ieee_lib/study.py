@@ -20,27 +20,27 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from ieee_lib import paths
+from ieee_lib.book.stages import PREPARE, WORK, stage
+from ieee_lib.config import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
+from ieee_lib.config.scale import Scale
 from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
 from ieee_lib.files import check_room
-from ieee_lib.scale import Scale
-from ieee_lib.spec import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
-from ieee_lib.stages import PREPARE, WORK, stage
-from ieee_lib.text.corpus import open_corpus, prepare
-from ieee_lib.training.evaluation_unit import EvaluationUnit, open_questions
-from ieee_lib.training.executors import Executor, Failure, open_executor, visible_gpus
-from ieee_lib.training.frame import (
+from ieee_lib.jobs.evaluation_job import EvaluationJob, open_questions
+from ieee_lib.jobs.executors import Executor, Failure, open_executor, visible_gpus
+from ieee_lib.jobs.job import Unit
+from ieee_lib.jobs.sample_job import SampleJob
+from ieee_lib.jobs.score_job import ScoreJob
+from ieee_lib.jobs.train_job import TrainJob
+from ieee_lib.runs.frames import (
     curves_frame,
     evaluations_frame,
     mean_curve,
     runs_frame,
     subsets_frame,
 )
-from ieee_lib.training.provenance import versions_of
-from ieee_lib.training.sample_unit import SampleUnit
-from ieee_lib.training.score_unit import ScoreUnit
-from ieee_lib.training.store import Archive, RunStore
-from ieee_lib.training.train_unit import TrainUnit
-from ieee_lib.training.unit import Unit
+from ieee_lib.runs.provenance import versions_of
+from ieee_lib.runs.store import Archive, RunStore
+from ieee_lib.text.corpus import open_corpus, prepare
 
 UNPREPARED = "0" * 16
 """Stands for the fingerprint of a text that was never packed here, so none of its runs is done."""
@@ -194,7 +194,7 @@ class Study:
             self._check_may_train(missing, len(ensembles), label)
             self.ensure([m for e in missing for m in e.members], weights=True, label=label)
             at = (self.corpus_folder, self.scale.name)
-            self._run([ScoreUnit(ensemble, *at) for ensemble in missing], f"{label}, scoring")
+            self._run([ScoreJob(ensemble, *at) for ensemble in missing], f"{label}, scoring")
         return self.label(subsets_frame(self._records(ensembles)))
 
     def sample(self, samples: Iterable[SampleSpec], *, label: str = "sampling") -> list[str]:
@@ -210,7 +210,7 @@ class Study:
             teachers = [m for s in missing for m in s.teachers.members]
             self.ensure(teachers, weights=True, label=label)
             at = (self.corpus_folder, self.scale.name)
-            self._run([SampleUnit(sample, *at) for sample in missing], label)
+            self._run([SampleJob(sample, *at) for sample in missing], label)
         self._records(samples)
         return [s.run_id for s in samples]
 
@@ -238,7 +238,7 @@ class Study:
                 open_questions(evaluation, corpus, files)
             self.ensure([m for e in missing for m in e.models.members], weights=True, label=label)
             at = (self.corpus_folder, self.scale.name, files)
-            units = [EvaluationUnit(evaluation, *at) for evaluation in missing]
+            units = [EvaluationJob(evaluation, *at) for evaluation in missing]
             self._run(units, f"{label}, answering")
         return self.label(evaluations_frame(self._records(evaluations)))
 
@@ -373,9 +373,7 @@ class Study:
             self.touched |= {record["run_id"] for record in records}
         return records
 
-    def _units(
-        self, missing: list[RunSpec], asked: list[RunSpec], weights: bool
-    ) -> list[TrainUnit]:
+    def _units(self, missing: list[RunSpec], asked: list[RunSpec], weights: bool) -> list[TrainJob]:
         """Return the stacks to train, costliest first; those begun before keep their members."""
         largest, at = self.scale.execution.stack, (self.corpus_folder, self.scale.name)
         left, units = {spec.run_id: spec for spec in missing}, []
@@ -384,15 +382,15 @@ class Study:
             together = {spec.run_id for spec in stack}
             known = together <= asked_ids and len(stack) <= largest
             if known and set() < together & missing_ids <= set(left):
-                units.append(TrainUnit(stack, *at, weights, begun=True))
+                units.append(TrainJob(stack, *at, weights, begun=True))
                 left = {run_id: spec for run_id, spec in left.items() if run_id not in together}
         for stack in into_stacks(list(left.values()), largest, self.executor.n_worker):
             self.store.begin(stack)
-            units.append(TrainUnit(tuple(stack), *at, weights))
+            units.append(TrainJob(tuple(stack), *at, weights))
         return sorted(units, key=lambda unit: -unit.cost)
 
     def _run(self, units: Sequence[Unit], label: str) -> None:
-        from ieee_lib.training.progress import Progress
+        from ieee_lib.jobs.progress import Progress
 
         check_room(self.store.records_folder, sum(unit.disk_bytes for unit in units))
         again = {unit: why for unit in units if (why := self._why_not(unit))}

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ieee_lib import InputError, ModelConfig, RunSpec, Scale, paths
-from ieee_lib.scale import FOLDER
-from ieee_lib.training.forms import FORMS
-from ieee_lib.training.frame import curves_frame, runs_frame
-from ieee_lib.training.store import SCHEMA, Archive, RunStore, sealed
+from ieee_lib.config.scale import FOLDER
+from ieee_lib.runs.frames import curves_frame, runs_frame
+from ieee_lib.runs.schema import FORMS
+from ieee_lib.runs.store import SCHEMA, Archive, RunStore, sealed
 from tests.conftest import ROOT, TINY
 
 TIMES = int(os.environ.get("IEEE_LIB_FUZZ", "1"))

@@ -55,7 +55,7 @@ def test_the_version_is_said_once_more_only_where_tools_read_it(monkeypatch):
     from importlib.metadata import PackageNotFoundError
 
     import ieee_lib
-    from ieee_lib.training import provenance
+    from ieee_lib.runs import provenance
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     citation = (ROOT / "CITATION.cff").read_text()
@@ -135,7 +135,7 @@ def test_the_readmes_commands_are_understood():
 def test_the_readmes_python_runs(project):
     """Every example in order, as a file, at the smoke scale and its model, by worker processes."""
     text = (ROOT / "README.md").read_text()
-    smoke = (ROOT / "ieee_lib" / "scales" / "smoke.toml").read_text()
+    smoke = (ROOT / "ieee_lib" / "config" / "scales" / "smoke.toml").read_text()
     mine = smoke.replace('executor = "inline"', 'executor = "local"')
     assert mine != smoke
     (project / "data" / "mine.toml").write_text(mine)

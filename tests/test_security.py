@@ -20,14 +20,14 @@ import pytest
 
 from ieee_lib import InputError, paths
 from ieee_lib.cli import main
+from ieee_lib.config.tables import Execution
 from ieee_lib.files import write_sealed
-from ieee_lib.settings import Execution
+from ieee_lib.jobs.train_job import TrainJob
+from ieee_lib.model.llama import read_llama
+from ieee_lib.runs import store as stores
+from ieee_lib.runs.store import Archive, RunStore, pack_archive
 from ieee_lib.text.corpus import CorpusConfig, open_corpus, prepare
-from ieee_lib.training import store as stores
-from ieee_lib.training.llama import read_llama
 from ieee_lib.training.scoring import load_stack
-from ieee_lib.training.store import Archive, RunStore, pack_archive
-from ieee_lib.training.train_unit import TrainUnit
 from tests.conftest import ROOT, TINY
 
 EXECUTION = Execution(compile="never", accelerator="cpu", logger="none")
@@ -43,7 +43,7 @@ NEVER_CALLED = {
 }  # fmt: skip
 NEVER_SAID = {"allow_pickle", "shell", "trust_remote_code", "weights_only"}
 READERS = {
-    "ieee_lib.scale.Scale.load", "json.loads", "manager.load",
+    "ieee_lib.config.scale.Scale.load", "json.loads", "manager.load",
     "numpy.frombuffer", "numpy.memmap", "safetensors.safe_open",
     "safetensors.torch.load_file", "tomllib.loads",
 }  # fmt: skip
@@ -218,7 +218,7 @@ def bomb(tmp_path):
 
 
 def test_a_pickle_in_place_of_weights_is_set_aside(bomb, home, spec, corpus):
-    unit = TrainUnit((spec,), corpus.folder, "smoke", weights=True)
+    unit = TrainJob((spec,), corpus.folder, "smoke", weights=True)
     store = RunStore.of("smoke")
     unit.run(EXECUTION)
     path = store.weights_path(spec.run_id)
@@ -238,7 +238,7 @@ def test_a_pickle_in_place_of_a_checkpoint_is_set_aside(bomb, home, spec, corpus
     path.parent.mkdir(parents=True)
     path.write_bytes(bomb)
     with pytest.warns(UserWarning, match="is damaged: moved to"):
-        TrainUnit((spec,), corpus.folder, "smoke", weights=False).run(EXECUTION)
+        TrainJob((spec,), corpus.folder, "smoke", weights=False).run(EXECUTION)
     assert store.get(spec.run_id)["status"] == "done"
 
 
@@ -289,8 +289,8 @@ def test_a_pickle_as_a_text_is_refused(bomb, home, name):
 
 
 def test_a_pickle_as_a_model_or_tokenizer_is_refused(bomb, home):
+    from ieee_lib.model.llama_format import fields_of
     from ieee_lib.text.tokenizer import load_tokenizer
-    from ieee_lib.training.llama_format import fields_of
 
     (home / "t.json").write_bytes(bomb)
     with pytest.raises(InputError, match="cannot be loaded"):
@@ -314,13 +314,13 @@ def test_nothing_is_unpickled_from_training_to_figures(home, spec, corpus):
         import torch, lightning, safetensors.torch, tokenizers  # may do at import what they want
         from pathlib import Path
         from ieee_lib import RunSpec
-        from ieee_lib.settings import Execution
-        from ieee_lib.spec import EnsembleSpec
-        from ieee_lib.training.frame import load_runs
-        from ieee_lib.training.score_unit import ScoreUnit
-        from ieee_lib.training.store import RunStore
-        from ieee_lib.training.train import train
-        from ieee_lib.training.train_unit import TrainUnit
+        from ieee_lib.config.tables import Execution
+        from ieee_lib.config import EnsembleSpec
+        from ieee_lib.runs.frames import load_runs
+        from ieee_lib.jobs.score_job import ScoreJob
+        from ieee_lib.runs.store import RunStore
+        from ieee_lib.training.fit import train
+        from ieee_lib.jobs.train_job import TrainJob
 
         asked = []
         sys.addaudithook(lambda event, about: asked.append(about) if "pickle" in event else None)
@@ -328,7 +328,7 @@ def test_nothing_is_unpickled_from_training_to_figures(home, spec, corpus):
                           checkpoint_minutes=1e-6)
         specs = [RunSpec.from_dict({spec.to_dict()!r}).replace(init_seed=s) for s in (0, 1)]
         folder = Path({str(corpus.folder)!r})
-        unit = TrainUnit(tuple(specs), folder, "smoke", weights=True)
+        unit = TrainJob(tuple(specs), folder, "smoke", weights=True)
         checkpoint = RunStore.of("smoke").unfinished_path(s.run_id for s in specs)
 
         def stop(tokens):
@@ -340,7 +340,7 @@ def test_nothing_is_unpickled_from_training_to_figures(home, spec, corpus):
             assert "half-way" in str(error)
         assert checkpoint.is_file()
         unit.run(often)
-        ScoreUnit(EnsembleSpec(tuple(specs)), folder, "smoke").run(often)
+        ScoreJob(EnsembleSpec(tuple(specs)), folder, "smoke").run(often)
         assert len(load_runs("smoke")) == 2
         assert not asked, asked
         import pickle

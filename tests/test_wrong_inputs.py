@@ -15,11 +15,11 @@ from operator import getitem
 import pytest
 
 from ieee_lib import InputError, Scale, Study, paths
-from ieee_lib.book import Chapter
+from ieee_lib.book.chapters import Chapter
 from ieee_lib.cli import main
-from ieee_lib.scale import FOLDER
+from ieee_lib.config.scale import FOLDER
+from ieee_lib.runs.store import SCHEMA, RunStore, seal
 from ieee_lib.study import UNPREPARED
-from ieee_lib.training.store import SCHEMA, RunStore, seal
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ BENCHMARKS["sampling"](Scale.load("laptop"))["tab_sampling"]
 
 from collections.abc import Callable
 
-from ieee_lib.analysis.coverage import TRUTH, coverage_frame
-from ieee_lib.analysis.drawing import Drawing, Table
 from ieee_lib.benchmarks import agreement, mfu, records, sampling, speed, text, textbook
-from ieee_lib.scale import Scale
+from ieee_lib.config.scale import Scale
+from ieee_lib.laws.coverage import TRUTH, coverage_frame
+from ieee_lib.plots.saving import Drawing, Table
 
 DATA_SETS = 500
 """Synthetic data sets of each case of the coverage study."""

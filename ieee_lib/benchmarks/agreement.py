@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ieee_lib.analysis.drawing import Table
 from ieee_lib.benchmarks.speed import chosen_device
-from ieee_lib.scale import Scale
-from ieee_lib.settings import Execution
-from ieee_lib.spec import RunSpec
+from ieee_lib.config import RunSpec
+from ieee_lib.config.scale import Scale
+from ieee_lib.config.tables import Execution
+from ieee_lib.plots.saving import Table
 from ieee_lib.text.corpus import Corpus, prepare
 
 ROUNDING = 2e-3
@@ -37,7 +37,7 @@ def run(scale: Scale, *, device: str = "") -> dict[str, Table]:
     `device`: cpu or cuda, beside the CPU; empty: what is there. Raises InputError for a device
     that is not there.
     """
-    from ieee_lib.training.train import can_compile
+    from ieee_lib.training.fit import can_compile
 
     device = chosen_device(device)
     corpus = prepare(scale.corpus)
@@ -112,6 +112,6 @@ def _resumed(spec: RunSpec, corpus: Corpus, execution: Execution) -> float:
 
 
 def _losses(specs: list[RunSpec], corpus: Corpus, execution: Execution, **options) -> float:
-    from ieee_lib.training.train import train
+    from ieee_lib.training.fit import train
 
     return train(specs, corpus, execution=execution, **options)[0].curve[-1]["val_loss"]

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ieee_lib.spec import ModelConfig
+from ieee_lib.config import ModelConfig
 
 WIDTHS = (1, 2, 4, 8, 16)
 """Members of the stacks."""
@@ -68,9 +68,9 @@ def contenders() -> list[Contender]:
 
 def stack(n_member: int, compiled: bool, shape: ModelConfig, batch_size: int, device: str) -> Take:
     """Return our training step of a stack."""
-    from ieee_lib.training.model import StackedDecoder
-    from ieee_lib.training.optim import StackedAdamW
-    from ieee_lib.training.unit import keep_freed_memory
+    from ieee_lib.jobs.job import keep_freed_memory
+    from ieee_lib.model.decoder import StackedDecoder
+    from ieee_lib.model.optim import StackedAdamW
 
     keep_freed_memory()
     model = StackedDecoder(shape, seeds=list(range(n_member))).to(device)
@@ -83,7 +83,7 @@ def stack(n_member: int, compiled: bool, shape: ModelConfig, batch_size: int, de
 
 def plain(shape: ModelConfig, batch_size: int, device: str) -> Take:
     """Return an ordinary loop: one model, torch's AdamW and clipping, eager."""
-    from ieee_lib.training.model import StackedDecoder
+    from ieee_lib.model.decoder import StackedDecoder
 
     model = StackedDecoder(shape, seeds=[0]).to(device)
     ids = random_ids(shape, (1, batch_size), device)
@@ -94,7 +94,7 @@ def transformers_llama(shape: ModelConfig, batch_size: int, device: str) -> Take
     """Return the same loop around transformers' model of the same shape."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from ieee_lib.training.llama_format import fields_of
+    from ieee_lib.model.llama_format import fields_of
 
     fields = {k: v for k, v in fields_of(shape).items() if k not in ("architectures", "model_type")}
     model = LlamaForCausalLM(LlamaConfig(**fields)).to(device).train()
@@ -136,7 +136,7 @@ def stock_lightning(shape: ModelConfig, batch_size: int, device: str) -> Take:
     import lightning
     from torch.utils.data import DataLoader
 
-    from ieee_lib.training.model import StackedDecoder
+    from ieee_lib.model.decoder import StackedDecoder
 
     class Module(lightning.LightningModule):
         def __init__(self) -> None:

@@ -10,13 +10,13 @@ import gc
 
 import pandas as pd
 
-from ieee_lib.analysis.drawing import Table
 from ieee_lib.benchmarks.budget import Budget
 from ieee_lib.benchmarks.contenders import matrix_rate, stack
 from ieee_lib.benchmarks.speed import chosen_device
-from ieee_lib.scale import Scale
-from ieee_lib.spec import ModelConfig
-from ieee_lib.training.executors import out_of_memory
+from ieee_lib.config import ModelConfig
+from ieee_lib.config.scale import Scale
+from ieee_lib.jobs.executors import out_of_memory
+from ieee_lib.plots.saving import Table
 
 STEPS = 5
 """Steps of one measurement, after two that warm up."""

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ieee_lib.analysis.drawing import Table
-from ieee_lib.analysis.uncertainty import N_DRAW
-from ieee_lib.book import Chapter
-from ieee_lib.scale import Scale
+from ieee_lib.book.chapters import Chapter
+from ieee_lib.config.scale import Scale
+from ieee_lib.laws.estimates import N_DRAW
+from ieee_lib.plots.saving import Table
+from ieee_lib.runs.frames import runs_frame
+from ieee_lib.runs.store import Archive, RunStore
 from ieee_lib.study import Study
-from ieee_lib.training.frame import runs_frame
-from ieee_lib.training.store import Archive, RunStore
 
 RECORDS = 10_000
 

@@ -6,8 +6,8 @@ from statistics import median
 
 import pandas as pd
 
-from ieee_lib.analysis.drawing import Table
-from ieee_lib.scale import Scale
+from ieee_lib.config.scale import Scale
+from ieee_lib.plots.saving import Table
 
 REPEATS = 5
 SEQUENCES = 512
@@ -18,9 +18,9 @@ def run(scale: Scale) -> dict[str, Table]:
     """Return tokens/s of sampling with a cache against recomputing every prefix, side by side."""
     import torch
 
-    from ieee_lib.training.model import StackedDecoder
+    from ieee_lib.jobs.job import device_of
+    from ieee_lib.model.decoder import StackedDecoder
     from ieee_lib.training.sampling import sample
-    from ieee_lib.training.unit import device_of
 
     device = device_of(scale.execution)
     torch.set_num_threads(scale.execution.threads or torch.get_num_threads())

@@ -18,14 +18,14 @@ from statistics import median
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from ieee_lib.analysis import plots
-from ieee_lib.analysis.drawing import Drawing, Table, context, finish
 from ieee_lib.benchmarks.budget import Budget
 from ieee_lib.benchmarks.contenders import PLAIN, Contender, contenders, matrix_rate
+from ieee_lib.config import ModelConfig
+from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check, check_choice
-from ieee_lib.scale import Scale
-from ieee_lib.spec import ModelConfig
-from ieee_lib.training.executors import core_count
+from ieee_lib.jobs.executors import core_count
+from ieee_lib.plots import marks as plots
+from ieee_lib.plots.saving import Drawing, Table, context, finish
 
 OURS = "stack of 8, compiled"
 """What the shorter table is about."""

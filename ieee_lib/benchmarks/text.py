@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ieee_lib.analysis.drawing import Table
+from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check
-from ieee_lib.scale import Scale
-from ieee_lib.stress.stand_in import peak_memory
+from ieee_lib.plots.saving import Table
 from ieee_lib.text import corpus as packing
 from ieee_lib.text.sources import open_source
+from tests.stress.stand_in import peak_memory
 
 CHARACTERS = 200_000_000
 """Text that is prepared; shorter sources are repeated, each copy with a mark of its own."""

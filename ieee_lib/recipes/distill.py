@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from ieee_lib.config import EnsembleSpec, RunSpec, SampleSpec
 from ieee_lib.errors import check
-from ieee_lib.spec import EnsembleSpec, RunSpec, SampleSpec
 from ieee_lib.study import Study
 
 FIRST_SEED = 100

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ieee_lib.spec import EnsembleSpec, EvaluationSpec
+from ieee_lib.config import EnsembleSpec, EvaluationSpec
+from ieee_lib.evaluation.probe import PROBE
+from ieee_lib.evaluation.tasks import fingerprint
 from ieee_lib.study import Study
-from ieee_lib.training.probe import PROBE
-from ieee_lib.training.tasks import fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ infinitely many: the paper doubles the epochs and halves the decay.
 import dataclasses
 from collections.abc import Sequence
 
+from ieee_lib.config import EnsembleSpec
+from ieee_lib.config.tables import EPOCHS_GRID, Settings
 from ieee_lib.recipes.search import GRIDS, neighbours
 from ieee_lib.recipes.single import sweep_points
-from ieee_lib.settings import EPOCHS_GRID, Settings
-from ieee_lib.spec import EnsembleSpec
 from ieee_lib.study import Study
 
 VARIED = {"init and order": (1, 1), "init only": (1, 0), "order only": (0, 1)}

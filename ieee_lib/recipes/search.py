@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ieee_lib.settings import EPOCHS_GRID, LR_GRID, WD_GRID, Settings
-from ieee_lib.spec import RunSpec
+from ieee_lib.config import RunSpec
+from ieee_lib.config.tables import EPOCHS_GRID, LR_GRID, WD_GRID, Settings
+from ieee_lib.runs.frames import pooled_noise, seed_means
 from ieee_lib.study import Study
-from ieee_lib.training.frame import pooled_noise, seed_means
 
 GRIDS = {"wd": WD_GRID, "lr": LR_GRID, "epochs": tuple(e for e in EPOCHS_GRID if e <= 64)}
 

@@ -11,10 +11,10 @@ import dataclasses
 
 import pandas as pd
 
+from ieee_lib.config import RunSpec, check_integer
+from ieee_lib.config.tables import EPOCHS_GRID, Settings, Sweep
 from ieee_lib.errors import MissingRuns, check
 from ieee_lib.recipes.search import SearchResult, ring_specs, search, specs_of
-from ieee_lib.settings import EPOCHS_GRID, Settings, Sweep
-from ieee_lib.spec import RunSpec, check_integer
 from ieee_lib.study import Study
 
 STANDARD_WD = 0.1

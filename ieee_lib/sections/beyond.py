@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ieee_lib.analysis import ensemble_figures as figures
-from ieee_lib.analysis import tables
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws, laws_frame
-from ieee_lib.analysis.uncertainty import replicate_noise
+from ieee_lib.config import EnsembleSpec, RunSpec
+from ieee_lib.laws.ensembles import EnsembleLaw, ensemble_laws, laws_frame
+from ieee_lib.laws.estimates import replicate_noise
+from ieee_lib.plots import ensemble_figures as figures
+from ieee_lib.plots import tables
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import beyond, single
 from ieee_lib.recipes import ensemble as recipe
-from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 
 BASE = "tuned for many"

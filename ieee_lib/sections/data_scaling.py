@@ -5,21 +5,21 @@ from functools import cached_property
 
 import pandas as pd
 
-from ieee_lib.analysis import claims as verdicts
-from ieee_lib.analysis import explorers, tables
-from ieee_lib.analysis import scaling_figures as figures
-from ieee_lib.analysis.claims import Claim, claims_table
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.analysis.ensembles import EnsembleLaw
-from ieee_lib.analysis.laws import LEAST, data_efficiency
-from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of
-from ieee_lib.explore import Explorer, Knob
+from ieee_lib.claims import verdicts as verdicts
+from ieee_lib.claims.verdicts import Claim, claims_table
+from ieee_lib.config import RunSpec
+from ieee_lib.config.scale import UNITS
+from ieee_lib.laws.ensembles import EnsembleLaw
+from ieee_lib.laws.estimates import Estimate, Limit, limit_of
+from ieee_lib.laws.power_law import LEAST, data_efficiency
+from ieee_lib.plots import explorers, tables
+from ieee_lib.plots import scaling_figures as figures
+from ieee_lib.plots.explore import Explorer, Knob
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import ensemble as recipe
 from ieee_lib.recipes import single
-from ieee_lib.scale import UNITS
 from ieee_lib.sections.joint import Joint, joint_limit
 from ieee_lib.sections.tuned import Tuned, tuned
-from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 
 SHIFTS = (-0.02, -0.01, 0.01, 0.02)

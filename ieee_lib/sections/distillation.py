@@ -4,19 +4,19 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ieee_lib.analysis import claims as verdicts
-from ieee_lib.analysis import distillation_figures as figures
-from ieee_lib.analysis.claims import Claim, claims_table
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws
-from ieee_lib.analysis.uncertainty import Estimate, mean_of, replicate_noise
+from ieee_lib.claims import verdicts as verdicts
+from ieee_lib.claims.verdicts import Claim, claims_table
+from ieee_lib.config import EnsembleSpec, RunSpec
+from ieee_lib.config.scale import UNITS
+from ieee_lib.laws.ensembles import EnsembleLaw, ensemble_laws
+from ieee_lib.laws.estimates import Estimate, mean_of, replicate_noise
+from ieee_lib.plots import distillation_figures as figures
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import distill, single
 from ieee_lib.recipes import ensemble as recipe
 from ieee_lib.recipes.distill import Student
-from ieee_lib.scale import UNITS
 from ieee_lib.sections.ensembles import member_noise
 from ieee_lib.sections.tuned import Tuned, tuned
-from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 
 

@@ -7,28 +7,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ieee_lib.analysis import claims as verdicts
-from ieee_lib.analysis import downstream as analysis
-from ieee_lib.analysis import downstream_figures as figures
-from ieee_lib.analysis import published_figures
-from ieee_lib.analysis.claims import Claim, claims_table
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.analysis.published import published
-from ieee_lib.analysis.uncertainty import Estimate
+from ieee_lib.claims import verdicts as verdicts
+from ieee_lib.claims.verdicts import Claim, claims_table
+from ieee_lib.config import EnsembleSpec, RunSpec, check_text
+from ieee_lib.config.tables import Settings
 from ieee_lib.errors import check
+from ieee_lib.evaluation.probe import PROBE, continuation_items
+from ieee_lib.evaluation.tasks import open_task
+from ieee_lib.laws import downstream as analysis
+from ieee_lib.laws.estimates import Estimate
+from ieee_lib.laws.published import published
 from ieee_lib.paths import below_data
+from ieee_lib.plots import downstream_figures as figures
+from ieee_lib.plots import published_figures
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import distill, single
 from ieee_lib.recipes import ensemble as ensembles
 from ieee_lib.recipes.distill import Student
 from ieee_lib.recipes.downstream import Entrant, evaluation, items_of, recorded_items
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.sections.distillation import teachers
-from ieee_lib.settings import Settings
-from ieee_lib.spec import EnsembleSpec, RunSpec, check_text
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import open_corpus
-from ieee_lib.training.probe import PROBE, continuation_items
-from ieee_lib.training.tasks import open_task
 
 Measure = tuple[str, str]
 """Task and metric; acc is the paper's."""

@@ -4,20 +4,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ieee_lib.analysis import claims as verdicts
-from ieee_lib.analysis import ensemble_figures as figures
-from ieee_lib.analysis import explorers, tables
-from ieee_lib.analysis.claims import Claim, claims_table
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws, laws_frame
-from ieee_lib.analysis.uncertainty import replicate_noise
-from ieee_lib.explore import Explorer, Knob
+from ieee_lib.claims import verdicts as verdicts
+from ieee_lib.claims.verdicts import Claim, claims_table
+from ieee_lib.config import EnsembleSpec, RunSpec
+from ieee_lib.config.scale import UNITS
+from ieee_lib.config.tables import Settings
+from ieee_lib.laws.ensembles import EnsembleLaw, ensemble_laws, laws_frame
+from ieee_lib.laws.estimates import replicate_noise
+from ieee_lib.plots import ensemble_figures as figures
+from ieee_lib.plots import explorers, tables
+from ieee_lib.plots.explore import Explorer, Knob
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import ensemble as recipe
 from ieee_lib.recipes import single
-from ieee_lib.scale import UNITS
 from ieee_lib.sections.tuned import Tuned, tuned
-from ieee_lib.settings import Settings
-from ieee_lib.spec import EnsembleSpec, RunSpec
 from ieee_lib.study import Study
 
 

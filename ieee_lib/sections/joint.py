@@ -4,20 +4,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ieee_lib.analysis import claims as verdicts
-from ieee_lib.analysis import ensemble_figures as figures
-from ieee_lib.analysis import tables
-from ieee_lib.analysis.claims import Claim, claims_table
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws
-from ieee_lib.analysis.joint import K_then_N, N_then_K, surface
-from ieee_lib.analysis.uncertainty import Estimate, Limit
+from ieee_lib.claims import verdicts as verdicts
+from ieee_lib.claims.verdicts import Claim, claims_table
+from ieee_lib.config import RunSpec
+from ieee_lib.config.scale import UNITS
+from ieee_lib.laws.ensembles import EnsembleLaw, ensemble_laws
+from ieee_lib.laws.estimates import Estimate, Limit
+from ieee_lib.laws.joint import K_then_N, N_then_K, surface
+from ieee_lib.plots import ensemble_figures as figures
+from ieee_lib.plots import tables
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import ensemble as recipe
 from ieee_lib.recipes import single
-from ieee_lib.scale import UNITS
 from ieee_lib.sections.ensembles import member_noise
 from ieee_lib.sections.tuned import Tuned, tuned
-from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 
 

@@ -4,21 +4,21 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ieee_lib.analysis import claims as verdicts
-from ieee_lib.analysis import midtraining_figures as figures
-from ieee_lib.analysis.claims import Claim, claims_table
-from ieee_lib.analysis.downstream import error_of
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.analysis.ensembles import EnsembleLaw, ensemble_laws
-from ieee_lib.analysis.midtraining import effective_data
-from ieee_lib.analysis.published import published
-from ieee_lib.analysis.uncertainty import Estimate, mean_of, replicate_noise
+from ieee_lib.claims import verdicts as verdicts
+from ieee_lib.claims.verdicts import Claim, claims_table
+from ieee_lib.config import EnsembleSpec, EvaluationSpec, RunSpec
 from ieee_lib.errors import check
+from ieee_lib.evaluation.probe import PROBE, continuation_items
+from ieee_lib.laws.downstream import error_of
+from ieee_lib.laws.effective_data import effective_data
+from ieee_lib.laws.ensembles import EnsembleLaw, ensemble_laws
+from ieee_lib.laws.estimates import Estimate, mean_of, replicate_noise
+from ieee_lib.laws.published import published
+from ieee_lib.plots import midtraining_figures as figures
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes.midtraining import Setting, open_setting
-from ieee_lib.spec import EnsembleSpec, EvaluationSpec, RunSpec
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import open_corpus
-from ieee_lib.training.probe import PROBE, continuation_items
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ieee_lib.analysis import claims as verdicts
-from ieee_lib.analysis import explorers, figures, tables
-from ieee_lib.analysis.claims import Claim, claims_table
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.explore import Explorer, Knob
+from ieee_lib.claims import verdicts as verdicts
+from ieee_lib.claims.verdicts import Claim, claims_table
+from ieee_lib.config import RunSpec
+from ieee_lib.config.scale import UNITS
+from ieee_lib.plots import explorers, figures, tables
+from ieee_lib.plots.explore import Explorer, Knob
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import certificates_frame
-from ieee_lib.scale import UNITS
 from ieee_lib.sections.tuned import Tuned, tuned
-from ieee_lib.spec import RunSpec
 from ieee_lib.study import Study
 
 

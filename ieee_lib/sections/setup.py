@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ieee_lib.analysis import figures, tables
-from ieee_lib.analysis.claims import Claim
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.scale import Scale
-from ieee_lib.spec import RunSpec
+from ieee_lib.claims.verdicts import Claim
+from ieee_lib.config import RunSpec
+from ieee_lib.config.scale import Scale
+from ieee_lib.plots import figures, tables
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.study import Study
 
 

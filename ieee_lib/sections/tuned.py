@@ -10,13 +10,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ieee_lib.analysis import tables
-from ieee_lib.analysis.laws import PowerLaw
-from ieee_lib.analysis.uncertainty import Estimate, Limit, limit_of, mean_of, replicate_noise
+from ieee_lib.config.scale import UNITS
+from ieee_lib.config.tables import Settings
+from ieee_lib.laws.estimates import Estimate, Limit, limit_of, mean_of, replicate_noise
+from ieee_lib.laws.power_law import PowerLaw
+from ieee_lib.plots import tables
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import NOT_SEARCHED, SearchResult, specs_of, tuned_frame
-from ieee_lib.scale import UNITS
-from ieee_lib.settings import Settings
 from ieee_lib.study import Study
 
 

@@ -5,17 +5,19 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ieee_lib.analysis import published, published_figures
-from ieee_lib.analysis.claims import (
+from ieee_lib.claims.statements import STATEMENTS
+from ieee_lib.claims.verdicts import (
     NOT_RUN,
     UNTESTABLE,
     Claim,
     claims_table,
     without_measure,
 )
-from ieee_lib.analysis.drawing import Drawing, Table
-from ieee_lib.analysis.statements import STATEMENTS
+from ieee_lib.config import KINDS, RunSpec
 from ieee_lib.errors import InputError, MissingRuns
+from ieee_lib.laws import published
+from ieee_lib.plots import published_figures
+from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.sections import (
     data_scaling,
     distillation,
@@ -26,7 +28,6 @@ from ieee_lib.sections import (
     overfitting,
     regularized,
 )
-from ieee_lib.spec import KINDS, RunSpec
 from ieee_lib.study import Study
 
 JUDGED = {

@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 
 from ieee_lib import paths
+from ieee_lib.config import check_integer, check_number, check_text
 from ieee_lib.errors import InputError, check
 from ieee_lib.files import held, parsed, seal, set_aside, sha256_of, verified, writing_to
-from ieee_lib.spec import check_integer, check_number, check_text
 from ieee_lib.text.sources import open_source, tokenizer_file
 
 SCHEMA = 2

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ieee_lib.spec import RunSpec
+from ieee_lib.config import RunSpec
 from ieee_lib.text.corpus import Corpus, PackedSequences
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from ieee_lib.spec import RunSpec
-from ieee_lib.training.model import StackedDecoder, mixed
-from ieee_lib.training.optim import StackedAdamW, StackedMuon, warmup_cosine
+from ieee_lib.config import RunSpec
+from ieee_lib.model.decoder import StackedDecoder, mixed
+from ieee_lib.model.optim import StackedAdamW, StackedMuon, warmup_cosine
 
 PROGRESS = ("curve", "train_sum", "n_train_batch", "evaluation_seconds", "seconds", "begun")
 """What a module counts while it trains, and a checkpoint keeps."""

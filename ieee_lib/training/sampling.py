@@ -9,7 +9,7 @@ so it is drawn from the first tokens of the training sequences.
 import torch
 from torch import Tensor
 
-from ieee_lib.training.model import StackedDecoder
+from ieee_lib.model.decoder import StackedDecoder
 
 
 @torch.no_grad()

@@ -18,9 +18,9 @@ from random import Random
 import torch
 from torch import Tensor
 
-from ieee_lib.spec import ModelConfig
-from ieee_lib.training.memory import scored_rows
-from ieee_lib.training.model import StackedDecoder
+from ieee_lib.config import ModelConfig
+from ieee_lib.model.decoder import StackedDecoder
+from ieee_lib.model.memory import scored_rows
 
 ALL_SUBSETS_UP_TO = 6
 """Above this K: all prefixes, all members, and a fixed random sample of the other subsets."""

@@ -16,12 +16,12 @@ import nbformat
 import pandas as pd
 import pytest
 
-from ieee_lib.analysis.statements import STATEMENTS
-from ieee_lib.book import SECTIONS, choose
-from ieee_lib.runner import INCOMPLETE
+from ieee_lib.book.chapters import SECTIONS, choose
+from ieee_lib.book.runner import INCOMPLETE
+from ieee_lib.claims.statements import STATEMENTS
+from ieee_lib.runs.store import pack_archive, result_of, sealed
 from ieee_lib.sections import overfitting
 from ieee_lib.study import Study
-from ieee_lib.training.store import pack_archive, result_of, sealed
 from tests.conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

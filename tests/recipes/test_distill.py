@@ -3,12 +3,12 @@
 import pytest
 
 from ieee_lib import InputError, Scale
+from ieee_lib.config import EnsembleSpec
 from ieee_lib.recipes import distill
 from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.runs.store import RunStore
 from ieee_lib.sections.distillation import specs, teachers
-from ieee_lib.spec import EnsembleSpec
 from ieee_lib.study import Study
-from ieee_lib.training.store import RunStore
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import pytest
 
 from ieee_lib import InputError, Scale
+from ieee_lib.config import EnsembleSpec
+from ieee_lib.config.tables import Settings
 from ieee_lib.recipes import ensemble as recipe
-from ieee_lib.settings import Settings
-from ieee_lib.spec import EnsembleSpec
+from ieee_lib.runs.store import RunStore
 from ieee_lib.study import Study
-from ieee_lib.training.store import RunStore
 
 PAPER = """
 200 150M 32 3e-3 0.4 | 200 300M 32 3e-3 0.8 | 200 600M 16 1e-3 1.6 | 200 1.4B 16 1e-3 1.6

@@ -9,24 +9,24 @@ import torch
 from safetensors.torch import load_file
 
 from ieee_lib import InputError, Scale
-from ieee_lib.analysis.midtraining import effective_data
-from ieee_lib.analysis.uncertainty import Estimate
+from ieee_lib.config.tables import Execution
 from ieee_lib.errors import MissingRuns, TrainingError
+from ieee_lib.jobs.train_job import TrainJob
+from ieee_lib.laws.effective_data import effective_data
+from ieee_lib.laws.estimates import Estimate
 from ieee_lib.recipes.midtraining import open_setting
-from ieee_lib.settings import Execution
+from ieee_lib.runs.store import RunStore
 from ieee_lib.study import UNPREPARED, Study
 from ieee_lib.text.corpus import CorpusConfig, prepare
 from ieee_lib.text.sources import open_source
-from ieee_lib.training.store import RunStore
-from ieee_lib.training.train import train
-from ieee_lib.training.train_unit import TrainUnit
+from ieee_lib.training.fit import train
 
 EXECUTION = Execution(compile="never", accelerator="cpu", logger="none")
 
 
 @pytest.fixture
 def base(home, spec, corpus):
-    TrainUnit((spec,), corpus.folder, "smoke", weights=True).run(EXECUTION)
+    TrainJob((spec,), corpus.folder, "smoke", weights=True).run(EXECUTION)
     return spec
 
 
@@ -41,7 +41,7 @@ def test_a_continued_run_starts_where_its_base_ended(base, corpus):
         assert result.curve[-1]["val_loss"] == pytest.approx(
             store.get(base.run_id)["val_loss"], abs=1e-4
         )
-    TrainUnit(tuple(members), corpus.folder, "smoke", weights=False).run(EXECUTION)
+    TrainJob(tuple(members), corpus.folder, "smoke", weights=False).run(EXECUTION)
     assert store.get(members[0].run_id)["spec"]["start"] == base.run_id
 
 
@@ -49,16 +49,16 @@ def test_members_differ_by_order_alone(base, corpus):
     with pytest.raises(InputError, match=r"init_seed.*must be 0 where the run continues"):
         base.replace(start=base.run_id, init_seed=1)
     members = [base.replace(start=base.run_id, data_seed=s, epochs=1) for s in (0, 1)]
-    TrainUnit(tuple(members), corpus.folder, "smoke", weights=False).run(EXECUTION)
+    TrainJob(tuple(members), corpus.folder, "smoke", weights=False).run(EXECUTION)
     losses = {RunStore.of("smoke").get(m.run_id)["val_loss"] for m in members}
     assert len(losses) == 2
 
 
 def test_a_bad_start_is_named(base, corpus, spec):
     wild = spec.replace(lr=1e9, wd=0.0, clip_norm=1e9)
-    TrainUnit((wild,), corpus.folder, "smoke", weights=True).run(EXECUTION)
+    TrainJob((wild,), corpus.folder, "smoke", weights=True).run(EXECUTION)
     other = spec.replace(seed_tokens=2048)
-    TrainUnit((other,), corpus.folder, "smoke", weights=False).run(EXECUTION)
+    TrainJob((other,), corpus.folder, "smoke", weights=False).run(EXECUTION)
     cases = [
         (spec.replace(start=wild.run_id), InputError, "diverged"),
         (spec.replace(start=other.run_id), TrainingError, "has no weights"),
@@ -68,9 +68,9 @@ def test_a_bad_start_is_named(base, corpus, spec):
     wider = wider.replace(seed_tokens=1024)
     for bad, error, words in cases:
         with pytest.raises(error, match=words):
-            TrainUnit((bad,), corpus.folder, "smoke", weights=False).run(EXECUTION)
+            TrainJob((bad,), corpus.folder, "smoke", weights=False).run(EXECUTION)
     with pytest.raises(InputError, match=r"start.*is a ModelConfig\(.*, not a ModelConfig"):
-        TrainUnit((wider,), corpus.folder, "smoke", weights=False).run(EXECUTION)
+        TrainJob((wider,), corpus.folder, "smoke", weights=False).run(EXECUTION)
     with pytest.raises(InputError, match="weights must be given"):
         train([spec.replace(start=base.run_id)], corpus, execution=EXECUTION)
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ieee_lib import Scale
+from ieee_lib.config.tables import Search, Settings
 from ieee_lib.recipes.search import (
     CERTIFIED,
     UNCERTIFIED,
@@ -15,9 +16,8 @@ from ieee_lib.recipes.search import (
     search,
     tuned_frame,
 )
-from ieee_lib.settings import Search, Settings
+from ieee_lib.runs.store import RunStore
 from ieee_lib.study import Study
-from ieee_lib.training.store import RunStore
 
 
 class Surface(Study):

@@ -11,9 +11,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from ieee_lib import InputError
+from ieee_lib.runs.provenance import provenance
 from ieee_lib.text.corpus import CorpusConfig, open_corpus, prepare
 from ieee_lib.text.sources import open_source
-from ieee_lib.training.provenance import provenance
 
 
 def write_documents(folder, n=40, name="books.jsonl.gz"):
@@ -202,7 +202,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
     """25 MB or 74 MB of text, the same peak to within 40 MB; less does not fill all buffers."""
     program = (
         "import sys\n"
-        "from ieee_lib.stress.stand_in import peak_memory\n"
+        "from tests.stress.stand_in import peak_memory\n"
         "from ieee_lib.text.corpus import CorpusConfig, prepare\n"
         "prepare(CorpusConfig(source=f'files:{sys.argv[1]}', vocab_size=400, val_fraction=0.2))\n"
         "print(peak_memory())\n"

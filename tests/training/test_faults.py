@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from ieee_lib.settings import Execution
-from ieee_lib.training.store import RunStore, result_of
-from ieee_lib.training.train_unit import TrainUnit
+from ieee_lib.config.tables import Execution
+from ieee_lib.jobs.train_job import TrainJob
+from ieee_lib.runs.store import RunStore, result_of
 
 OFTEN = Execution(compile="never", accelerator="cpu", logger="none", checkpoint_minutes=1e-6)
 NEVER = Execution(compile="never", accelerator="cpu", logger="none", checkpoint_minutes=0.0)
@@ -27,7 +27,7 @@ def what_was_found(store, specs):
 def test_a_unit_killed_again_and_again_ends_as_if_undisturbed(home, spec, corpus):
     """kill -9 whenever a checkpoint has been written, twice; then left alone."""
     specs = tuple(spec.replace(epochs=16, init_seed=s, data_seed=s) for s in range(2))
-    unit = TrainUnit(specs, corpus.folder, "smoke", weights=True)
+    unit = TrainJob(specs, corpus.folder, "smoke", weights=True)
     store = RunStore.of("smoke")
     path = store.unfinished_path(s.run_id for s in specs)
     written = 0
@@ -62,6 +62,6 @@ def test_a_damaged_checkpoint_costs_the_run_and_nothing_else(home, spec, corpus,
     data = os.urandom(2000)
     path.write_bytes({"first": b"", "middle": data, "last": data[:70]}[where])
     with pytest.warns(UserWarning, match="is damaged: moved to"):
-        TrainUnit(specs, corpus.folder, "smoke", weights=True).run(OFTEN)
+        TrainJob(specs, corpus.folder, "smoke", weights=True).run(OFTEN)
     assert store.get(spec.run_id)["status"] == "done"
     assert path.with_name(f"{path.name}.damaged").is_file() and not path.is_file()

@@ -10,10 +10,10 @@ import lightning
 import pytest
 
 from ieee_lib import Scale
+from ieee_lib.config.tables import Execution
 from ieee_lib.recipes.ensemble import heuristic
-from ieee_lib.settings import Execution
 from ieee_lib.text.sources import open_source
-from ieee_lib.training.train import train
+from ieee_lib.training.fit import train
 
 PAPER = Scale.load("paper")
 SIZES = ["150M", "300M", "600M", "1.4B"]

@@ -6,14 +6,14 @@ from scipy.stats import chisquare
 
 from ieee_lib import InputError
 from ieee_lib.benchmarks.sampling import recomputed
-from ieee_lib.settings import Execution
-from ieee_lib.spec import EnsembleSpec, SampleSpec
+from ieee_lib.config import EnsembleSpec, SampleSpec
+from ieee_lib.config.tables import Execution
+from ieee_lib.jobs.sample_job import SampleJob, open_sample
+from ieee_lib.jobs.train_job import TrainJob
+from ieee_lib.model.decoder import StackedDecoder
+from ieee_lib.runs.store import RunStore
 from ieee_lib.training.data import StepBatches
-from ieee_lib.training.model import StackedDecoder
-from ieee_lib.training.sample_unit import SampleUnit, open_sample
 from ieee_lib.training.sampling import draw, sample
-from ieee_lib.training.store import RunStore
-from ieee_lib.training.train_unit import TrainUnit
 from tests.conftest import TINY
 from tests.training.test_scoring import trained_like
 
@@ -80,15 +80,15 @@ def test_a_certain_token_is_always_drawn():
 @pytest.fixture
 def teachers(home, spec, corpus):
     specs = tuple(spec.replace(init_seed=seed) for seed in range(2))
-    TrainUnit(specs, corpus.folder, "smoke", weights=True).run(EXECUTION)
+    TrainJob(specs, corpus.folder, "smoke", weights=True).run(EXECUTION)
     return EnsembleSpec(specs)
 
 
 def test_a_sample_is_written_in_shards_and_goes_on_where_it_was(teachers, corpus, monkeypatch):
-    monkeypatch.setattr("ieee_lib.training.sample_unit.SHARD_SEQUENCES", 6)
+    monkeypatch.setattr("ieee_lib.jobs.sample_job.SHARD_SEQUENCES", 6)
     wanted = SampleSpec(teachers=teachers, kind="mixture", n_token=16 * 16)
     store = RunStore.of("smoke")
-    unit = SampleUnit(wanted, corpus.folder, "smoke")
+    unit = SampleJob(wanted, corpus.folder, "smoke")
     unit.run(EXECUTION)
     ids = open_sample(store, wanted.run_id)
     assert ids.shape == (16, 16) and ids.max() < TINY.vocab_size
@@ -110,7 +110,7 @@ def test_a_sample_is_written_in_shards_and_goes_on_where_it_was(teachers, corpus
 
 def test_a_student_trains_longer_on_the_share_it_was_given(teachers, corpus, spec):
     wanted = SampleSpec(teachers=teachers, kind="average", n_token=64 * 16)
-    SampleUnit(wanted, corpus.folder, "smoke").run(EXECUTION)
+    SampleJob(wanted, corpus.folder, "smoke").run(EXECUTION)
     store = RunStore.of("smoke")
     student = spec.replace(synthetic=wanted.run_id, synthetic_weight=0.75, init_seed=9)
     assert student.n_step == 4 * spec.n_step and student.flops == 4 * spec.flops
@@ -126,7 +126,7 @@ def test_a_student_trains_longer_on_the_share_it_was_given(teachers, corpus, spe
     assert torch.equal(seen[~is_synthetic], expected)  # real data in the order it would have alone
     only = StepBatches([student.replace(synthetic_only=True)], real, 4, synthetic)
     assert all(tuple(row) in written for row in only[0][0].tolist())
-    TrainUnit((student,), corpus.folder, "smoke", weights=False).run(EXECUTION)
+    TrainJob((student,), corpus.folder, "smoke", weights=False).run(EXECUTION)
     assert store.get(student.run_id)["status"] == "done"
 
 
@@ -147,10 +147,10 @@ def test_bad_shares_are_refused(spec, changes, allowed):
 
 def test_a_teacher_that_diverged_is_named(home, spec, corpus):
     wild = spec.replace(lr=1e9, wd=0.0, clip_norm=1e9)
-    TrainUnit((wild,), corpus.folder, "smoke", weights=True).run(EXECUTION)
+    TrainJob((wild,), corpus.folder, "smoke", weights=True).run(EXECUTION)
     wanted = SampleSpec(teachers=EnsembleSpec((wild,)), kind="mixture", n_token=64)
     with pytest.raises(InputError, match=f"{wild.run_id}.*diverged"):
-        SampleUnit(wanted, corpus.folder, "smoke").run(EXECUTION)
+        SampleJob(wanted, corpus.folder, "smoke").run(EXECUTION)
     with pytest.raises(InputError, match=r"sample.kind.*mixture, average"):
         SampleSpec(teachers=EnsembleSpec((wild,)), kind="mean", n_token=64)
 

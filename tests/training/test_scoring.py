@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ieee_lib.training import memory
-from ieee_lib.training.model import StackedDecoder
+from ieee_lib.model import memory
+from ieee_lib.model.decoder import StackedDecoder
 from ieee_lib.training.scoring import AVERAGES, score_subsets, subsets_of
 from tests.conftest import TINY
 

@@ -1,0 +1,1 @@
+"""The paper's statements, their criteria, and verdicts. Imports no torch."""

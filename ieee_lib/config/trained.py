@@ -1,0 +1,154 @@
+"""What is done with trained runs: ensembles, samples, evaluations (Sec. 4, 6 and 7.1).
+
+EnsembleSpec((spec, spec.replace(init_seed=1, data_seed=1))).run_id
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ieee_lib.config.fields import check_integer, content_id
+from ieee_lib.config.run import RunSpec
+from ieee_lib.errors import check, check_choice
+
+KINDS = {
+    "train": "runs",
+    "ensemble": "ensembles",
+    "sample": "samples",
+    "evaluation": "evaluations",
+}
+"""Kind of a record -> what several of them are called."""
+
+
+@dataclass(frozen=True)
+class EnsembleSpec:
+    """An ensemble: trained runs of one shape, averaged on the validation set (Sec. 4).
+
+    The order of members matters for prefixes only; K is their number.
+    """
+
+    members: tuple[RunSpec, ...]
+
+    def __post_init__(self) -> None:
+        check(len(self.members) > 0, "ensemble", self.members, "needs at least one member")
+        ids = [m.run_id for m in self.members]
+        check(len(set(ids)) == len(ids), "ensemble", ids, "must not hold a member twice")
+        first = self.members[0]
+        for name in ("model", "corpus", "val_sequences"):
+            for member in self.members:
+                check(
+                    getattr(member, name) == getattr(first, name),
+                    "ensemble",
+                    member.run_id,
+                    f"must have the {name} of the first member",
+                )
+
+    @cached_property
+    def run_id(self) -> str:
+        """16 hexadecimal digits: the hash of the members in their order."""
+        return content_id("ensemble", {"members": [m.run_id for m in self.members]})
+
+    @property
+    def tokens(self) -> int:
+        """Tokens scored, over all members."""
+        first = self.members[0]
+        return len(self.members) * first.val_sequences * first.model.block_size
+
+    @property
+    def flops(self) -> float:
+        """Forward FLOPs of the evaluation: a third of training's."""
+        return self.members[0].model.flops_per_token() * self.tokens / 3
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the members' ids and the fields that they share, ready for JSON."""
+        fields = [member.to_dict() for member in self.members]
+        shared = {k: v for k, v in fields[0].items() if all(f[k] == v for f in fields)}
+        return {**shared, "members": [member.run_id for member in self.members]}
+
+
+SAMPLE_KINDS = ("mixture", "average")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSpec:
+    """Unconditional samples of trained models: the synthetic data D' (Sec. 6)."""
+
+    teachers: EnsembleSpec
+    kind: str
+    """mixture: each teacher writes an equal part of the sequences (the paper's data set, by its
+    name). average: all write each sequence together, from their averaged logits."""
+    n_token: int
+    """Tokens to write; rounded up to whole sequences of every teacher."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("sample.kind", self.kind, SAMPLE_KINDS)
+        check_integer("sample.n_token", self.n_token, 1)
+        check_integer("sample.seed", self.seed, 0)
+
+    @cached_property
+    def run_id(self) -> str:
+        """16 hexadecimal digits: the hash of teachers, kind, length and seed."""
+        return content_id("sample", {**self._own, "teachers": self.teachers.run_id})
+
+    @property
+    def flops(self) -> float:
+        """Forward FLOPs: every teacher reads every token that it helps to write."""
+        readers = len(self.teachers.members) if self.kind == "average" else 1
+        return self.teachers.members[0].model.flops_per_token() * self.n_token * readers / 3
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is sampled, with the members' shared fields, ready for JSON."""
+        return {**self.teachers.to_dict(), **self._own}
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {"kind": self.kind, "n_token": self.n_token, "seed": self.seed}
+
+
+ASSUMED_ITEMS = 1000
+"""Items of a task that are counted for its cost where all are asked for."""
+
+ASSUMED_CHOICES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec:
+    """Accuracy of trained models, and of their ensembles, on a multiple-choice task (Sec. 7.1)."""
+
+    models: EnsembleSpec
+    """Each is evaluated alone, and each prefix as an ensemble that averages logits."""
+    task: str
+    """continuation (the probe on held-out text), or the name of a task of lm-eval."""
+    n_item: int = 0
+    """Items, the task's first ones; 0: all."""
+    files: str = ""
+    """Fingerprint of local files with the items (`tasks.fingerprint`); empty: from the hub."""
+
+    def __post_init__(self) -> None:
+        check(isinstance(self.task, str) and self.task, "task", self.task, "must be a name")
+        check_integer("n_item", self.n_item, 0)
+
+    @cached_property
+    def run_id(self) -> str:
+        """16 hexadecimal digits: the hash of models, task, number of items and files."""
+        return content_id("evaluation", {**self._own, "models": self.models.run_id})
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read, over all models, if every choice filled the context: for progress only."""
+        first, n_item = self.models.members[0], self.n_item or ASSUMED_ITEMS
+        return len(self.models.members) * n_item * ASSUMED_CHOICES * first.model.block_size
+
+    @property
+    def flops(self) -> float:
+        """Forward FLOPs of as many tokens, for progress only: a record has what was read."""
+        return self.models.members[0].model.flops_per_token() * self.tokens / 3
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is evaluated, with the models' shared fields, ready for JSON."""
+        return {**self.models.to_dict(), **self._own}
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {"task": self.task, "n_item": self.n_item, "files": self.files}

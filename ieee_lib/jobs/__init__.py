@@ -1,0 +1,1 @@
+"""Jobs and who runs them: this process, local workers, or a Ray cluster."""

@@ -1,0 +1,41 @@
+"""What a recipe is worth in target text when pre-training continues (Sec. 7.2).
+
+worth = effective_data({8192: a, 32768: b, 131072: c}, loss) / 8192
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ieee_lib.laws.estimates import Estimate
+
+
+def effective_data(curve: Mapping[int, Estimate], loss: Estimate) -> Estimate:
+    """Return the tokens at which a measured curve reaches a loss.
+
+    The curve, made to fall everywhere by its running minimum, is read linearly in log D between
+    its points and along its first stretch before them. A law is convex there, so the chord gives
+    a little too much. Beyond the last point nothing was measured: a lower loss gives inf. A curve
+    that never falls gives nan above it.
+    """
+    tokens = sorted(curve)
+    x = np.log(tokens)
+    value = _inverse(x, np.array([curve[d].value for d in tokens]), loss.value)
+    draws = np.stack([curve[d].draws for d in tokens], axis=1)
+    pairs = zip(draws, loss.draws, strict=True)
+    return Estimate(value, np.array([_inverse(x, y, aim) for y, aim in pairs]))
+
+
+def _inverse(x: np.ndarray, y: np.ndarray, aim: float) -> float:
+    """Return exp(x) where the line through (x, y) first falls to `aim`."""
+    y = np.minimum.accumulate(y)
+    if aim == y[0]:
+        return float(np.exp(x[0]))
+    if aim < y[-1]:
+        return float("inf")
+    slopes = -np.diff(y) / np.diff(x)
+    falling = [i for i, slope in enumerate(slopes) if slope > 0 and aim >= y[i + 1]]
+    if not falling:  # nothing tells what a loss above a level curve is worth
+        return float("nan")
+    start = 0 if aim > y[0] else falling[0]
+    return float(np.exp(x[start] + (y[start] - aim) / slopes[falling[0]]))

@@ -1,0 +1,1 @@
+"""The stacked decoder: K models as one, their head, optimizers, memory; Llama import, export."""

@@ -1,0 +1,75 @@
+"""Next-token losses of a stack, chunk by chunk: the logits of all members are never held at once.
+
+Losses and gradients come from one pass over a chunk while it is in the cache, so nothing is
+computed twice and memory does not grow with members times tokens times vocabulary.
+
+    losses = next_token_losses(x, lm_head, ids)      # (K,), nats/token
+    losses.sum().backward()
+"""
+
+import torch
+from torch import Tensor
+
+from ieee_lib.model.memory import CHUNK_VALUES, chunk_of
+
+
+def next_token_losses(x: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
+    """Return each member's mean next-token loss (K,), nats/token.
+
+    x (K, B*T, C) is the normed output of the last block, weight (K, C, V) the lm_head, ids
+    (K, B, T). As in the paper's code a sequence of T tokens gives T - 1 targets: nothing outside
+    it is read.
+    """
+    n_member, n_sequence, n_position = ids.shape
+    x = x.view(n_member, n_sequence, n_position, -1)[:, :, :-1].reshape(n_member, -1, x.shape[-1])
+    targets = ids[..., 1:].reshape(n_member, -1, 1)
+    return _Losses.apply(x, weight, targets, torch.is_grad_enabled())
+
+
+def product_dtype(x: Tensor) -> torch.dtype:
+    """Return in what products with x are made: autocast's type where that is on."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+class _Losses(torch.autograd.Function):
+    """Mean cross-entropy (K,) of x (K, n, C) @ weight (K, C, V) at targets (K, n, 1)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:
+        low = product_dtype(x)
+        own_x, own_weight = x.to(low), weight.to(low)
+        if with_gradients:
+            dx, dweight = torch.empty_like(x), torch.zeros_like(weight)
+        losses = x.new_empty(targets.shape[:2], dtype=torch.float32)
+        at_once = CHUNK_VALUES["cpu" if x.device.type == "cpu" else "other"]
+        for members, rows in _chunks(*targets.shape[:2], weight.shape[-1], at_once):
+            part, w, target = own_x[members, rows], own_weight[members], targets[members, rows]
+            logits = torch.bmm(part, w)
+            p = logits.softmax(-1, dtype=torch.float32)
+            # log sum exp by the largest logit and its probability: exact where p is 0 at a target
+            normalizer = logits.amax(-1).float() - p.amax(-1).log()
+            losses[members, rows] = normalizer - logits.gather(-1, target).squeeze(-1)
+            if with_gradients:
+                p.scatter_add_(-1, target, p.new_full((), -1.0).expand_as(target))
+                p = p.to(low)
+                dx[members, rows] = torch.bmm(p, w.transpose(1, 2))
+                dweight[members] += torch.bmm(part.transpose(1, 2), p)
+        if with_gradients:
+            ctx.save_for_backward(dx, dweight)
+        ctx.n_target = targets.shape[1]
+        return losses.mean(1)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        dx, dweight = ctx.saved_tensors
+        scale = (gradient / ctx.n_target)[:, None, None]
+        return dx * scale, dweight * scale, None, None
+
+
+def _chunks(n_member: int, n_row: int, vocab_size: int, values: int):
+    """Yield slices of members and rows of at most about `values` logits."""
+    members, rows = chunk_of(n_member, n_row, vocab_size, values)
+    for member in range(0, n_member, members):
+        for row in range(0, n_row, rows):
+            yield slice(member, member + members), slice(row, row + rows)

@@ -1,0 +1,194 @@
+"""Weights to and from Hugging Face's Llama format, without the `transformers` package.
+
+An exported run opens in every tool that reads the format; a public base model comes in for
+continued pre-training (Sec. 7.2: Llama-3.2-3B at 4096 tokens of context).
+
+    python -m ieee_lib export RUN_ID my_model       # AutoModelForCausalLM.from_pretrained reads it
+    config, weights = read_llama("hub:meta-llama/Llama-3.2-3B@REVISION", block_size=4096)
+"""
+
+import contextlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from ieee_lib.config import ModelConfig, RunSpec, check_id
+from ieee_lib.errors import InputError, check
+from ieee_lib.files import parsed
+from ieee_lib.model.llama_format import config_of, fields_of, layout
+from ieee_lib.runs.store import RunStore
+from ieee_lib.text.corpus import open_corpus
+from ieee_lib.text.tokenizer import separator_id
+
+HUB_FILES = ["config.json", "model.safetensors.index.json", "model*.safetensors"]
+HUB_TENSORS = re.compile(r"model[\w.-]*\.safetensors")
+
+
+def to_llama(
+    config: ModelConfig, weights: dict[str, Tensor]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the fields of config.json, and one member's weights under their names, (out, in).
+
+    `weights` have no member axis. The ids of special tokens are None.
+    """
+    tensors = {}
+    for ours, parts in layout(config).items():
+        rows = weights[ours] if ours == "embedding.weight" else weights[ours].T
+        split = rows.split([shape[0] for shape in parts.values()])
+        for (theirs, shape), part in zip(parts.items(), split, strict=True):
+            tensors[theirs] = part.reshape(shape).contiguous()
+    return fields_of(config), tensors
+
+
+def read_llama(source: str | Path, *, block_size: int = 0) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """Return shape and float32 weights, without the member axis, of a model in their format.
+
+    `source` is a folder or hub:NAME@REVISION; safetensors, whole or sharded, of any precision.
+    `block_size` cuts the context, tokens; 0 takes max_position_embeddings. Where their embeddings
+    are tied, lm_head is a copy of the embedding, and the two are untied from then on. Raises
+    InputError for a file or tensor that is missing or damaged, and for another architecture.
+    """
+    folder = _download(str(source)) if str(source).startswith("hub:") else Path(source)
+    fields = _read_json(folder / "config.json")
+    config, files = config_of(fields, block_size=block_size), _files_of_tensors(folder)
+    tied = {"lm_head.weight": "model.embed_tokens.weight"}
+    held_by = tied if fields.get("tie_word_embeddings", False) else {}
+    weights = {}
+    for ours, parts in layout(config).items():
+        rows = torch.cat([_read_rows(files, held_by.get(n, n), s) for n, s in parts.items()])
+        weights[ours] = rows if ours == "embedding.weight" else rows.T.contiguous()
+    return config, weights
+
+
+def exportable(store: RunStore, run_id: str) -> RunSpec:
+    """Return the spec of a training run that has weights; raises InputError for any other id."""
+    check_id("run_id", run_id, "the id of a training run")
+    record = store.get(run_id)
+    check(record is not None, "run_id", run_id, f"is not recorded in {store.records_folder}")
+    check(
+        record["kind"] == "train",
+        "run_id",
+        run_id,
+        f"is of kind {record['kind']} and has no weights of its own; export its members: "
+        + ", ".join(record["spec"].get("members", [])),
+    )
+    check(record["status"] == "done", "run_id", run_id, f"{record['status']}; choose another run")
+    check(
+        store.has(run_id, weights=True),
+        "run_id",
+        run_id,
+        "has no weights in the store; train it again with study.ensure([spec], weights=True)",
+    )
+    return RunSpec.from_dict(record["spec"])
+
+
+def export_run(store: RunStore, run_id: str, *, corpus_folder: Path | None, folder: Path) -> None:
+    """Write a trained run with its tokenizer to a new or empty folder, completely or not at all.
+
+    `corpus_folder` is the packed corpus that it was trained on; None leaves the tokenizer out.
+    Raises InputError for an id that is not `exportable`, another corpus, and a folder in use.
+    """
+    spec, folder = exportable(store, run_id), folder.resolve()
+    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    check(free, "folder", str(folder), "exists and is not empty; name a new one")
+    nearest = next(above for above in folder.parents if above.exists())
+    check(nearest.is_dir(), "folder", str(folder), f"cannot be made: {nearest} is a file")
+    fields, tensors = to_llama(spec.model, load_file(store.weights_path(run_id)))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".making-{folder.name}-", dir=folder.parent))
+    try:
+        if corpus_folder is not None:
+            fields["eos_token_id"] = _write_tokenizer(spec, corpus_folder, scratch)
+        _write_json(scratch / "config.json", fields)
+        save_file(tensors, scratch / "model.safetensors", metadata={"format": "pt"})
+        scratch.chmod(0o755)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_tokenizer(spec: RunSpec, corpus_folder: Path, folder: Path) -> int:
+    """Write the tokenizer of a packed corpus; returns the id of its separator."""
+    corpus = open_corpus(corpus_folder)
+    same = corpus.fingerprint == spec.corpus
+    check(same, "corpus", corpus.fingerprint, f"is not the run's, which is {spec.corpus}")
+    file = shutil.copyfile(corpus_folder / "tokenizer.json", folder / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(file))
+    separator = separator_id(tokenizer)
+    fields = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": tokenizer.id_to_token(separator),
+        "model_max_length": spec.model.block_size,
+        "clean_up_tokenization_spaces": False,
+    }
+    _write_json(folder / "tokenizer_config.json", fields)
+    return separator
+
+
+def _download(source: str) -> Path:
+    """Return the local copy of hub:NAME@REVISION, fetched once."""
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = source.removeprefix("hub:").rpartition("@")
+    check(bool(name and revision), "source", source, "allowed are a folder and hub:NAME@REVISION")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
+    except Exception as error:  # no network, no such model or revision, no access
+        cause = str(error).splitlines()[0]
+        raise InputError("source", source, f"cannot be downloaded: {cause}") from error
+
+
+def _files_of_tensors(folder: Path) -> dict[str, Path]:
+    """Return the file that each of their tensors is in."""
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        with _opened(whole) as file:
+            return dict.fromkeys(file.keys(), whole)
+    check(index.is_file(), "source", str(folder), f"holds neither {whole.name} nor {index.name}")
+    files = _read_json(index).get("weight_map")
+    inside = isinstance(files, dict) and all(map(HUB_TENSORS.fullmatch, map(str, files.values())))
+    allowed = "must name files beside it, model*.safetensors"
+    check(inside, "weight_map", str(index), allowed)
+    return {name: folder / file for name, file in files.items()}
+
+
+def _read_rows(files: dict[str, Path], name: str, shape: tuple[int, ...]) -> Tensor:
+    """Return one of their tensors, float32, as rows (out, in); a norm's gain is (C, 1)."""
+    check(name in files, "tensor", name, "is missing in the model's files")
+    with _opened(files[name]) as file:
+        tensor = file.get_tensor(name)
+    found = tuple(tensor.shape)
+    check(found == shape, "tensor", name, f"has shape {found}; config.json says {shape}")
+    return tensor.float().reshape(shape[0], -1)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise InputError("source", str(path), f"cannot be read: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        fields = parsed(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError("source", str(path), f"cannot be read: {error}") from error
+    check(isinstance(fields, dict), "source", str(path), "must hold one JSON object")
+    return fields
+
+
+def _write_json(path: Path, fields: dict[str, Any]) -> None:
+    path.write_text(json.dumps(fields, indent=1) + "\n")

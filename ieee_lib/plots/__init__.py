@@ -1,0 +1,1 @@
+"""Figures: style and saving, marks on axes, one module a section. Imports no torch."""

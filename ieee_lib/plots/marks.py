@@ -1,0 +1,241 @@
+"""Marks on axes: each takes an ax, a tidy frame, a fit or estimates, and returns the ax.
+
+Nothing here fits, loads or saves. One colour and one marker a recipe, the same in every figure.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from ieee_lib.laws.estimates import Estimate
+from ieee_lib.laws.power_law import PowerLaw
+
+COLORS = {
+    "standard": "#d55e00",
+    "regularized": "#7a4fb3",
+    "ensemble": "#009e8e",
+    "joint": "#c99700",
+    "distilled": "#0072b2",
+}
+"""Recipe -> colour; told apart with every common form of colour blindness."""
+
+MARKERS = {"standard": "s", "regularized": "o", "ensemble": "D", "joint": "X", "distilled": "*"}
+
+SIZES = {"distilled": 9}
+"""Recipe -> marker size where the style's is too small: a star has little ink."""
+
+GREY = "#8c8c8c"
+
+FAR = 1e3
+"""Nats/token: beyond any axis, and finite."""
+
+NO_BOUND = "arrow: no bound"
+
+
+def percent(share: float, _=None) -> str:
+    """Return a share as a tick in percent, as exact as it is."""
+    return f"{100 * share:.3g}%"
+
+
+def hollow() -> str:
+    """Return what a hollow mark is filled with: the ground, which hides the line behind it."""
+    ground = mpl.rcParams["axes.facecolor"]
+    return "white" if ground == "none" else ground
+
+
+def means(
+    ax: Axes, table: pd.DataFrame, x: str, recipe: str, *, label: str, filled: bool = True, **line
+) -> Axes:
+    """Draw mean loss against x with an error bar of one standard error, joined by a line."""
+    table = table.dropna(subset="loss").sort_values(x)
+    color = COLORS[recipe]
+    style = {"linestyle": "-", "marker": MARKERS[recipe], "color": color, "ecolor": color}
+    face = color if filled else hollow()
+    ax.errorbar(
+        table[x],
+        table.loss,
+        yerr=table.se.fillna(0),
+        label=label,
+        **{**style, "markerfacecolor": face, "markeredgecolor": color, **line},
+    )
+    return ax
+
+
+def law(
+    ax: Axes,
+    fit: PowerLaw,
+    x_range: tuple[float, float],
+    recipe: str,
+    *,
+    label: str,
+    unit: float = 1,
+) -> Axes:
+    """Draw a fitted law (dashed), its asymptote and the asymptote's 95 % interval.
+
+    The axis shows x * unit, where the law's own x counts units.
+    """
+    x = np.geomspace(*x_range, 200) / unit
+    color = COLORS[recipe]
+    low, high = fit.interval("E")
+    ax.plot(x * unit, fit(x), linestyle="--", color=color, label=label)
+    ax.axhline(fit.E, linestyle=":", color=color, label=asymptote_label(fit))
+    # A wide interval must not swallow the axis.
+    floor, top = fit.E - 0.4 * abs(fit.y.max() - fit.E), max(fit.y.max(), fit.E)
+    ax.axhspan(max(low, floor), min(high, top), color=color, alpha=0.12, linewidth=0)
+    return ax
+
+
+def estimates(
+    ax: Axes, x, values: Sequence[Estimate], recipe: str, *, label: str, filled: bool = True, **line
+) -> Axes:
+    """Draw estimates with their 95 % intervals, an arrow for an end that nothing bounds."""
+    color = COLORS[recipe]
+    least = 0.0 if ax.get_yscale() == "log" else -np.inf  # on a log axis 0 is as far as −∞
+    low, middle, high = np.array([(v.low, v.value, v.high) for v in values], dtype=float).T
+    no_bound = np.array([low <= least, high == np.inf])
+    style = {"linestyle": "", "marker": MARKERS[recipe], "color": color, "ecolor": color}
+    style |= {"markersize": SIZES[recipe]} if recipe in SIZES else {}
+    style |= {"markerfacecolor": color if filled else hollow(), **line}
+    ends = np.nan_to_num([middle - low, high - middle])
+    ax.errorbar(x, middle, yerr=np.where(no_bound, 0, ends), label=label, **style)
+    for place, y, below, above in zip(x, middle, *no_bound, strict=True):
+        arrows(ax, (place, y), below, above, style["ecolor"])
+    return ax
+
+
+def arrows(
+    ax: Axes, point: tuple[float, float], below: bool, above: bool, color, *, axis: str = "y"
+) -> Axes:
+    """Point from a place along an axis, down, up or both: there nothing bounds the interval."""
+    far = 2.2 * mpl.rcParams["font.size"]  # points
+    look = {"arrowstyle": "<|-", "color": color, "shrinkA": 0, "shrinkB": 0}
+    look["linewidth"] = mpl.rcParams["lines.linewidth"]
+    for is_open, way in ((below, -far), (above, far)):
+        if not is_open or not np.isfinite(point).all():
+            continue
+        away = (0, way) if axis == "y" else (way, 0)
+        ax.annotate("", point, away, textcoords="offset points", arrowprops=look)
+        if NO_BOUND not in ax.get_legend_handles_labels()[1]:
+            ax.plot([], [], " ", label=NO_BOUND)
+    return ax
+
+
+def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
+    """Draw an asymptote as a dotted line with its 95 % band; one that does not exist, as words."""
+    if not value.exists:
+        ax.plot([], [], " ", label=f"{label}: none")
+        return ax
+    ax.axhline(value.value, linestyle=":", color=COLORS[recipe], label=limit_label(label, value))
+    low, high = np.clip([value.low, value.high], value.value - FAR, value.value + FAR)
+    across = {"transform": ax.get_yaxis_transform(), "color": COLORS[recipe], "linewidth": 0}
+    ax.add_artist(Rectangle((0, low), 1, high - low, alpha=0.12, **across))
+    # An infinite end must not swallow the axis; the others are in it.
+    shown = [(0, y) for y in (value.low, value.value, value.high) if np.isfinite(y)]
+    ax.update_datalim(shown, updatex=False)
+    ax.autoscale_view(scalex=False)
+    return ax
+
+
+def limit_label(label: str, value: Estimate) -> str:
+    """Return "label 4.151 [4.131, 4.170]"; the caption says that it is the 95 % interval."""
+    text = f"{label} {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return text.replace("-inf", "−∞").replace("inf", "∞")
+
+
+def focus(ax: Axes, points: Sequence[Estimate]) -> Axes:
+    """Keep the axes on the points: an unbounded interval must not swallow them."""
+    values = [p.value for p in points if np.isfinite(p.value)]
+    span = max(values) - min(values)
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, min(values) - 0.5 * span), min(high, max(values) + 0.5 * span))
+    return ax
+
+
+def legend_above(figure, ax: Axes, *, columns: int = 2) -> None:
+    """Put the legend above the axes, its entries as they were drawn, what arrows mean at the end.
+
+    Rows beyond two make the figure higher, not the axes lower.
+    """
+    handles, labels = ax.get_legend_handles_labels()
+    drawn = {id(artist): i for i, artist in enumerate(ax.get_children())}
+    first = [drawn.get(id(h[0] if isinstance(h, tuple) else h), 0) for h in handles]
+    is_note = [label == NO_BOUND for label in labels]
+    order = np.lexsort((first, is_note))
+    width, height = figure.get_size_inches()
+    beyond = max(0, math.ceil(len(handles) / columns) - 2)
+    figure.set_size_inches(width, height + beyond * 1.5 * mpl.rcParams["legend.fontsize"] / 72)
+    figure.legend(
+        [handles[i] for i in order], [labels[i] for i in order],
+        loc="outside upper left", ncols=columns,
+    )  # fmt: skip
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Return values moved up, where they are closer than `gap`, until labels there can be read."""
+    places = np.array(values, dtype=float)
+    order = np.argsort(places)
+    for below, above in pairwise(order):
+        places[above] = max(places[above], places[below] + gap)
+    return list(places)
+
+
+def shades(recipe: str, n: int) -> list:
+    """Return n tints of a recipe's colour, light to full: an ordered family of one recipe."""
+    return sns.light_palette(COLORS[recipe], n_colors=n + 2)[2:]
+
+
+def asymptote_label(fit: PowerLaw) -> str:
+    low, high = fit.interval("E")
+    return f"limit {fit.E:.3f}, 95 % [{low:.3f}, {high:.3f}]".replace("-inf", "−∞").replace(
+        "inf", "∞"
+    )
+
+
+def log_ticks(ax: Axes, values, *, axis: str = "x", labels=None) -> Axes:
+    """Make an axis logarithmic with a tick at each of the values and nowhere else."""
+    values = sorted(set(values))
+    names = dict(zip(values, labels or [f"{v:g}" for v in values], strict=True))
+    getattr(ax, f"set_{axis}scale")("log")
+    which = getattr(ax, f"{axis}axis")
+    which.set_major_locator(FixedLocator(values))
+    which.set_minor_locator(NullLocator())
+    which.set_major_formatter(FuncFormatter(lambda v, _: names.get(v, f"{v:g}")))
+    return ax
+
+
+def heat(
+    ax: Axes, table: pd.DataFrame, *, rows: str, columns: str, value: str = "loss", bar: bool = True
+) -> Axes:
+    """Draw a heat map of means; the best cell is framed. `bar` asks for the colour scale."""
+    grid = table.pivot(index=rows, columns=columns, values=value).sort_index(ascending=False)
+    sns.heatmap(
+        grid,
+        ax=ax,
+        annot=True,
+        fmt=".3f",
+        cmap="crest",
+        linewidths=1.5,
+        cbar=bar,
+        cbar_kws={"label": "validation loss (nats/token)"} if bar else None,
+    )
+    row, column = np.unravel_index(np.nanargmin(grid.to_numpy()), grid.shape)
+    ax.add_patch(_frame(column, row))
+    ax.tick_params(length=0)
+    ax.grid(False)
+    ax.set_yticklabels([f"{v:g}" for v in grid.index], rotation=0)
+    ax.set_xticklabels([f"{v:g}" for v in grid.columns])
+    return ax
+
+
+def _frame(column: int, row: int):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column, row), 1, 1, fill=False, edgecolor=COLORS["standard"], linewidth=2.5)

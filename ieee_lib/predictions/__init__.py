@@ -1,0 +1,1 @@
+"""Losses predicted before anything is trained: questions, the sealed log, scores."""

@@ -1,0 +1,1 @@
+"""Records of runs: the store, the archive, provenance, and tidy frames. Imports no torch."""

@@ -1,0 +1,296 @@
+"""The run store: one JSON record a run, safetensors beside it, both named by content.
+
+Written to a temporary name, synced and renamed, so a record is whole or absent. Nothing here
+imports torch. An `Archive` offers the same reading from one recorded file, and never writes.
+
+    store = RunStore.of("laptop")
+    record = store.get(spec.run_id)          # None while it is missing
+"""
+
+import contextlib
+import gzip
+import hashlib
+import json
+import socket
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ieee_lib import paths
+from ieee_lib.config import RunSpec
+from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.files import (
+    held,
+    is_whole,
+    parsed,
+    read_sealed,
+    seal,
+    set_aside,
+    verified,
+    write_atomically,
+    write_sealed,
+)
+from ieee_lib.runs.schema import FAILURE, FORMS, fits
+
+SCHEMA = 3
+"""Version of a record's layout; `MIGRATIONS` reads the older ones."""
+
+LINE_BYTES, ARCHIVE_BYTES = 2**24, 2**30
+"""What a line of an archive, and all of them, unpack to at most; the book's have 1 MB."""
+
+WHEN = ("begun", "created")
+CIRCUMSTANCES = (*WHEN, "seconds", "stack", "device", "versions", "commit", "sha256")
+"""What a record says of when, where and how fast; the rest is its result."""
+
+Record = dict[str, Any]
+
+
+def result_of(record: Record) -> Record:
+    """Return what was found, without the circumstances."""
+    return {name: value for name, value in record.items() if name not in CIRCUMSTANCES}
+
+
+def sealed(record: Record) -> Record:
+    """Return the record with its schema version and the sha256 of everything else."""
+    return seal({"schema": SCHEMA, **record})
+
+
+def current(record: Any, where: str) -> Record:
+    """Return an intact record in today's schema; raises InputError for a newer one, or damage."""
+    schema = record.get("schema") if isinstance(record, dict) else None
+    known = isinstance(schema, int) and 1 <= schema <= SCHEMA
+    check(known, "record", where, f"has schema {schema}; this version reads 1 to {SCHEMA}")
+    record = verified(record, where)
+    check_choice("record: kind", record.get("kind"), FORMS)
+    known = fits(record, FORMS[record["kind"]])
+    check(known, "record", where, f"is damaged: it is no record of kind {record['kind']}")
+    for version in range(schema, SCHEMA):
+        record = seal({**MIGRATIONS[version](record), "schema": version + 1})
+    return record
+
+
+def _name_all_options(record: Record) -> Record:
+    """Older schemas leave out the options that came after a run; 1 also how long it compiled."""
+    if record["kind"] != "train":
+        return record
+    times = dict.fromkeys(("compile_seconds", "evaluation_seconds"))
+    spec = RunSpec.from_dict(record["spec"]).to_dict()
+    return {**record, "spec": spec, "stack": {**times, **record["stack"]}}
+
+
+MIGRATIONS: dict[int, Callable[[Record], Record]] = {1: _name_all_options, 2: _name_all_options}
+"""Schema -> what makes the next one of its records."""
+
+
+@dataclass(frozen=True)
+class RunStore:
+    """Records and weights of one scale, trained here."""
+
+    records_folder: Path
+    weights_folder: Path
+    samples_folder: Path
+
+    @classmethod
+    def of(cls, scale: str) -> "RunStore":
+        return cls(paths.runs(scale), paths.checkpoints(scale), paths.samples(scale))
+
+    def get(self, run_id: str) -> Record | None:
+        """Return a record, or None; a damaged one is set aside as `*.damaged` and is missing.
+
+        Raises InputError for a record of a newer schema.
+        """
+        path = self.records_folder / f"{run_id}.json"
+        try:
+            record = parsed(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (ValueError, IsADirectoryError):
+            record = None
+        try:
+            found = current(record, str(path))
+            check(found["run_id"] == run_id, "record", str(path), f"is of {found['run_id']}")
+            return found
+        except InputError:
+            schema = record.get("schema") if isinstance(record, dict) else None
+            if isinstance(schema, int) and schema > SCHEMA:
+                raise
+            set_aside(path)
+            return None
+
+    def has(self, run_id: str, *, weights: bool = False) -> bool:
+        """Say whether a run is done: with its weights too, where asked (not if it diverged).
+
+        A sample's weights are its shards. Both count only as they were recorded.
+        """
+        record = self.get(run_id)
+        if record is None or not weights or record["status"] != "done":
+            return record is not None
+        if record["kind"] == "sample":
+            shards = enumerate(record["shards"])
+            return all([is_whole(self.shard_path(run_id, i), digest) for i, digest in shards])
+        kept = record.get("weights")
+        return kept is not None and is_whole(self.weights_path(run_id), kept["sha256"])
+
+    def records(self) -> Iterator[Record]:
+        """Yield every record, in the order of run ids."""
+        for path in sorted(self.records_folder.glob("*.json")):
+            record = self.get(path.stem)
+            if record is not None:
+                yield record
+
+    def put(self, record: Record) -> None:
+        """Write a record; weights named in it must be written before.
+
+        A run that is trained again for its weights has been known since the first time.
+        """
+        if (known := self.get(record["run_id"])) is not None:
+            record = {name: value for name, value in record.items() if name not in WHEN}
+            record |= {name: known[name] for name in WHEN if name in known}
+        text = json.dumps(sealed(record), indent=1, sort_keys=True) + "\n"
+        write_atomically(self.records_folder / f"{record['run_id']}.json", text.encode())
+        self._failure_path(record["run_id"]).unlink(missing_ok=True)
+
+    def put_failure(self, spec: Any, why: str) -> None:
+        """Write that a run could not be made; `put` takes it back when it is."""
+        about = {"run_id": spec.run_id, "spec": spec.to_dict(), "why": why}
+        about |= {"host": socket.gethostname(), "when": datetime.now(UTC).isoformat("T", "seconds")}
+        text = json.dumps(seal(about), indent=1, sort_keys=True) + "\n"
+        write_atomically(self._failure_path(spec.run_id), text.encode())
+
+    def failures(self) -> list[Record]:
+        """Return what could not be made when it was last tried: run_id, spec, why, host, when."""
+        found = []
+        for path in sorted(self._failure_path("*").parent.glob("*.json")):
+            try:
+                failure = verified(parsed(path.read_bytes()), str(path))
+                check(fits(failure, FAILURE), "failure", str(path), "is damaged")
+                found.append(failure)
+            except ValueError:  # no JSON, or damaged
+                set_aside(path)
+        return found
+
+    def _failure_path(self, run_id: str) -> Path:
+        return self.records_folder / "failed" / f"{run_id}.json"
+
+    def weights_path(self, run_id: str) -> Path:
+        return self.weights_folder / f"{run_id}.safetensors"
+
+    def put_weights(self, run_id: str, data: bytes) -> dict[str, Any]:
+        """Write a run's safetensors; returns what its record says of them."""
+        write_atomically(self.weights_path(run_id), data)
+        return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+    def unfinished_path(self, run_ids: Iterable[str]) -> Path:
+        """Return where the checkpoint of a stack lies while it trains."""
+        name = hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:16]
+        return self.weights_folder / "unfinished" / f"{name}.checkpoint"
+
+    def begin(self, stack: Sequence[RunSpec]) -> None:
+        """Note which runs train together, until `end`.
+
+        Who goes on after a kill keeps stacks together: in others sums round differently.
+        """
+        specs = [spec.to_dict() for spec in stack]
+        write_sealed(self._begun_path(stack), json.dumps(specs).encode())
+
+    def begun(self) -> list[tuple[RunSpec, ...]]:
+        """Return the stacks that were begun and not ended."""
+        files = sorted((self.weights_folder / "unfinished").glob("*.stack"))
+        found = [body for body in map(read_sealed, files) if body is not None]
+        return [tuple(map(RunSpec.from_dict, json.loads(body))) for body in found]
+
+    def end(self, stack: Sequence[RunSpec]) -> None:
+        self._begun_path(stack).unlink(missing_ok=True)
+
+    def _begun_path(self, stack: Sequence[RunSpec]) -> Path:
+        return self.unfinished_path(spec.run_id for spec in stack).with_suffix(".stack")
+
+    def shard_path(self, run_id: str, shard: int) -> Path:
+        return self.samples_folder / run_id / f"{shard:05d}.shard"
+
+    def put_shard(self, run_id: str, shard: int, ids: bytes) -> None:
+        write_sealed(self.shard_path(run_id, shard), ids)
+
+    def get_shard(self, run_id: str, shard: int) -> bytes | None:
+        """Return the ids of one shard of a sample, or None; a damaged one is set aside."""
+        return read_sealed(self.shard_path(run_id, shard))
+
+    @contextlib.contextmanager
+    def locked(self, run_ids: Iterable[str]) -> Iterator[None]:
+        """Hold these runs' locks, so that two processes never train the same one."""
+        with held(*(self.records_folder / ".locks" / f"{run_id}.lock" for run_id in run_ids)):
+            yield
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Recorded runs shipped with the project: read-only, weights not included."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, scale: str) -> "Archive":
+        path = paths.archive(scale)
+        shipped = sorted(p.name.split(".")[0] for p in path.parent.glob("*.jsonl.gz"))
+        check(
+            path.is_file(),
+            "source",
+            "archive",
+            f"there is no recorded book of scale {scale}; recorded are: {', '.join(shipped)}",
+        )
+        return cls(path)
+
+    def get(self, run_id: str) -> Record | None:
+        return self._by_id().get(run_id)
+
+    def has(self, run_id: str, *, weights: bool = False) -> bool:
+        return run_id in self._by_id()
+
+    def records(self) -> Iterator[Record]:
+        yield from self._by_id().values()
+
+    def _by_id(self) -> dict[str, Record]:
+        return _read_archive(self.path, self.path.stat().st_mtime_ns)
+
+
+_ARCHIVES: dict[tuple[Path, int], dict[str, Record]] = {}
+
+
+def _read_archive(path: Path, changed: int) -> dict[str, Record]:
+    if (path, changed) not in _ARCHIVES:
+        found: dict[str, Record] = {}
+        try:
+            for line in _lines(path):
+                record = current(parsed(line), str(path))
+                twice = record["run_id"] in found
+                check(not twice, "archive", str(path), f"holds run {record['run_id']} twice")
+                found[record["run_id"]] = record
+        except InputError:
+            raise
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise InputError("archive", str(path), f"cannot be read: {error}") from error
+        check(bool(found), "archive", str(path), "holds no record")
+        _ARCHIVES[path, changed] = found
+    return _ARCHIVES[path, changed]
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a compressed file, up to a size: a few bytes can unpack to any number."""
+    left = ARCHIVE_BYTES
+    with gzip.open(path) as file:
+        while line := file.readline(LINE_BYTES + 1):
+            left -= len(line)
+            allowed = f"must unpack to lines of {LINE_BYTES:,} bytes and {ARCHIVE_BYTES:,} in all"
+            check(len(line) <= LINE_BYTES and left >= 0, "archive", str(path), allowed)
+            yield line
+
+
+def pack_archive(records: Iterable[Record], path: Path) -> int:
+    """Write records into one archive, byte-identical for equal records; returns their number."""
+    lines = [json.dumps(record, sort_keys=True) + "\n" for record in records]
+    check(bool(lines), "archive", str(path), "there is no record to pack")
+    write_atomically(path, gzip.compress("".join(lines).encode(), mtime=0))
+    return len(lines)

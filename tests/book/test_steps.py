@@ -1,0 +1,440 @@
+"""A book in steps: what is worth most comes first, time bounds it, predictions precede targets."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from ieee_lib import paths
+from ieee_lib.book import steps
+from ieee_lib.book.chapters import Chapter, at_hand
+from ieee_lib.book.plan import open_plan
+from ieee_lib.book.recorded import pack, verify
+from ieee_lib.book.runner import INCOMPLETE
+from ieee_lib.claims.verdicts import NOT_RUN
+from ieee_lib.config.scale import Scale
+from ieee_lib.errors import InputError, MissingRuns
+from ieee_lib.files import seal
+from ieee_lib.plots.saving import save
+from ieee_lib.predictions import questions as prediction
+from ieee_lib.predictions import scores as section
+from ieee_lib.predictions.log import foretell, predictions
+from ieee_lib.predictions.questions import Cell, Question, measured, questions
+from ieee_lib.recipes import single
+from ieee_lib.recipes.ensemble import ensemble, heuristic
+from ieee_lib.recipes.search import NOT_SEARCHED
+from ieee_lib.runs.store import RunStore, pack_archive, result_of
+from ieee_lib.sections import data_scaling, downstream, ensembles, joint
+from ieee_lib.study import Study
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The smoke scale with four D, the largest the base: the chain in half a minute."""
+    text = (paths.PACKAGE / "config" / "scales" / "smoke.toml").read_text()
+    text = text.replace("[2_048, 4_096, 8_192]", "[1_024, 2_048, 4_096, 8_192]")
+    text = text.replace("base_tokens = 4_096", "base_tokens = 8_192")
+    members = '\nmembers = 4\nladder_members = 3\nalone = ["32k"]'
+    text = text.replace("\nmembers = 3\nladder_members = 2", members)
+    lines = text.splitlines()
+    for i in reversed([i for i, line in enumerate(lines) if "seed_tokens = 2_048," in line]):
+        lines.insert(i, lines[i].replace("2_048", "1_024"))
+    path = tmp_path_factory.mktemp("scale") / "small.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def plan(project, small):
+    return open_plan(Scale.load(str(small)))
+
+
+def test_every_question_asks_for_the_largest_from_the_rest(plan):
+    found = list(questions(plan))
+    assert {q.axis for q in found} == {"N", "D", "K"}
+    for q in found:
+        assert q.new_ids(plan) and not q.is_measured(plan)
+        at = [(plan.scale.models[c.settings.model].count().total, c.settings.seed_tokens, c.K)
+              for c in (*q.basis, q.target)]  # fmt: skip
+        axis = "NDK".index(q.axis)
+        values = [place[axis] for place in at]
+        assert values == sorted(set(values)) and len(values) >= (2 if q.axis == "K" else 4)
+        assert len({place[:axis] + place[axis + 1 :] for place in at}) == 1
+
+
+def test_the_chain_comes_first_and_targets_right_after_what_foretells_them(plan):
+    book = steps.steps(plan)
+    names = [step.what for step in book]
+    assert len(set(names)) == len(names)
+    later = ["distillation", "downstream evaluations", "continued pre-training"]
+    rings = [name for name in names if "neighbours" in name]
+    assert [name for name in names if name in later] == later
+    assert names[-4:] == rings[-4:], "what certifies the other models comes last"
+    first = {i: at for at, step in reversed(list(enumerate(book))) for i in step.ids}
+    for q in questions(plan):
+        last = max(first[i] for cell in q.basis for i in cell.run_ids(plan))
+        held = [first[i] for i in q.new_ids(plan)]
+        assert all(names[at].endswith(", foretold") for at in held) and last < min(held)
+    chain = names[: names.index("loss against weight decay")]
+    assert set(chain[:4]) & {f"9.0k alone and x 3, D = {d:,}" for d in (1024, 2048, 4096)}
+    assert sum(name.endswith(", foretold") for name in chain[: len(chain) // 2]) >= 1
+
+
+def test_a_model_beyond_the_ladder_has_no_members(plan):
+    scale = plan.scale
+    (name,) = scale.ensembles.alone
+    rows = [row for row in scale.regularized if row.model == name]
+    members = {spec.run_id for row in rows for spec in ensemble(plan, heuristic(row), 4).members}
+    for module in (ensembles, joint, data_scaling, downstream):
+        ids = {spec.run_id for spec in module.specs(plan)}
+        assert ids and not ids & members
+    assert not members & {spec.run_id for step in steps.steps(plan) for spec in step.missing(plan)}
+    assert any(q.target.settings.model == name and q.axis == "N" for q in questions(plan))
+
+
+def test_a_plan_says_what_fits(plan):
+    printed = steps.budget_lines(plan, 0.02)
+    rows = [line for line in printed.splitlines()[2:] if "too long" not in line]
+    ends = [float(row.split()[-1]) for row in rows]
+    assert 0 < len(rows) < len(steps.steps(plan)) and ends == sorted(ends) and ends[-1] <= 0.02
+
+
+def test_a_plan_counts_every_run_once(plan):
+    rows = [line.rsplit(maxsplit=3) for line in steps.budget_lines(plan, 1e6).splitlines()[2:]]
+    ids = {spec.run_id for step in steps.steps(plan) for spec in step.missing(plan)}
+    assert sum(int(n_run) for _, n_run, _, _ in rows) == len(ids)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, small, smoke_corpora):
+    """A plan killed with -9 once, then run twice with `hold`: its home and printed lines."""
+    home = tmp_path_factory.mktemp("plan")
+    (home / "data").mkdir()
+    (home / "data" / "corpora").symlink_to(smoke_corpora)
+    program = (
+        "import sys; from ieee_lib import steps; steps._rest = lambda study: ();"
+        "from ieee_lib.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, "run-plan", "--scale", str(small)]
+    command += ["--budget-minutes", "8", "--out", str(home / "out"), "--hold"]
+    environment = {**os.environ, "IEEE_LIB_HOME": str(home)}
+    first = subprocess.Popen(command, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while len(list((home / "out").glob("*.json"))) < 4 and time.monotonic() < deadline:
+        assert first.poll() is None
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    git(home, "init", "-q")
+    printed = []
+    for _ in range(4):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        printed.append(done.stdout)
+        if "are not committed" not in done.stdout:
+            break
+        git(home, "add", "data/predictions")
+        git(home, "commit", "-qm", "predictions")
+    return home, printed
+
+
+def git(home, *words):
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run(["git", *who, *words], cwd=home, check=True)
+
+
+def test_a_killed_plan_goes_on_and_trains_no_target_before_a_commit(finished, small, monkeypatch):
+    home, printed = finished
+    assert "are not committed; what they foretell waits" in printed[0] and len(printed) >= 2
+    assert ", foretold: " not in printed[0] and ", foretold: " in printed[-1]
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study = open_plan(Scale.load(str(small)))
+    chain = steps.steps(study)
+    chain = chain[: [s.what for s in chain].index("loss against weight decay")]
+    assert all(step.is_done(study) for step in chain)
+
+
+def test_only_records_go_out_and_a_copy_brings_them_together(finished, small, tmp_path):
+    home, _ = finished
+    stored = {f.name: f.read_bytes() for f in (home / "data" / "runs" / "small").glob("*.json")}
+    out = {f.name: f.read_bytes() for f in (home / "out").glob("*.json")}
+    assert out == stored and len(out) > 50
+    made = {f.name: f.read_bytes() for f in (home / "data" / "predictions" / "small").iterdir()}
+    folder = home / "out" / "predictions"
+    assert made == {f.name: f.read_bytes() for f in folder.iterdir()} and made
+    assert {f.name for f in (home / "out").iterdir()} == {*out, "predictions"}
+    there = RunStore(tmp_path / "runs", tmp_path / "weights", tmp_path / "samples")
+    for name, data in out.items():
+        there.records_folder.mkdir(exist_ok=True)
+        (there.records_folder / name).write_bytes(data)
+    here = RunStore(home / "data" / "runs" / "small", tmp_path, tmp_path)
+    assert [result_of(r) for r in there.records()] == [result_of(r) for r in here.records()]
+
+
+def test_predictions_are_older_than_what_they_foretell(finished, small, monkeypatch):
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study = Study.open(str(small), source="records")
+    known = predictions("small")
+    assert {each["axis"] for each in known} == {"N", "D", "K"}
+    assert len(known) == len(list(questions(study))) and not foretell(study)
+    for each in known:
+        assert each["low"] <= each["predicted"] <= each["high"]
+        made = [datetime.fromisoformat(study.store.get(i)["created"]) for i in each["target"]]
+        assert max(made) >= datetime.fromisoformat(each["created"])
+    rows = section.frame(section.gather(study))
+    assert set(rows.counts) == {"yes"} and len(rows) == len(known)
+    assert (rows.covered == ((rows.low <= rows.measured) & (rows.measured <= rows.high))).all()
+    drawn = dict(Chapter.open("11", study).items())
+    counted = drawn["tab21_coverage"].frame.iloc[0]
+    assert counted.predictions == len(known) and counted.covered == rows.covered.sum()
+
+
+def test_the_first_part_of_a_plan_is_a_book(finished, small, monkeypatch):
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    scale = Scale.load(str(small))
+    with pytest.raises(MissingRuns):
+        pack(Study.open(scale, source="records"))
+    scale = replace(scale, search=replace(scale.search, optional=True))
+    assert pack(Study.open(scale, source="records")) > 50
+    archive = Study.open(scale, source="archive")
+    assert at_hand(archive) == "00,01,04,05,09,11"
+    there = section.gather(archive)
+    assert there.predictions and not there.n_pending, "the archive lacks what was foretold"
+    claims = Chapter.open("09", archive).found.claims
+    assert {c.notebook for c in claims if c.verdict != NOT_RUN} == {"01", "04", "05"}
+    joint = Chapter.open("04", archive)
+    save(joint.draw("fig06_joint_limit"), archive.figures_folder(), "fig06_joint_limit")
+    monkeypatch.setattr(Scale, "load", lambda name: scale)
+    assert "draws 6 notebooks" in verify("small").caption
+    lost = joint.found.joint.regularized.results[0].run_ids[0]
+    pack_archive(
+        [r for r in archive.store.records() if r["run_id"] != lost], paths.archive("small")
+    )
+    with pytest.raises(InputError, match="fig06_joint_limit"):
+        verify("small")
+
+
+def test_records_that_came_alone_are_drawn(finished, small, tmp_path, monkeypatch):
+    """A copy of some steps' records and the predictions, on a machine without the text."""
+    home, _ = finished
+    scale = Scale.load(str(small))
+    scale = replace(scale, search=replace(scale.search, optional=True))
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    book = steps.steps(open_plan(scale))
+    last = max(i for i, step in enumerate(book) if step.what.startswith("loss against epochs"))
+    ids = set().union(*(step.ids for step in book[: last + 1]))
+    there = tmp_path / "there" / "data"
+    for name in ("runs/small", "predictions/small"):
+        (there / name).mkdir(parents=True)
+        for file in (home / "data" / name).glob("*.json"):
+            if name.startswith("predictions") or file.stem in ids:
+                shutil.copy(file, there / name)
+    monkeypatch.setenv("IEEE_LIB_HOME", str(there.parent))
+    study = Study.open(scale, source="records")
+    assert at_hand(study) == "00,01,09,11"
+    assert section.gather(study).n_pending > 0
+
+
+def test_a_step_trains_what_it_was_planned_to(finished, small, tmp_path, monkeypatch):
+    """On a machine with records alone: the members of one ensemble, not those of all."""
+    shutil.copytree(finished[0] / "data", tmp_path / "data", symlinks=True)
+    monkeypatch.setenv("IEEE_LIB_HOME", str(tmp_path))
+    study = open_plan(Scale.load(str(small)))
+    step = next(step for step in steps.steps(study) if len(step.ensembles) > 1)
+    shutil.rmtree(tmp_path / "data" / "checkpoints")
+    assert step.is_done(study)
+    lost = step.ensembles[-1]
+    (paths.runs("small") / f"{lost.run_id}.json").unlink()
+    asked = []
+    monkeypatch.setattr(Study, "ensure", lambda self, specs, **options: asked.extend(specs))
+    monkeypatch.setattr(Study, "score", lambda self, ensembles, **options: None)
+    step.run(study)
+    assert {spec.run_id for spec in asked} == {spec.run_id for spec in lost.members}
+
+
+def test_a_section_trains_nothing_before_all_is_foretold(plan):
+    book = steps.steps(plan)
+    tried = {step.what for step in book if step.section is None}
+    assert tried < {step.what for step in book}
+    assert steps._next(plan, tried, float("inf"), hold=False) is None
+
+
+def test_a_plans_section_takes_settings_as_they_are(finished, small, monkeypatch):
+    """Their neighbours come last: what a section needs must not bring them forward."""
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    scale = Scale.load(str(small))
+    study = Study.open(replace(scale, search=replace(scale.search, optional=True)))
+    before = len(list(study.store.records()))
+    try:
+        found = [single.tune(study, recipe) for recipe in single.AXES]
+    finally:
+        study.close()
+    assert {result.status for results in found for result in results} == {NOT_SEARCHED}
+    assert len(list(study.store.records())) == before
+
+
+def test_what_diverged_foretells_nothing_and_is_not_scored(finished, small, monkeypatch):
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study = Study.open(str(small), source="records")
+    question = next(q for q in questions(study) if q.axis == "K")
+    run_id = question.target.runs(study)[0].run_id
+    path = paths.runs("small") / f"{run_id}.json"
+    before = path.read_text()
+    try:
+        gone = {**json.loads(before), "status": "diverged", "val_loss": None}
+        path.write_text(json.dumps(seal(gone)))
+        assert question.is_lost(study) and math.isnan(measured(study, question.target).value)
+        rows = section.frame(section.gather(study))
+        assert "diverged" in set(rows.counts) and not rows[rows.counts == "diverged"].covered.any()
+        assert Chapter.open("11", study).draw("fig21_foretold")
+    finally:
+        path.write_text(before)
+
+
+def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch):
+    """The same model, D and K with other settings, which are recorded too."""
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study, folder = Study.open(str(small), source="records"), paths.predictions("small")
+    first = next(
+        p for p in predictions("small") if (p["axis"], p["recipe"]) == ("D", "regularized")
+    )
+    model, seed_tokens = first["settings"]["model"], first["settings"]["seed_tokens"]
+    rows = study.scale.settings("standard", seed_tokens)
+    other = Cell("regularized", next(row for row in rows if row.model == model))
+    again = {"settings": asdict(other.settings), "target": other.run_ids(study)}
+    again |= {"created": "2000-01-01T00:00:00+00:00"}
+    path = folder / f"{'f' * 16}.json"
+    try:
+        path.write_text(json.dumps(seal({**first, **again, "prediction_id": path.stem})))
+        counts = list(section.frame(section.gather(study)).counts)
+        assert counts.count("second attempt") == 1 and set(counts) == {"yes", "second attempt"}
+    finally:
+        path.unlink()
+
+
+def test_a_target_began_when_its_stack_was_first_begun():
+    """A resumed run ends long after; records of older code say only when they ended."""
+    record = {"created": "2026-01-02T04:00:00+00:00", "seconds": 60.0, "stack": {"size": 10}}
+    assert section._begun(record) == datetime(2026, 1, 2, 3, 50, tzinfo=UTC)
+    assert section._begun({**record, "begun": "2026-01-02T01:00:00+00:00"}).hour == 1
+
+
+def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkeypatch):
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study, folder = Study.open(str(small), source="records"), paths.predictions("small")
+    before = {path: path.read_text() for path in folder.iterdir()}
+    path = next(iter(before))
+    known = json.loads(before[path])
+    try:
+        path.write_text(json.dumps({**known, "predicted": known["predicted"] + 0.01}))
+        with pytest.raises(InputError, match="sha256 differs"):
+            predictions("small")
+        path.write_text(json.dumps(seal({**known, "created": "2099-01-01T00:00:00+00:00"})))
+        rows = section.frame(section.gather(study))
+        assert sorted(rows.counts)[0] == "made too late"
+        assert (rows.counts == "yes").sum() == len(before) - 1
+        drawn = Chapter.open("11", study).draw("fig21_foretold").figure.axes[0]
+        assert any((line.get_alpha() or 1) < 1 for line in drawn.lines), "it looks like the others"
+        for path in before:
+            path.unlink()
+        assert not foretell(study), "everything is trained: nothing is left to foretell"
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
+
+
+@pytest.fixture
+def more_members(finished, small, monkeypatch):
+    """A question of K members, and the same of the members that are known."""
+    home, _ = finished
+    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
+    study = Study.open(str(small), source="records")
+    question = next(q for q in questions(study) if q.axis == "K")
+    return study, question, Question("K", question.basis, question.basis[0])
+
+
+def test_the_interval_of_more_members_knows_whom_the_two_share(more_members, monkeypatch):
+    """However noisy members are: the same members as the law's are no news."""
+    study, question, same = more_members
+    before = same.predicted(study), question.predicted(study)
+    monkeypatch.setattr(prediction, "replicate_noise", lambda runs, assumed: 10.0)
+    after = same.predicted(study), question.predicted(study)
+    width = [estimate.high - estimate.low for estimate in (*before, *after)]
+    assert width[2] == pytest.approx(width[0]) and width[3] > 5 > width[1]
+
+
+def test_that_known_members_differ_moves_no_foretold_gain(more_members, monkeypatch):
+    """What a member adds to every ensemble that it is in is known already."""
+    study, question, same = more_members
+    before = same.predicted(study)
+    members = question.basis[0].ensemble(study).members
+    shift = {spec.run_id: by for spec, by in zip(members, (0.0, 0.3, -0.5), strict=True)}
+    score = Study.score
+
+    def apart(self, ensembles, **options):
+        scores = score(self, ensembles, **options)
+        moved = [np.mean([shift.get(m, 0.0) for m in subset]) for subset in scores.members]
+        return scores.assign(loss=scores.loss + moved)
+
+    monkeypatch.setattr(Study, "score", apart)
+    after = same.predicted(study)
+    assert after.high - after.low == pytest.approx(before.high - before.low, abs=0.02)
+
+
+def test_the_time_ends_a_plan(project, small, tmp_path):
+    program = "import sys; from ieee_lib.cli import main; sys.exit(main(sys.argv[1:]))"
+    program = "from ieee_lib import steps; steps.MARGIN = 0.0;" + program  # begins what cannot fit
+    command = [sys.executable, "-c", program, "run-plan", "--scale", str(small)]
+    command += ["--budget-minutes", "0.1", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "The time is over" in done.stdout, done.stderr
+    assert all(f.suffix == ".json" for f in (tmp_path / "out").rglob("*.*"))
+
+
+def test_without_a_network_a_plan_leaves_out_the_hubs_questions(project, small, tmp_path):
+    text = small.read_text()
+    asking = tmp_path / "asking.toml"
+    asking.write_text(text.replace("[downstream]\n", '[downstream]\ntasks = ["piqa"]\n'))
+    assert asking.read_text() != text
+    command = [sys.executable, "-m", "ieee_lib", "run-plan", "--scale", str(asking)]
+    command += ["--budget-minutes", "0.3", "--out", str(tmp_path / "out")]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=offline)
+    assert done.returncode == INCOMPLETE, done.stdout + done.stderr
+    left_out = "downstream evaluations: left out, task = 'piqa': its items cannot be had"
+    assert left_out in done.stderr
+    assert list((tmp_path / "out").glob("*.json")), "nothing was trained"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run-plan", "--budget-minutes", "0", "--out", "x"), "--budget-minutes = 0.0"),
+        (("run-plan", "--budget-minutes", "nan", "--out", "x"), "--budget-minutes = nan"),
+        (("plan", "--budget-minutes", "-1"), "--budget-minutes = -1.0"),
+        (("run-plan", "--out", "x"), "--budget-minutes"),
+        (("run-plan", "--budget-minutes", "1", "--out", "file"), "must be a folder"),
+        (("predict",), "nothing can be foretold"),
+        (("plan", "--budget-minutes", "5", "--only", "03"), "goes with --corpus alone"),
+    ],
+)
+def test_wrong_words(project, arguments, said):
+    (project / "file").write_text("")
+    command = [sys.executable, "-m", "ieee_lib", *arguments, "--scale", "smoke"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and said in done.stderr
