@@ -43,9 +43,10 @@ book: $(READY) ## Build the static site of the recorded book in data/site/ (SOUR
 lab: $(READY) ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
 
-lint: $(READY) ## Check style and that notebooks are bare
+lint: $(READY) ## Check style, types, and that notebooks are bare
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
 
 archive: $(READY) ## Pack this machine's records and redraw figures/recorded/ and README.md from them
