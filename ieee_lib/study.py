@@ -4,7 +4,8 @@
     runs = study.ensure([study.spec("0.14M", wd=0.8, lr=3e-3, epochs=16, seed=s) for s in range(3)])
 
 `source` says where runs come from: `train` trains what is missing, `records` takes what was
-trained here and never trains, `archive` takes the recorded book that ships with the project.
+trained here and never trains, `archive` takes the recorded book that ships with the project, and
+`auto` takes the archive where the scale has one and the text is its own, else it trains.
 """
 
 import atexit
@@ -12,15 +13,15 @@ import math
 import platform
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ieee_lib import paths
-from ieee_lib.book.stages import PREPARE, WORK, stage
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
@@ -30,7 +31,10 @@ from ieee_lib.jobs.executors import Executor, Failure, open_executor, visible_gp
 from ieee_lib.jobs.job import Unit
 from ieee_lib.jobs.sample_job import SampleJob
 from ieee_lib.jobs.score_job import ScoreJob
+from ieee_lib.jobs.stages import PREPARE, WORK, stage
 from ieee_lib.jobs.train_job import TrainJob
+from ieee_lib.plots.saving import SavedFigure, Table, caption, save_figure, save_table
+from ieee_lib.plots.style import folder_name
 from ieee_lib.runs.frames import (
     curves_frame,
     evaluations_frame,
@@ -40,6 +44,7 @@ from ieee_lib.runs.frames import (
 )
 from ieee_lib.runs.provenance import versions_of
 from ieee_lib.runs.store import Archive, RunStore
+from ieee_lib.runs.trace import Trace
 from ieee_lib.text.corpus import open_corpus, prepare
 
 UNPREPARED = "0" * 16
@@ -47,9 +52,7 @@ UNPREPARED = "0" * 16
 
 T = TypeVar("T")
 
-CONTEXTS = ("paper", "talk")
-GROUNDS = ("white", "transparent", "dark")
-SOURCES = ("train", "records", "archive")
+SOURCES = ("auto", "train", "records", "archive")
 
 
 @dataclass
@@ -63,16 +66,12 @@ class Study:
     """Fingerprint of the corpus; part of every run's spec."""
     corpus_folder: Path | None
     """Where the packed corpus lies; None where only records are read."""
-    context: str = "paper"
-    """Size of figures: paper or talk."""
-    ground: str = "white"
-    """What figures are drawn on: white, transparent or dark."""
-    touched: set[str] | None = None
-    """Run ids of the records read so far, where asked for (`reading`)."""
+    trace: Trace = field(default_factory=Trace.begin)
+    """The records read so far, and what was worked out from them."""
+    saved: dict[str, SavedFigure | Table] = field(default_factory=dict)
+    """Figures and tables saved so far, by name."""
     given_up: dict[str, str] = field(default_factory=dict)
     """Run id -> why: what could not be made since the study was opened, and is not tried again."""
-    known: dict[Any, tuple[Any, set[str]]] = field(default_factory=dict)
-    """What was asked before (`once`), with the run ids that it was read from."""
     executor: Executor | None = None
     """Where units run; None where nothing is ever trained. Its workers start when needed."""
 
@@ -88,26 +87,24 @@ class Study:
         *,
         corpus: str = "",
         source: str = "train",
-        context: str = "paper",
-        ground: str = "white",
     ) -> "Study":
         """Open a scale; `corpus` replaces the scale's own text source.
 
-        Raises InputError for an unknown scale, corpus, source, context or ground, for a corpus
-        shorter than the scale's largest D, and for a GPU scale where there is no GPU to train on.
+        Raises InputError for an unknown scale, corpus or source, for a corpus shorter than the
+        scale's largest D, and for a GPU scale where there is no GPU to train on.
         """
         scale = scale if isinstance(scale, Scale) else Scale.load(scale)
         check_choice("source", source, SOURCES)
-        check_choice("context", context, CONTEXTS)
-        check_choice("ground", ground, GROUNDS)
-        look = {"context": context, "ground": ground}
+        if source == "auto":
+            has_archive = paths.archive(scale.name).is_file()
+            source = "archive" if has_archive and not corpus else "train"
         if corpus:
             scale = scale.on(corpus)
         if source == "archive":
             check(not corpus, "corpus", corpus, "recorded runs have their own; leave it empty")
             archive = Archive.of(scale.name)
             own = _fingerprint_of(archive, scale) or _fingerprint_of(archive)
-            return cls(scale, source, archive, own, None, **look)
+            return cls(scale, source, archive, own, None)
         if source == "records" and not scale.corpus.is_here():  # records may come from elsewhere
             store = RunStore.of(scale.name)
             own = _fingerprint_of(store, scale)
@@ -116,7 +113,7 @@ class Study:
             allowed = f"nothing was trained here at scale {scale.name}; run "
             allowed += f"`python -m ieee_lib reproduce --scale {scale.name}` first"
             check(bool(own), "source", source, allowed)
-            return cls(scale, source, store, own, None, **look)
+            return cls(scale, source, store, own, None)
         if source != "records":
             elsewhere = bool(scale.execution.ray_address)
             check(
@@ -125,7 +122,7 @@ class Study:
                 scale.name,
                 "trains on a GPU and none is visible; smoke, laptop and workstation train on a CPU",
             )
-        study = cls(scale, source, RunStore.of(scale.name), UNPREPARED, None, **look)
+        study = cls(scale, source, RunStore.of(scale.name), UNPREPARED, None)
         return study.beside(scale)
 
     def beside(self, scale: Scale) -> "Study":
@@ -139,9 +136,11 @@ class Study:
             known = {about["source"]: about["fingerprint"] for about in found}
             # A text that no record names may be the scale's own: cut short, two can be one.
             fingerprint = known.get(scale.corpus.source, self.fingerprint)
-            return replace(self, scale=scale, fingerprint=fingerprint, known={})
+            return replace(self, scale=scale, fingerprint=fingerprint, trace=Trace())
         if self.source != "train" and not scale.corpus.is_here():
-            return replace(self, scale=scale, fingerprint=UNPREPARED, corpus_folder=None, known={})
+            return replace(
+                self, scale=scale, fingerprint=UNPREPARED, corpus_folder=None, trace=Trace()
+            )
         folder = scale.corpus.folder()
         if self.source == "train":
             with stage(PREPARE):
@@ -154,7 +153,9 @@ class Study:
         else:
             packed = open_corpus(folder)
         fingerprint = packed.fingerprint
-        return replace(self, scale=scale, fingerprint=fingerprint, corpus_folder=folder, known={})
+        return replace(
+            self, scale=scale, fingerprint=fingerprint, corpus_folder=folder, trace=Trace()
+        )
 
     def spec(self, model: str, **fields: Any) -> RunSpec:
         """Return a run of this study's corpus; see `Scale.spec`."""
@@ -242,16 +243,14 @@ class Study:
             self._run(units, f"{label}, answering")
         return self.label(evaluations_frame(self._records(evaluations)))
 
-    def curves(self, specs: Iterable[RunSpec]) -> pd.DataFrame:
-        """Return the loss curves of recorded runs, one row an evaluation."""
-        return curves_frame(self._records(specs))
+    def curves(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """Return the loss curves of the runs of a frame (`run_id` or `run_ids`), a row a point."""
+        ids = runs["run_id"] if "run_id" in runs else [i for ids in runs["run_ids"] for i in ids]
+        return curves_frame(self._recorded(ids))
 
     def mean_curves(self, runs: pd.DataFrame, by: str) -> dict[Any, pd.DataFrame]:
-        """Return the loss curve of each value of a setting, mean over seeds; see `mean_curve`."""
-        return {
-            value: mean_curve(curves_frame(self.store.get(run_id) for run_id in group.run_id))
-            for value, group in runs.groupby(by)
-        }
+        """Return the loss curve of each value of a setting, mean over seeds."""
+        return {value: mean_curve(self.curves(group)) for value, group in runs.groupby(by)}
 
     def runs(self) -> pd.DataFrame:
         """Return every recorded training run of this scale and corpus."""
@@ -264,21 +263,32 @@ class Study:
         return frame.assign(model=[names.get(n, "") for n in frame.N])
 
     def caption(self, n_point: int, *notes: str, seeds: int = 0, ladder: Sequence[int] = ()) -> str:
-        """Return a figure's caption line: scale, corpus, D (base or ladder), seeds, points."""
-        data = ", ".join(f"{d:,}" for d in ladder or [self.scale.base_tokens])
-        n_seed = seeds or self.scale.seeds
-        elsewhere = f" ({self.scale.ladder_seeds} off the base D)" if ladder else ""
-        parts = [
-            f"{self.scale.name} scale",
-            self.scale.corpus.source,
-            f"D = {data} tokens",
-            f"{n_seed} seed{'s' * (n_seed > 1)} a point{elsewhere}",
-            f"{n_point} points",
-            *notes,
-        ]
-        if not self.scale.evidence:
-            parts.append(f"{self.scale.name}: proves nothing")
-        return " · ".join(parts)
+        """Return a figure's caption line: scale, corpus, D (base or several), seeds, points."""
+        return caption(self.scale, n_point, *notes, seeds=seeds, ladder=ladder)
+
+    def save(
+        self,
+        item: Figure | pd.DataFrame,
+        name: str,
+        *,
+        caption: str,
+        data: Mapping[str, Any] | None = None,
+        digits: Mapping[str, int] | None = None,
+        equations: Sequence[str] = (),
+    ) -> SavedFigure | Table:
+        """Write a figure with its numbers, or a frame as a table, below figures/; return it.
+
+        `data` names everything that a figure shows: frames, laws, estimates. `digits` and
+        `equations` are a table's decimals and what stands above it.
+        """
+        folder = self.figures_folder()
+        if isinstance(item, Figure):
+            self.saved[name] = save_figure(item, folder, name, data=data or {}, caption=caption)
+        else:
+            self.saved[name] = save_table(
+                item, folder, name, caption=caption, digits=digits, equations=equations
+            )
+        return self.saved[name]
 
     def __str__(self) -> str:
         n_run = sum(1 for _ in self.store.records())
@@ -313,41 +323,30 @@ class Study:
         recorded = next(iter(self.store.records()), {}).get("versions", {})
         return pd.DataFrame({"here": here, "recorded runs": recorded}).fillna("")
 
-    @property
-    def look(self) -> tuple[str, str]:
-        """How figures are drawn: their context and ground."""
-        return self.context, self.ground
-
     def figures_folder(self) -> Path:
         """Return where figures go; those drawn from the archive are the recorded ones."""
         name = f"recorded/{self.scale.name}" if self.source == "archive" else self.scale.name
-        look = [self.context] * (self.context != "paper") + [self.ground] * (self.ground != "white")
-        return paths.figures("/".join([name, *look]))
+        return paths.figures(folder_name(name))
 
     def reading(self) -> "Study":
-        """Return the same study as one that never trains; it also notes which records it reads."""
+        """Return the same study as one that never trains, with a trace of its own."""
         source = "records" if self.source == "train" else self.source
-        return replace(self, source=source, executor=None, touched=set())
+        return replace(self, source=source, executor=None, trace=Trace(), saved={})
 
     @property
-    def takes_what_is_there(self) -> bool:
-        """Whether a search counts without its neighbours: a plan trains them last, if at all."""
+    def allow_unsearched(self) -> bool:
+        """Say whether a search counts without its neighbours: a plan trains them last, if at all."""
         return self.scale.search.optional
 
-    def once(self, question: Hashable, answer: Callable[["Study"], T]) -> T:
-        """Return an answer that rests on records, which never change: so it is found once.
+    def cached(self, question: Hashable, answer: Callable[["Study"], T]) -> T:
+        """Return an answer that rests on records, worked out once: records never change.
 
-        Not where more may be used as it comes (`takes_what_is_there`).
+        Where an unsearched point may stand for a searched one, only an archive never changes.
         """
-        if self.takes_what_is_there:
+        if self.allow_unsearched and self.source != "archive":
             return answer(self)
-        if question not in self.known:
-            asked = replace(self, touched=set())
-            self.known[question] = answer(asked), asked.touched
-        found, run_ids = self.known[question]
-        if self.touched is not None:
-            self.touched |= run_ids
-        return found
+        key = (self.scale.name, self.source, self.fingerprint, question)
+        return self.trace.cached(key, lambda: answer(self))
 
     def close(self) -> None:
         """End the worker processes, if any were started."""
@@ -368,9 +367,11 @@ class Study:
     def _records(
         self, specs: Iterable[RunSpec | EnsembleSpec | SampleSpec | EvaluationSpec]
     ) -> list[dict[str, Any]]:
-        records = [r for r in (self.store.get(spec.run_id) for spec in specs) if r is not None]
-        if self.touched is not None:
-            self.touched |= {record["run_id"] for record in records}
+        return self._recorded(spec.run_id for spec in specs)
+
+    def _recorded(self, run_ids: Iterable[str]) -> list[dict[str, Any]]:
+        records = [r for r in map(self.store.get, run_ids) if r is not None]
+        self.trace.read(records)
         return records
 
     def _units(self, missing: list[RunSpec], asked: list[RunSpec], weights: bool) -> list[TrainJob]:

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.book.stages import DRAW, FIT, stage
+from ieee_lib.jobs.stages import DRAW, FIT, stage
 from ieee_lib.config import RunSpec
 from ieee_lib.errors import MissingRuns, check_choice
 from ieee_lib.plots.explore import Explorer, explore
@@ -166,7 +166,7 @@ def at_hand(study: Study) -> str:
 def _may_be_absent(section: Section, study: Study) -> bool:
     """Say whether a book is whole without it: it is optional, or the book is the first part of a
     plan."""
-    return section.optional or study.takes_what_is_there
+    return section.optional or study.allow_unsearched
 
 
 def choose(only: str) -> dict[str, Section]:

@@ -29,7 +29,7 @@ from ieee_lib.files import whole_or_absent, writing_to
 from ieee_lib.jobs.executors import worker_count
 from ieee_lib.predictions.log import committed, foretell, prediction_id, predictions
 from ieee_lib.predictions.questions import questions
-from ieee_lib.recipes import ensemble, single
+from ieee_lib.recipes import ensembles, single
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.sections import distillation, downstream, ensembles, midtraining
 from ieee_lib.study import Study

@@ -1,10 +1,12 @@
-"""The paper's statements as rows: a measure with its interval, a criterion, a verdict.
+"""The paper's statements, judged: a measure with its interval, a criterion, a verdict.
 
 Criteria are fixed in `STATEMENTS`, before any run. A difference counts only when its 95 %
 interval lies on one side of the bound; otherwise the row says that this scale cannot tell. A
 claim that does not hold is a finding.
 
-    claims_table([overfits(runs), decay_is_large(tuned)], caption=...)
+    judged = [overfits(runs), decay_is_large(tuned)]
+    table(judged)                            # one row a claim
+    summary(judged)                          # what holds, by how much, and what does not
 """
 
 import math
@@ -17,9 +19,8 @@ import pandas as pd
 
 from ieee_lib.claims.statements import MARGIN, STATEMENTS
 from ieee_lib.laws.ensembles import EnsembleLaw
-from ieee_lib.laws.estimates import Estimate, Limit
-from ieee_lib.laws.power_law import PowerLaw
-from ieee_lib.plots.saving import Table
+from ieee_lib.laws.estimates import Estimate, estimates
+from ieee_lib.laws.power_law import Limit, PowerLaw
 from ieee_lib.runs.frames import seed_means
 
 HOLDS = "holds"
@@ -37,9 +38,9 @@ class Claim:
     criterion: str
     measure: float
     """Our number."""
-    low: float
+    ci_low: float
     """Lower end of its 95 % interval; the measure itself where it has no noise model."""
-    high: float
+    ci_high: float
     verdict: str
     detail: str
     """What exactly was measured."""
@@ -48,26 +49,33 @@ class Claim:
 
 def claim(key: str, measure: Estimate | float, verdict: str, detail: str = "") -> Claim:
     """Return a statement's row."""
-    known = STATEMENTS[key]
+    statement = STATEMENTS[key]
     if not isinstance(measure, Estimate):
         measure = Estimate(float(measure), np.array([float(measure)]))
-    numbers = (measure.value, measure.low, measure.high)
     return Claim(
-        known.statement, known.section, known.criterion, *numbers, verdict, detail, known.notebook
+        statement=statement.statement,
+        section=statement.section,
+        criterion=statement.criterion,
+        measure=measure.value,
+        ci_low=measure.ci_low,
+        ci_high=measure.ci_high,
+        verdict=verdict,
+        detail=detail,
+        notebook=statement.notebook,
     )
 
 
 def without_measure(notebook: str, verdict: str, detail: str = "") -> list[Claim]:
     """Return the rows of a notebook that has no runs yet, or none that can be judged."""
-    keys = (key for key, known in STATEMENTS.items() if known.notebook == notebook)
+    keys = [key for key, statement in STATEMENTS.items() if statement.notebook == notebook]
     return [claim(key, math.nan, verdict, detail) for key in keys]
 
 
 def below(measure: Estimate, bound: float) -> str:
     """Return the verdict of "measure < bound" given the measure's 95 % interval."""
-    if math.isnan(measure.value) or math.isnan(measure.low) or math.isnan(measure.high):
+    if math.isnan(measure.value) or math.isnan(measure.ci_low) or math.isnan(measure.ci_high):
         return UNTESTABLE
-    return HOLDS if measure.high < bound else DOES_NOT if measure.low >= bound else UNTESTABLE
+    return HOLDS if measure.ci_high < bound else DOES_NOT if measure.ci_low >= bound else UNTESTABLE
 
 
 def above(measure: Estimate, bound: float) -> str:
@@ -77,12 +85,12 @@ def above(measure: Estimate, bound: float) -> str:
 
 def near_zero(measure: Estimate, reach: float) -> str:
     """Return the verdict of "zero": the interval must include it and end within `reach` of it."""
-    low, high = measure.low, measure.high
-    if not math.isfinite(low + high):
+    ci_low, ci_high = measure.ci_low, measure.ci_high
+    if not math.isfinite(ci_low + ci_high):
         return UNTESTABLE
-    if low > 0 or high < 0:
+    if ci_low > 0 or ci_high < 0:
         return DOES_NOT
-    return HOLDS if max(-low, high) <= reach else UNTESTABLE
+    return HOLDS if max(-ci_low, ci_high) <= reach else UNTESTABLE
 
 
 def every(verdicts: Sequence[str]) -> str:
@@ -143,9 +151,9 @@ def falls_with_size(regularized: pd.DataFrame) -> Claim:
 
 def follows_power_law(law: PowerLaw) -> Claim:
     """A / N^alpha + E describes the tuned losses within their noise (Fig 3)."""
-    if law.freedom < 1:
+    if law.dof < 1:
         return claim("follows_power_law", law.chi2, UNTESTABLE, "no degree of freedom")
-    detail = f"95 % point {law.chi2_bound:.2f} at {law.freedom} degree(s) of freedom"
+    detail = f"95 % point {law.chi2_bound:.2f} at {law.dof} degree(s) of freedom"
     verdict = HOLDS if law.chi2 < law.chi2_bound else DOES_NOT
     return claim("follows_power_law", law.chi2, verdict, detail)
 
@@ -153,16 +161,18 @@ def follows_power_law(law: PowerLaw) -> Claim:
 def limit_below_standard(law: PowerLaw, standard: pd.DataFrame) -> Claim:
     """The limit of the regularized law lies below the best standard loss (Fig 1, Fig 3)."""
     best = standard.loc[standard.loss.idxmin()]
-    low, high = law.interval("E")
+    ci_low, ci_high = law.interval("E")
     spread = 1.96 * best.se
-    difference = _interval(law.E - best.loss, low - best.loss - spread, high - best.loss + spread)
+    difference = _interval(
+        law.E - best.loss, ci_low - best.loss - spread, ci_high - best.loss + spread
+    )
     return claim("limit_below_standard", difference, below(difference, 0.0))
 
 
-def ensemble_below_regularized(law: EnsembleLaw, regularized: Estimate) -> Claim:
+def ensemble_below_regularized(law: EnsembleLaw, regularized: Limit) -> Claim:
     """The limit in K of one small model passes the limit in N (Fig 4)."""
     difference = law.limit - regularized
-    detail = f"{law.about['model']}, {law.K} members"
+    detail = f"{law.model}, {law.K} members"
     return claim("ensemble_below_regularized", difference, below(difference, 0.0), detail)
 
 
@@ -170,14 +180,20 @@ SLACK = 1.1
 """By which a model may be larger than the members that are held against it."""
 
 
-def small_beat_big(law: EnsembleLaw, big: Estimate, big_size: int) -> Claim:
-    """K members beat one tuned model of their total size (Sec. 4.1: two 300M beat one 600M)."""
-    k = min(law.K, int(SLACK * big_size / law.about["N"]))
+def small_beat_big(law: EnsembleLaw, regularized: pd.DataFrame) -> Claim:
+    """K members beat one tuned model of their total size (Sec. 4.1: two 300M beat one 600M).
+
+    The largest tuned model that the members reach in size, at most `SLACK` times larger.
+    """
+    sizes = regularized[max(SLACK * law.K * law.N, law.N) >= regularized.N]
+    row = sizes[sizes.N.max() == sizes.N]
+    big, big_size = estimates(row)[0], int(row.N.iloc[0])
+    k = min(law.K, int(SLACK * big_size / law.N))
     if k < 2:
         return claim("small_beat_big", math.nan, UNTESTABLE, "the models are too alike in size")
     difference = law.at(k) - big
-    total = k * law.about["N"] / big_size
-    detail = f"{k} x {law.about['model']}, {total:.2f}x the parameters"
+    total = k * law.N / big_size
+    detail = f"{k} x {law.model}, {total:.2f}x the parameters"
     return claim("small_beat_big", difference, below(difference, 0.0), detail)
 
 
@@ -187,16 +203,17 @@ def excess_is_one_over_k(laws: Sequence[EnsembleLaw]) -> Claim:
     if not laws:
         return claim("excess_is_one_over_k", math.nan, UNTESTABLE, "needs four members")
     far = max(laws, key=lambda law: abs(law.free.alpha - 1))
-    inside = all(law.beta[0] >= 0.75 and law.beta[1] <= 1.25 for law in laws)
-    outside = any(law.beta[1] < 0.75 or law.beta[0] > 1.25 for law in laws)
+    inside = all(law.beta_interval[0] >= 0.75 and law.beta_interval[1] <= 1.25 for law in laws)
+    outside = any(law.beta_interval[1] < 0.75 or law.beta_interval[0] > 1.25 for law in laws)
     verdict = HOLDS if inside else DOES_NOT if outside else UNTESTABLE
-    measure = _interval(far.free.alpha, *far.beta)
-    return claim("excess_is_one_over_k", measure, verdict, far.about["model"])
+    measure = _interval(far.free.alpha, *far.beta_interval)
+    return claim("excess_is_one_over_k", measure, verdict, far.model)
 
 
-def heuristic_helps(single: EnsembleLaw, many: EnsembleLaw) -> Claim:
+def heuristic_helps(single_optimum: EnsembleLaw, heuristic: EnsembleLaw) -> Claim:
     """Doubled epochs and halved decay: worse members, better limit (Sec. 4.2)."""
-    limit, member = many.limit - single.limit, many.at(1) - single.at(1)
+    limit = heuristic.limit - single_optimum.limit
+    member = heuristic.at(1) - single_optimum.at(1)
     verdict = every([below(limit, 0.0), above(member, 0.0)])
     return claim("heuristic_helps", limit, verdict, f"one member changes by {member!r}")
 
@@ -206,14 +223,14 @@ def heuristic_is_optimal(heuristic: EnsembleLaw, neighbours: Sequence[EnsembleLa
     differences = {law: law.limit - heuristic.limit for law in neighbours}
     lowest = min(neighbours, key=lambda law: differences[law].value)
     far = [not_far_below(difference, MARGIN) for difference in differences.values()]
-    where = f"wd {lowest.about['wd']:g}, {lowest.about['epochs']} epochs"
+    where = f"wd {lowest.settings['wd']:g}, {lowest.settings['epochs']} epochs"
     detail = f"{len(neighbours)} neighbours of {lowest.K} members, lowest at {where}"
     return claim("heuristic_is_optimal", differences[lowest], every(far), detail)
 
 
 def not_far_below(measure: Estimate, margin: float) -> str:
     """Return the verdict of "not below 0": above -margin for sure, or below 0 for sure."""
-    return DOES_NOT if measure.high < 0 else above(measure, -margin)
+    return DOES_NOT if measure.ci_high < 0 else above(measure, -margin)
 
 
 def either_seed_suffices(laws: Mapping[str, EnsembleLaw]) -> Claim:
@@ -227,7 +244,7 @@ def either_seed_suffices(laws: Mapping[str, EnsembleLaw]) -> Claim:
 
 def limits_fall_with_size(laws: Sequence[EnsembleLaw]) -> Claim:
     """The limit in K falls with every step in N (Sec. 4.3, Fig 6)."""
-    laws = sorted(laws, key=lambda law: law.about["N"])
+    laws = sorted(laws, key=lambda law: law.N)
     steps = [laws[i + 1].limit - laws[i].limit for i in range(len(laws) - 1)]
     verdict = every([below(step, 0.0) for step in steps])
     return claim("limits_fall_with_size", _extreme(steps, max), verdict)
@@ -284,7 +301,7 @@ def exponents_agree(a: Limit | None, b: Limit) -> Claim:
     if a is None:
         return claim("exponents_agree", math.nan, UNTESTABLE, "too few limits for a law")
     difference = a.alpha - b.alpha
-    if not (a.law.resolved and b.law.resolved):
+    if not (a.law.has_bounded_limit and b.law.has_bounded_limit):
         return claim("exponents_agree", difference, UNTESTABLE, "the points do not bound both")
     return claim("exponents_agree", difference, near_zero(difference, 0.1))
 
@@ -310,17 +327,62 @@ def helps_downstream(change: Estimate, detail: str) -> Claim:
     return claim("ensembles_help_downstream", change, below(change, 0.0), detail)
 
 
-def claims_table(claims: Sequence[Claim], *, caption: str) -> Table:
-    """Return the rows as a table."""
-    digits = {"measure": 3, "low": 3, "high": 3}
-    return Table(pd.DataFrame([asdict(claim) for claim in claims]), caption, digits)
+def table(claims: Sequence[Claim]) -> pd.DataFrame:
+    """Return one row a claim: statement, criterion, measure with its interval, verdict, detail."""
+    return pd.DataFrame([asdict(claim) for claim in claims])
 
 
-def _interval(value: float, low: float, high: float) -> Estimate:
+DIGITS = {"measure": 3, "ci_low": 3, "ci_high": 3}
+"""Decimals of a table of claims."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What matched the paper and what did not, in words and numbers."""
+
+    claims: tuple[Claim, ...]
+
+    def to_markdown(self) -> str:
+        """Return one paragraph a verdict, one line a claim."""
+        parts = []
+        for verdict in (HOLDS, DOES_NOT, UNTESTABLE, NOT_RUN):
+            lines = [_sentence(claim) for claim in self.claims if claim.verdict == verdict]
+            if lines:
+                head = f"**{verdict[0].upper()}{verdict[1:]}** ({len(lines)} of {len(self.claims)})"
+                parts.append("\n".join([head, "", *(f"- {line}" for line in lines)]))
+        return "\n\n".join(parts)
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+    def __repr__(self) -> str:
+        return self.to_markdown().replace("**", "")
+
+
+def summary(claims: Sequence[Claim]) -> Summary:
+    """Return what matched and what did not, written from the verdicts."""
+    return Summary(tuple(claims))
+
+
+def _sentence(claim: Claim) -> str:
+    """Say what was measured for a claim, and what it was held against."""
+    said = f"{claim.statement}: "
+    if not math.isnan(claim.measure):
+        said += f"{claim.measure:.3f}"
+        if claim.ci_low != claim.ci_high:
+            said += f" [{claim.ci_low:.3f}, {claim.ci_high:.3f}]"
+        said += "; "
+    said += f"criterion: {claim.criterion}"
+    if claim.detail:
+        said += f" ({claim.detail})"
+    return said.replace("inf", "∞").replace("-∞", "−∞") + "."
+
+
+def _interval(value: float, ci_low: float, ci_high: float) -> Estimate:
     """Return an estimate whose 95 % interval is given; without one nothing can be told."""
-    if math.isnan(low) or math.isnan(high):
+    if math.isnan(ci_low) or math.isnan(ci_high):
         return Estimate(value, np.full(3, math.nan))
-    return Estimate(value, np.array([low, value, high]))
+    return Estimate(value, np.array([ci_low, value, ci_high]))
 
 
 def _difference(a: pd.Series, b: pd.Series) -> Estimate:

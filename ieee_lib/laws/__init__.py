@@ -1,4 +1,83 @@
-"""Scaling laws and their uncertainty: in N, K and D, joint limits, data efficiency.
+"""Scaling laws and their uncertainty: in N, K and D, joint limits, data efficiency (Sec. 3 to 5).
 
-Imports no torch.
+Frames in, laws and estimates out; imports no torch.
+
+    law = fit_power_law(tuned, x="N")             # A / N^alpha + E, with intervals
+    members = fit_ensembles(scores)               # A / K + E, one law a model
+    data_efficiency(standard.limit, loss, reference)
 """
+
+from ieee_lib.laws.downstream import error_of, error_rate, rank_correlation
+from ieee_lib.laws.effective_data import effective_data
+from ieee_lib.laws.ensembles import (
+    ENSEMBLE_DIGITS,
+    EnsembleLaw,
+    concat,
+    ensembles_frame,
+    fit_ensembles,
+    settings_label,
+)
+from ieee_lib.laws.estimates import (
+    Estimate,
+    estimates,
+    expand,
+    mean,
+    replicate_noise,
+    seed_mean,
+)
+from ieee_lib.laws.joint import N_then_K, loss_surface, surface
+from ieee_lib.laws.power_law import (
+    LAW_DIGITS,
+    MIN_POINTS,
+    Limit,
+    PowerLaw,
+    data_efficiency,
+    fit_power_law,
+    fit_through,
+    laws_frame,
+    published_law,
+    scale_of,
+    unit_of,
+)
+from ieee_lib.laws.published import limit_pairs, multipliers, published, refits
+from ieee_lib.runs.frames import mean_curve, pooled_noise, seed_means
+
+__all__ = [
+    "ENSEMBLE_DIGITS",
+    "LAW_DIGITS",
+    "MIN_POINTS",
+    "EnsembleLaw",
+    "Estimate",
+    "Limit",
+    "N_then_K",
+    "PowerLaw",
+    "concat",
+    "data_efficiency",
+    "effective_data",
+    "ensembles_frame",
+    "error_of",
+    "error_rate",
+    "estimates",
+    "expand",
+    "fit_ensembles",
+    "fit_power_law",
+    "fit_through",
+    "laws_frame",
+    "limit_pairs",
+    "loss_surface",
+    "mean",
+    "mean_curve",
+    "multipliers",
+    "pooled_noise",
+    "published",
+    "published_law",
+    "rank_correlation",
+    "refits",
+    "replicate_noise",
+    "scale_of",
+    "seed_mean",
+    "seed_means",
+    "settings_label",
+    "surface",
+    "unit_of",
+]

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ieee_lib.laws.ensembles import EnsembleLaw, ensemble_laws
-from ieee_lib.laws.joint import K_then_N
-from ieee_lib.laws.power_law import fit_power_law, power_law
+from ieee_lib.laws.ensembles import EnsembleLaw, fit_ensembles
+from ieee_lib.laws.power_law import fit_power_law, fit_through
+from ieee_lib.laws.scan import power_law
 
 SIZES = np.array([0.15, 0.3, 0.6, 1.4])
 """The paper's N, billions."""
@@ -37,9 +37,9 @@ def synthetic_scores(
     ]
     frame = pd.DataFrame(rows)
     frame["loss"] += limit + gain / frame.k
-    about = {"ensemble": members[0], "K": K, "N": N, "D": 0, "model": f"{N:g}"}
-    about["n_diverged"] = 0
-    return frame.assign(**about, wd=0.0, lr=0.0, epochs=0)
+    return frame.assign(
+        ensemble=members[0], K=K, N=N, D=0, model=f"{N:g}", n_diverged=0, wd=0.0, lr=0.0, epochs=0
+    )
 
 
 def _law(x: np.ndarray, A: float, alpha: float, *, beta: float | None, method: str) -> Draw:
@@ -53,18 +53,19 @@ def _law(x: np.ndarray, A: float, alpha: float, *, beta: float | None, method: s
 
 def _ensemble(rng: np.random.Generator, noise: float) -> Interval:
     limit = _one_ensemble(rng, noise, 0.3, TRUTH).limit
-    return limit.low, limit.high
+    return limit.ci_low, limit.ci_high
 
 
 def _joint(rng: np.random.Generator, noise: float) -> Interval:
     laws = [_one_ensemble(rng, noise, N, TRUTH + 0.05 / N) for N in SIZES]
-    limit = K_then_N(laws, unit=1.0, name="N[B]")
-    return limit.low, limit.high
+    limit = fit_through(SIZES, [law.limit for law in laws], unit="N[B]").limit
+    return limit.ci_low, limit.ci_high
 
 
 def _one_ensemble(rng, noise: float, N: float, limit: float) -> EnsembleLaw:
     scores = synthetic_scores(rng, N=N, limit=limit, gain=0.4, noise=noise)
-    return ensemble_laws(scores, noise=noise)[0]
+    (law,) = fit_ensembles(scores, noise=noise).values()
+    return law
 
 
 CASES: dict[tuple[str, str], Draw] = {
@@ -94,13 +95,19 @@ def coverage_frame(*, n: int = 500, noises: tuple[float, ...] = (0.003, 0.01)) -
         for noise in noises:
             rng = np.random.default_rng([len(rows), n])
             ends = np.array([draw(rng, noise) for _ in range(n)])
-            low, high = ends.T
-            covered = (low <= TRUTH) & (high >= TRUTH)
+            ci_low, ci_high = ends.T
+            covered = (ci_low <= TRUTH) & (ci_high >= TRUTH)
             with np.errstate(invalid="ignore"):
-                width = float(np.median(high - low))
+                width = float(np.median(ci_high - ci_low))
             rows.append(
-                {"case": case, "method": method, "noise": noise, "data sets": n}
-                | {"coverage": float(covered.mean()), "median width": width}
-                | {"unbounded": float(np.isinf(ends).any(axis=1).mean())}
+                {
+                    "case": case,
+                    "method": method,
+                    "noise": noise,
+                    "data sets": n,
+                    "coverage": float(covered.mean()),
+                    "median width": width,
+                    "unbounded": float(np.isinf(ends).any(axis=1).mean()),
+                }
             )
     return pd.DataFrame(rows)

@@ -3,7 +3,7 @@
 Items are resampled, the same ones for every model, so two errors on a task share the luck of its
 items and their difference loses it.
 
-    a, b = error("sciq", correct_a, groups), error("sciq", correct_b, groups)
+    a, b = error_rate("sciq", correct_a, groups), error_rate("sciq", correct_b, groups)
     a - b                                # paired over items
 """
 
@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator
 
 
-def error(task: str, correct: np.ndarray, groups: np.ndarray) -> Estimate:
+def error_rate(task: str, correct: np.ndarray, groups: np.ndarray) -> Estimate:
     """Return the share of wrong answers.
 
     correct (n_item,): 1 or 0, or its mean over seeds. The interval is over items of this kind;
@@ -30,19 +30,13 @@ def error(task: str, correct: np.ndarray, groups: np.ndarray) -> Estimate:
 def error_of(answers: pd.DataFrame) -> Estimate:
     """Return the error of rows of `frame.evaluations_frame` on one task: of seeds their mean."""
     first = answers.iloc[0]
-    return error(first.task, np.mean(np.stack(list(answers.correct)), axis=0), first.groups)
-
-
-def mean(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of estimates, such as errors over tasks."""
-    draws = np.mean([e.draws for e in estimates], axis=0)
-    return Estimate(float(np.mean([e.value for e in estimates])), draws)
+    return error_rate(first.task, np.mean(np.stack(list(answers.correct)), axis=0), first.groups)
 
 
 def rank_correlation(
     losses: Sequence[float], errors: Sequence[Estimate], groups: Sequence[str]
 ) -> Estimate:
-    """Return Spearman's rank correlation of losses with errors, over models.
+    """Return Spearman's ρ of losses with errors, over models.
 
     Draws resample groups of models too (an ensemble at every K is one): another set of recipes
     would have another correlation.
@@ -52,11 +46,11 @@ def rank_correlation(
     names = sorted(set(groups))
     members = {name: [i for i, group in enumerate(groups) if group == name] for name in names}
     chosen = named_generator(" ".join(names)).choice(names, size=(n_draw, len(names)))
-    found = np.empty(n_draw)
+    correlations = np.empty(n_draw)
     for i, picked in enumerate(chosen):
         rows = [row for name in picked for row in members[name]]
-        found[i] = _spearman(x[rows], draws[i, rows])
-    return Estimate(_spearman(x, np.array([e.value for e in errors])), found)
+        correlations[i] = _spearman(x[rows], draws[i, rows])
+    return Estimate(_spearman(x, np.array([e.value for e in errors])), correlations)
 
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> float:

@@ -1,6 +1,6 @@
-"""What a recipe is worth in target text when pre-training continues (Sec. 7.2).
+"""Data efficiency when pre-training continues: the target text that a loss would need (Sec. 7.2).
 
-worth = effective_data({8192: a, 32768: b, 131072: c}, loss) / 8192
+times = effective_data({8192: a, 32768: b, 131072: c}, loss) / 8192
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def _inverse(x: np.ndarray, y: np.ndarray, aim: float) -> float:
         return float("inf")
     slopes = -np.diff(y) / np.diff(x)
     falling = [i for i, slope in enumerate(slopes) if slope > 0 and aim >= y[i + 1]]
-    if not falling:  # nothing tells what a loss above a level curve is worth
+    if not falling:  # a level curve says nothing of a loss above it
         return float("nan")
     start = 0 if aim > y[0] else falling[0]
     return float(np.exp(x[start] + (y[start] - aim) / slopes[falling[0]]))

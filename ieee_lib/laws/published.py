@@ -8,8 +8,8 @@ import pandas as pd
 
 from ieee_lib import paths
 from ieee_lib.errors import check_choice
-from ieee_lib.laws.estimates import Estimate, Limit, assumed, limit_of
-from ieee_lib.laws.power_law import data_efficiency, fit_power_law
+from ieee_lib.laws.estimates import Estimate, assumed
+from ieee_lib.laws.power_law import Limit, data_efficiency, fit_power_law, fit_through
 
 NOISE = 0.01
 """Standard deviation assumed for a published loss, nats/token: chart readings have two decimals,
@@ -41,14 +41,22 @@ def refits() -> pd.DataFrame:
     fits = published("reference_fits")
     for row in fits[fits.printed_E.notna()].itertuples():
         law = fit_power_law(*reference_points(row), sigma=NOISE, unit=row.x)
-        low, high = law.interval("E")
+        ci_low, ci_high = law.interval("E")
         same = abs(law.E - row.printed_E) <= 0.5 * 10**-row.printed_decimals + 1e-9
-        inside = low <= row.printed_E <= high
-        verdict = "yes" if same else "within the interval" if inside else "no"
+        inside = ci_low <= row.printed_E <= ci_high
         rows.append(
-            {"law": row.name, "points": law.n_point, "A": law.A, "alpha": law.alpha, "E": law.E}
-            | {"E low": low, "E high": high, "E printed": row.printed_E}
-            | {"reproduced": verdict, "note": row.source}
+            {
+                "law": row.name,
+                "points": law.n_point,
+                "A": law.A,
+                "alpha": law.alpha,
+                "E": law.E,
+                "E ci_low": ci_low,
+                "E ci_high": ci_high,
+                "E printed": row.printed_E,
+                "reproduced": "yes" if same else "within the interval" if inside else "no",
+                "note": row.source,
+            }
         )
     return pd.DataFrame(rows)
 
@@ -57,7 +65,7 @@ def standard_law() -> tuple[Limit, Estimate]:
     """Return the refitted law in D of the standard recipe, and its own loss at 200M tokens."""
     points = published("data_points").query("recipe == 'standard'")
     estimates = [assumed(r.loss, sigma=NOISE, name=f"standard {r.D}") for r in points.itertuples()]
-    return limit_of(points.D / 1e9, estimates, unit="D[B]"), estimates[0]
+    return fit_through(points.D / 1e9, estimates, unit="D[B]").limit, estimates[0]
 
 
 def multipliers() -> pd.DataFrame:
@@ -65,23 +73,29 @@ def multipliers() -> pd.DataFrame:
     standard, reference = standard_law()
     rows = []
     for row in published("multipliers").itertuples():
-        known = {"recipe": row.recipe, "loss": row.loss, "printed": row.multiplier}
         loss = assumed(row.loss, sigma=NOISE, name=row.recipe)
         gain = data_efficiency(standard, loss, reference)
-        inside = gain.low <= row.multiplier <= gain.high
+        inside = gain.ci_low <= row.multiplier <= gain.ci_high
         verdict = "the loss is not public" if row.loss != row.loss else "yes" if inside else "no"
         rows.append(
-            {**known, "refitted": gain.value, "low": gain.low, "high": gain.high}
-            | {"inside": verdict}
+            {
+                "recipe": row.recipe,
+                "loss": row.loss,
+                "printed": row.multiplier,
+                "refitted": gain,
+                "inside": verdict,
+            }
         )
     return pd.DataFrame(rows)
 
 
 def limit_pairs() -> pd.DataFrame:
-    """Return limits in K at both member settings: best for one model, and the heuristic's."""
+    """Return K → ∞ limits at both member settings: the single-model optimum, and the heuristic's."""
     keys = ["model", "N_billions", "D"]
     pairs = published("k_limits_same_settings")[[*keys, "loss"]].merge(
-        published("k_limits")[[*keys, "loss", "stale"]], on=keys, suffixes=(" for one", " for many")
+        published("k_limits")[[*keys, "loss", "stale"]],
+        on=keys,
+        suffixes=(" at single optimum", " at heuristic"),
     )
-    pairs["gain"] = pairs["loss for one"] - pairs["loss for many"]
+    pairs["gain"] = pairs["loss at single optimum"] - pairs["loss at heuristic"]
     return pairs

@@ -1,1 +1,89 @@
-"""Figures: style and saving, marks on axes, one module a section. Imports no torch."""
+"""Figures: each function takes an axes, tidy frames and fits, draws, and returns the axes.
+
+None opens a figure, fits, aggregates, loads or saves; imports no torch.
+
+    use_style(context, background)           # a notebook's first cell
+    fig, ax = plt.subplots()
+    loss_against_parameters(ax, tuned, law)
+    legend_above(ax)
+"""
+
+from ieee_lib.plots.ensembles import (
+    ensembles_against_total_parameters,
+    limit_from_few,
+    loss_against_members,
+    loss_against_total_parameters,
+    loss_by_seed,
+    one_member_and_limit,
+)
+from ieee_lib.plots.interact import choice, choices, interact
+from ieee_lib.plots.marks import (
+    LOSS,
+    PARAMETERS,
+    SEED_TOKENS,
+    TOTAL_PARAMETERS,
+    count_ticks,
+    curve,
+    estimates,
+    focus,
+    heat_map,
+    law,
+    law_text,
+    legend_above,
+    limit,
+    log_ticks,
+    means,
+    remove,
+    short_count,
+)
+from ieee_lib.plots.overfitting import loss_against_epochs, one_curve
+from ieee_lib.plots.regularized import (
+    law_through,
+    loss_against_decay,
+    loss_against_parameters,
+    loss_along_training,
+)
+from ieee_lib.plots.saving import SavedFigure, Table
+from ieee_lib.plots.style import COLORS, MARKERS, style, use_style, wide
+
+__all__ = [
+    "COLORS",
+    "LOSS",
+    "MARKERS",
+    "PARAMETERS",
+    "SEED_TOKENS",
+    "TOTAL_PARAMETERS",
+    "SavedFigure",
+    "Table",
+    "choice",
+    "choices",
+    "count_ticks",
+    "curve",
+    "ensembles_against_total_parameters",
+    "estimates",
+    "focus",
+    "heat_map",
+    "interact",
+    "law",
+    "law_text",
+    "law_through",
+    "legend_above",
+    "limit",
+    "limit_from_few",
+    "log_ticks",
+    "loss_against_decay",
+    "loss_against_epochs",
+    "loss_against_members",
+    "loss_against_parameters",
+    "loss_against_total_parameters",
+    "loss_along_training",
+    "loss_by_seed",
+    "means",
+    "one_curve",
+    "one_member_and_limit",
+    "remove",
+    "short_count",
+    "style",
+    "use_style",
+    "wide",
+]

@@ -1,40 +1,37 @@
 """Marks on axes: each takes an ax, a tidy frame, a fit or estimates, and returns the ax.
 
-Nothing here fits, loads or saves. One colour and one marker a recipe, the same in every figure.
+Nothing here opens a figure, fits, aggregates, loads or saves. One colour and one marker a recipe,
+the same in every figure (`plots.style`).
+
+    means(ax, table, "N", "regularized", label="regularized recipe")
+    legend_above(ax)
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ieee_lib.laws.estimates import Estimate
-from ieee_lib.laws.power_law import PowerLaw
+from ieee_lib.laws.power_law import PowerLaw, scale_of
+from ieee_lib.plots.style import COLORS, MARKER_SIZES, MARKERS
 
-COLORS = {
-    "standard": "#d55e00",
-    "regularized": "#7a4fb3",
-    "ensemble": "#009e8e",
-    "joint": "#c99700",
-    "distilled": "#0072b2",
-}
-"""Recipe -> colour; told apart with every common form of colour blindness."""
+LOSS = "validation loss (nats/token)"
+PARAMETERS = "parameters N"
+TOTAL_PARAMETERS = "total parameters, N x K"
+SEED_TOKENS = "seed tokens D"
+"""Labels of axes."""
 
-MARKERS = {"standard": "s", "regularized": "o", "ensemble": "D", "joint": "X", "distilled": "*"}
-
-SIZES = {"distilled": 9}
-"""Recipe -> marker size where the style's is too small: a star has little ink."""
-
-GREY = "#8c8c8c"
-
-FAR = 1e3
+BEYOND = 1e3
 """Nats/token: beyond any axis, and finite."""
 
 NO_BOUND = "arrow: no bound"
@@ -45,10 +42,23 @@ def percent(share: float, _=None) -> str:
     return f"{100 * share:.3g}%"
 
 
+def short_count(n: float) -> str:
+    """Return a count as a reader says it: 38.7k, 0.41M, 154M, 1.43B."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if n >= size:
+            return f"{n / size:.3g}{letter}"
+    return f"{n:.0f}"
+
+
 def hollow() -> str:
-    """Return what a hollow mark is filled with: the ground, which hides the line behind it."""
-    ground = mpl.rcParams["axes.facecolor"]
-    return "white" if ground == "none" else ground
+    """Return what a hollow mark is filled with: the background, which hides the line behind it."""
+    background = mpl.rcParams["axes.facecolor"]
+    return "white" if background == "none" else background
+
+
+def text_size(factor: float = 1.0) -> float:
+    """Return the size (points) of a legend's text, times a factor."""
+    return factor * mpl.rcParams["legend.fontsize"]
 
 
 def means(
@@ -69,28 +79,38 @@ def means(
     return ax
 
 
-def law(
-    ax: Axes,
-    fit: PowerLaw,
-    x_range: tuple[float, float],
-    recipe: str,
-    *,
-    label: str,
-    unit: float = 1,
-) -> Axes:
-    """Draw a fitted law (dashed), its asymptote and the asymptote's 95 % interval.
+def law(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, *, label: str) -> Axes:
+    """Draw a fitted law (dashed) over a range of the axis, its asymptote, and that one's interval.
 
-    The axis shows x * unit, where the law's own x counts units.
+    The axis shows parameters or tokens, where the law's own x may count millions.
     """
-    x = np.geomspace(*x_range, 200) / unit
+    size = scale_of(fit.unit)
+    x = np.geomspace(*x_range, 200) / size
     color = COLORS[recipe]
-    low, high = fit.interval("E")
-    ax.plot(x * unit, fit(x), linestyle="--", color=color, label=label)
+    ci_low, ci_high = fit.interval("E")
+    ax.plot(x * size, fit(x), linestyle="--", color=color, label=label)
     ax.axhline(fit.E, linestyle=":", color=color, label=asymptote_label(fit))
     # A wide interval must not swallow the axis.
     floor, top = fit.E - 0.4 * abs(fit.y.max() - fit.E), max(fit.y.max(), fit.E)
-    ax.axhspan(max(low, floor), min(high, top), color=color, alpha=0.12, linewidth=0)
+    ax.axhspan(max(ci_low, floor), min(ci_high, top), color=color, alpha=0.12, linewidth=0)
     return ax
+
+
+def curve(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, **line: Any) -> Axes:
+    """Draw a fitted law alone (dashed) over a range of the axis."""
+    size = scale_of(fit.unit)
+    x = np.geomspace(*x_range, 200)
+    ax.plot(x, fit(x / size), **{"linestyle": "--", "color": COLORS[recipe], **line})
+    return ax
+
+
+def law_text(fit: PowerLaw, interval: tuple[float, float] | None = None) -> str:
+    """Return a law as a line of a legend; one whose limit the points do not bound says so."""
+    if not fit.has_bounded_limit:
+        return f"{fit.n_point} points do not bound a limit"
+    ends = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+    law = f"{fit.A:.3g} / {fit.unit}$^{{{fit.alpha:.2f}}}$ + {fit.E:.3f}{ends}"
+    return f"{law}, {fit.n_point} points"
 
 
 def estimates(
@@ -99,13 +119,20 @@ def estimates(
     """Draw estimates with their 95 % intervals, an arrow for an end that nothing bounds."""
     color = COLORS[recipe]
     least = 0.0 if ax.get_yscale() == "log" else -np.inf  # on a log axis 0 is as far as −∞
-    low, middle, high = np.array([(v.low, v.value, v.high) for v in values], dtype=float).T
-    no_bound = np.array([low <= least, high == np.inf])
-    style = {"linestyle": "", "marker": MARKERS[recipe], "color": color, "ecolor": color}
-    style |= {"markersize": SIZES[recipe]} if recipe in SIZES else {}
-    style |= {"markerfacecolor": color if filled else hollow(), **line}
-    ends = np.nan_to_num([middle - low, high - middle])
-    ax.errorbar(x, middle, yerr=np.where(no_bound, 0, ends), label=label, **style)
+    ends = [(v.ci_low, v.value, v.ci_high) for v in values]
+    ci_low, middle, ci_high = np.array(ends, dtype=float).T
+    no_bound = np.array([ci_low <= least, ci_high == np.inf])
+    style = {
+        "linestyle": "",
+        "marker": MARKERS[recipe],
+        "color": color,
+        "ecolor": color,
+        "markersize": MARKER_SIZES.get(recipe, mpl.rcParams["lines.markersize"]),
+        "markerfacecolor": color if filled else hollow(),
+        **line,
+    }
+    lengths = np.nan_to_num([middle - ci_low, ci_high - middle])
+    ax.errorbar(x, middle, yerr=np.where(no_bound, 0, lengths), label=label, **style)
     for place, y, below, above in zip(x, middle, *no_bound, strict=True):
         arrows(ax, (place, y), below, above, style["ecolor"])
     return ax
@@ -134,11 +161,11 @@ def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
         ax.plot([], [], " ", label=f"{label}: none")
         return ax
     ax.axhline(value.value, linestyle=":", color=COLORS[recipe], label=limit_label(label, value))
-    low, high = np.clip([value.low, value.high], value.value - FAR, value.value + FAR)
+    low, high = np.clip([value.ci_low, value.ci_high], value.value - BEYOND, value.value + BEYOND)
     across = {"transform": ax.get_yaxis_transform(), "color": COLORS[recipe], "linewidth": 0}
     ax.add_artist(Rectangle((0, low), 1, high - low, alpha=0.12, **across))
     # An infinite end must not swallow the axis; the others are in it.
-    shown = [(0, y) for y in (value.low, value.value, value.high) if np.isfinite(y)]
+    shown = [(0, y) for y in (value.ci_low, value.value, value.ci_high) if np.isfinite(y)]
     ax.update_datalim(shown, updatex=False)
     ax.autoscale_view(scalex=False)
     return ax
@@ -146,7 +173,7 @@ def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
 
 def limit_label(label: str, value: Estimate) -> str:
     """Return "label 4.151 [4.131, 4.170]"; the caption says that it is the 95 % interval."""
-    text = f"{label} {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    text = f"{label} {value.value:.3f} [{value.ci_low:.3f}, {value.ci_high:.3f}]"
     return text.replace("-inf", "−∞").replace("inf", "∞")
 
 
@@ -159,11 +186,12 @@ def focus(ax: Axes, points: Sequence[Estimate]) -> Axes:
     return ax
 
 
-def legend_above(figure, ax: Axes, *, columns: int = 2) -> None:
-    """Put the legend above the axes, its entries as they were drawn, what arrows mean at the end.
+def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
+    """Put the legend of an axes above its figure, in the order drawn, what arrows mean last.
 
-    Rows beyond two make the figure higher, not the axes lower.
+    Rows beyond two make the figure higher, not the axes lower. Options go to `Figure.legend`.
     """
+    figure = figure_of(ax)
     handles, labels = ax.get_legend_handles_labels()
     drawn = {id(artist): i for i, artist in enumerate(ax.get_children())}
     first = [drawn.get(id(h[0] if isinstance(h, tuple) else h), 0) for h in handles]
@@ -174,8 +202,34 @@ def legend_above(figure, ax: Axes, *, columns: int = 2) -> None:
     figure.set_size_inches(width, height + beyond * 1.5 * mpl.rcParams["legend.fontsize"] / 72)
     figure.legend(
         [handles[i] for i in order], [labels[i] for i in order],
-        loc="outside upper left", ncols=columns,
+        loc="outside upper left", ncols=columns, **options,
     )  # fmt: skip
+    return ax
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure of an axes."""
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def remove(ax: Axes, *labels: str) -> Axes:
+    """Remove the series with these labels from an axes, and from its figure's legends."""
+    for container in list(ax.containers):
+        if container.get_label() in labels:
+            container.remove()
+    for artist in [*ax.lines, *ax.collections, *ax.patches]:
+        if artist.get_label() in labels:
+            artist.remove()
+    figure = figure_of(ax)
+    if figure.legends:
+        for legend in list(figure.legends):
+            legend.remove()
+        legend_above(ax)
+    elif ax.get_legend():
+        ax.legend()
+    return ax
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
@@ -187,19 +241,28 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     return list(places)
 
 
+def count_ticks(ax: Axes, values: Iterable[float], *, axis: str = "x") -> Axes:
+    """Make an axis logarithmic with a tick at each count, as a reader says it: 38.7k, 0.41M."""
+    values = sorted(set(values))
+    return log_ticks(ax, values, axis=axis, labels=[short_count(v) for v in values])
+
+
 def shades(recipe: str, n: int) -> list:
     """Return n tints of a recipe's colour, light to full: an ordered family of one recipe."""
     return sns.light_palette(COLORS[recipe], n_colors=n + 2)[2:]
 
 
 def asymptote_label(fit: PowerLaw) -> str:
-    low, high = fit.interval("E")
-    return f"limit {fit.E:.3f}, 95 % [{low:.3f}, {high:.3f}]".replace("-inf", "−∞").replace(
+    """Return the limit of a law with its interval, as a line of a legend."""
+    ci_low, ci_high = fit.interval("E")
+    return f"limit {fit.E:.3f}, 95 % [{ci_low:.3f}, {ci_high:.3f}]".replace("-inf", "−∞").replace(
         "inf", "∞"
     )
 
 
-def log_ticks(ax: Axes, values, *, axis: str = "x", labels=None) -> Axes:
+def log_ticks(
+    ax: Axes, values: Iterable[float], *, axis: str = "x", labels: Iterable[str] | None = None
+) -> Axes:
     """Make an axis logarithmic with a tick at each of the values and nowhere else."""
     values = sorted(set(values))
     names = dict(zip(values, labels or [f"{v:g}" for v in values], strict=True))
@@ -211,7 +274,7 @@ def log_ticks(ax: Axes, values, *, axis: str = "x", labels=None) -> Axes:
     return ax
 
 
-def heat(
+def heat_map(
     ax: Axes, table: pd.DataFrame, *, rows: str, columns: str, value: str = "loss", bar: bool = True
 ) -> Axes:
     """Draw a heat map of means; the best cell is framed. `bar` asks for the colour scale."""
@@ -227,15 +290,10 @@ def heat(
         cbar_kws={"label": "validation loss (nats/token)"} if bar else None,
     )
     row, column = np.unravel_index(np.nanargmin(grid.to_numpy()), grid.shape)
-    ax.add_patch(_frame(column, row))
+    best = Rectangle((column, row), 1, 1, fill=False, edgecolor=COLORS["standard"], linewidth=2.5)
+    ax.add_patch(best)
     ax.tick_params(length=0)
     ax.grid(False)
     ax.set_yticklabels([f"{v:g}" for v in grid.index], rotation=0)
     ax.set_xticklabels([f"{v:g}" for v in grid.columns])
     return ax
-
-
-def _frame(column: int, row: int):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((column, row), 1, 1, fill=False, edgecolor=COLORS["standard"], linewidth=2.5)

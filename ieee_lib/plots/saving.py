@@ -1,18 +1,20 @@
-"""A finished figure or table with its numbers, and the one place that writes them.
+"""Figures and tables with their numbers, and the one place that writes them.
 
-    with context("talk"):
-        drawing = figures.loss_against_epochs(...)
-    save(drawing, folder, "fig02a_loss_against_epochs", formats=("svg", "pdf", "png"))
+    save_figure(fig, folder, "fig03_...", data={"tuned": tuned, "law": law}, caption="...")
+    save_table(frame, folder, "tab03_...", caption="...")
 
-The same numbers give the same bytes: no dates, a fixed salt for SVG ids, sorted JSON.
+The same numbers give the same bytes: no dates, a fixed salt for SVG ids, sorted JSON. Saving puts
+the caption below the figure for as long as it renders, so a reader can go on editing the figure.
 """
 
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,67 +24,118 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
 from ieee_lib.files import write_atomically
-from ieee_lib.laws.estimates import Estimate
-from ieee_lib.laws.power_law import PowerLaw
-from ieee_lib.paths import PACKAGE
-from ieee_lib.study import CONTEXTS, GROUNDS
+from ieee_lib.laws.ensembles import EnsembleLaw
+from ieee_lib.laws.estimates import Estimate, expand
+from ieee_lib.laws.power_law import Limit, PowerLaw
 
 FORMATS = ("svg", "pdf", "png")
-METADATA = {
+METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
 }
+RUN_COLUMNS = ("run_id", "run_ids", "members", "ensemble", "evaluation")
+"""Columns of frames that name the records behind a row; tables do not print them."""
 
 
-@dataclass
-class Drawing:
-    """A figure, the numbers it shows, and its caption line."""
+@dataclass(frozen=True)
+class Output:
+    """How figures and tables are written."""
+
+    formats: tuple[str, ...] = FORMATS
+    write: bool = True
+    """False: nothing is written; the saved item still holds its numbers."""
+
+
+_output: ContextVar[Output | None] = ContextVar("output", default=None)
+
+
+@contextmanager
+def output(formats: Sequence[str] = FORMATS, *, write: bool = True) -> Iterator[None]:
+    """Set how everything that is saved in this block is written. Raises InputError for a format."""
+    for kind in formats:
+        check_choice("format", kind, FORMATS)
+    token = _output.set(Output(tuple(formats), write))
+    try:
+        yield
+    finally:
+        _output.reset(token)
+
+
+@dataclass(frozen=True)
+class SavedFigure:
+    """A figure as it was saved, with the numbers that it shows."""
 
     figure: Figure
-    data: dict[str, Any]
-    """Name -> frame, law or plain value: everything plotted."""
+    name: str
     caption: str
     """Scale, D, seeds, number of points."""
+    data: dict[str, Any]
+    """Name -> frame, law or plain value: everything plotted."""
+    run_ids: frozenset[str]
+    """Records behind the data."""
+
+    def render(self, kind: str) -> bytes:
+        """Return the figure with its caption as a file of one of `FORMATS`."""
+        return render(self.figure, kind, caption=self.caption)
 
     def _repr_png_(self) -> bytes:
-        return render(self.figure, "png")
+        return self.render("png")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Table:
-    """A table, written as CSV, Markdown and LaTeX."""
+    """A table, written as CSV, Markdown, LaTeX and JSON."""
 
     frame: pd.DataFrame
+    """As given; a column of estimates becomes value, ci_low and ci_high in print."""
     caption: str
-    digits: dict[str, int] = field(default_factory=dict)
-    """Column -> decimals; 4 significant digits elsewhere."""
+    digits: Mapping[str, int] = field(default_factory=dict)
+    """Column -> decimals, also of its interval; 4 significant digits elsewhere."""
     equations: tuple[str, ...] = ()
     """What the rows say, in LaTeX; shown above them in a notebook."""
+    name: str = ""
+
+    @cached_property
+    def numbers(self) -> pd.DataFrame:
+        """Return the frame as plain numbers and text, without the columns that name records."""
+        hidden = [name for name in self.frame.columns if name in RUN_COLUMNS]
+        return expand(self.frame.drop(columns=hidden))
+
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """Return the records behind the rows."""
+        return run_ids_of(self.frame)
 
     def formatted(self) -> pd.DataFrame:
         """Return the frame as text, as it is printed."""
         columns = {
-            name: [_cell(v, self.digits.get(name)) for v in self.frame[name]] for name in self.frame
+            name: [_cell(value, self._digits(name)) for value in self.numbers[name]]
+            for name in self.numbers
         }
         return pd.DataFrame(columns)
+
+    def _digits(self, column: str) -> int | None:
+        base = column.removesuffix(" ci_low").removesuffix(" ci_high")
+        return self.digits.get(column, self.digits.get(base))
 
     def to_markdown(self) -> str:
         """Return a GitHub table with the caption below."""
         text = self.formatted()
-        numeric = [pd.api.types.is_numeric_dtype(self.frame[name]) for name in self.frame]
+        numeric = [pd.api.types.is_numeric_dtype(self.numbers[name]) for name in self.numbers]
         lines = [
             list(text.columns),
             ["--:" if n else ":--" for n in numeric],
-            *text.values.tolist(),
+            *text.to_numpy().tolist(),
         ]
         rows = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
         return f"{rows}\n\n{self.caption}\n"
 
     def to_latex(self) -> str:
-        """Return a booktabs-free LaTeX tabular with the caption as a comment."""
+        """Return a LaTeX tabular with the caption as a comment."""
         body = self.formatted().to_latex(index=False, escape=True)
         return f"% {self.caption}\n{body}"
 
@@ -90,36 +143,89 @@ class Table:
         return "\n\n".join([*self.equations, self.to_markdown()])
 
 
+def save_figure(
+    figure: Figure, folder: Path, name: str, *, data: Mapping[str, Any], caption: str
+) -> SavedFigure:
+    """Write a figure, and its numbers as JSON; return it as it was saved.
+
+    The figure is closed, so that a notebook shows the saved one alone, and stays editable: changes
+    show when it is saved again, or when a cell ends with it.
+    """
+    plt.close(figure)
+    saved = SavedFigure(figure, name, caption, dict(data), run_ids_of(data))
+    if (how := (_output.get() or Output())).write:
+        files = {kind: saved.render(kind) for kind in how.formats}
+        _write(folder, name, {**files, "json": _json({"caption": caption, **data})})
+    return saved
+
+
+def save_table(
+    frame: pd.DataFrame,
+    folder: Path,
+    name: str,
+    *,
+    caption: str,
+    digits: Mapping[str, int] | None = None,
+    equations: Sequence[str] = (),
+) -> Table:
+    """Write a table as CSV, Markdown, LaTeX and JSON; return it to be shown."""
+    table = Table(frame, caption, dict(digits or {}), tuple(equations), name)
+    write_table(table, folder, name)
+    return table
+
+
+def write_table(table: Table, folder: Path, name: str) -> None:
+    """Write a table as CSV, Markdown, LaTeX and JSON."""
+    if not (_output.get() or Output()).write:
+        return
+    files = {
+        "csv": table.numbers.to_csv(index=False, lineterminator="\n").encode(),
+        "md": table.to_markdown().encode(),
+        "tex": table.to_latex().encode(),
+        "json": _json({"caption": table.caption, "rows": table.numbers}),
+    }
+    _write(folder, name, files)
+
+
+def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
+    for kind, content in files.items():
+        path = folder / f"{name}.{kind}"
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomically(path, content)
+
+
+def render(figure: Figure, kind: str, *, caption: str = "") -> bytes:
+    """Return a figure as a file of one of `FORMATS`, with a caption line below it."""
+    buffer = io.BytesIO()
+    with _captioned(figure, caption):
+        figure.savefig(buffer, format=kind, metadata=METADATA[kind], dpi=2 * figure.dpi)
+    return buffer.getvalue()
+
+
 @contextmanager
-def context(name: str = "paper", ground: str = "white") -> Iterator[None]:
-    """Draw in the house style at the size of a context: paper or talk; on a ground of `GROUNDS`."""
-    check_choice("context", name, CONTEXTS)
-    check_choice("ground", ground, GROUNDS)
-    sheets = [
-        PACKAGE / "plots" / "styles" / f"{sheet}.mplstyle" for sheet in ("base", name, ground)
-    ]
-    with mpl.rc_context():
-        plt.style.use(["default", *sheets])
+def _captioned(figure: Figure, caption: str) -> Iterator[None]:
+    """Put a caption below a figure inside a block; the figure is as before afterwards."""
+    engine = figure.get_layout_engine()
+    if not caption or engine is None:
         yield
-
-
-def finish(figure: Figure, caption: str, **data: Any) -> Drawing:
-    """Put the caption line below a figure and return it with its numbers."""
+        return
+    before = dict(engine.get())
     size = 0.72 * mpl.rcParams["font.size"]
     width, height = figure.get_size_inches()
     lines = _wrap(caption, int(72 * width / (0.54 * size)))
     below = (1.3 * len(lines) + 0.6) * size / 72 / height  # share of the figure's height
-    figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
-    look = {"fontsize": size, "color": "#7a7a7a", "ha": "left", "va": "bottom"}
-    figure.text(0.01, 0.01, "\n".join(lines), linespacing=1.3, **look)
-    for ax in figure.axes:  # how many ticks there are follows from this, and when saving too
-        for axis in "xy":
-            ax.tick_params(axis=axis, labelsize=mpl.rcParams[f"{axis}tick.labelsize"])
-    for _ in range(2):  # layout and ticks settle here, inside the style, and stay as they are
-        figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    plt.close(figure)
-    return Drawing(figure, data, caption)
+    engine.set(rect=(0, below, 1, 1 - below))
+    text = figure.text(
+        0.01, 0.01, "\n".join(lines), fontsize=size, color="#7a7a7a", ha="left", va="bottom",
+        linespacing=1.3,
+    )  # fmt: skip
+    text.set_in_layout(False)
+    try:
+        figure.draw_without_rendering()  # the number of ticks follows from the layout, and back
+        yield
+    finally:
+        text.remove()
+        engine.set(**before)
 
 
 def _wrap(caption: str, width: int) -> list[str]:
@@ -134,40 +240,49 @@ def _wrap(caption: str, width: int) -> list[str]:
     return lines
 
 
-def save(
-    item: Drawing | Table, folder: Path, name: str, *, formats: Sequence[str] = FORMATS
-) -> list[Path]:
-    """Write a figure (with its numbers as JSON) or a table; return the files, in order."""
-    if isinstance(item, Table):
-        written = {
-            "csv": item.frame.to_csv(index=False, lineterminator="\n").encode(),
-            "md": item.to_markdown().encode(),
-            "tex": item.to_latex().encode(),
-            "json": _json({"caption": item.caption, "rows": item.frame}),
-        }
-    else:
-        for kind in formats:
-            check_choice("format", kind, FORMATS)
-        written = {kind: render(item.figure, kind) for kind in formats}
-        written["json"] = _json({"caption": item.caption, **item.data})
-    files = []
-    for kind, data in written.items():
-        files.append(folder / f"{name}.{kind}")
-        if not files[-1].is_file() or files[-1].read_bytes() != data:
-            write_atomically(files[-1], data)
-    return files
+def caption(
+    scale: Scale, n_point: int, *notes: str, seeds: int = 0, ladder: Sequence[int] = ()
+) -> str:
+    """Return a caption line: scale, corpus, D (the base or several), seeds a point, points."""
+    tokens = ", ".join(f"{d:,}" for d in ladder or [scale.base_tokens])
+    n_seed = seeds or scale.seeds
+    seeds_text = f"{n_seed} seed a point" if n_seed == 1 else f"{n_seed} seeds a point"
+    if ladder:
+        seeds_text += f" ({scale.ladder_seeds} off the base D)"
+    parts = [f"{scale.name} scale", scale.corpus.source, f"D = {tokens} tokens", seeds_text]
+    parts += [f"{n_point} points", *notes]
+    if not scale.evidence:
+        parts.append(f"{scale.name}: proves nothing")
+    return " · ".join(parts)
 
 
-def render(figure: Figure, kind: str) -> bytes:
-    """Return a finished figure as a file of one of `FORMATS`."""
-    buffer = io.BytesIO()
-    sheets = [PACKAGE / "plots" / "styles" / "base.mplstyle"]  # fonts and salt are read when saving
-    with plt.style.context(sheets):
-        figure.savefig(buffer, format=kind, metadata=METADATA[kind], dpi=2 * figure.dpi)
-    return buffer.getvalue()
+def run_ids_of(data: Any) -> frozenset[str]:
+    """Return the ids of the records that frames and laws name, however deep."""
+    if isinstance(data, pd.DataFrame):
+        columns = [data[name] for name in data.columns if name in RUN_COLUMNS]
+        return frozenset().union(*(_strings(column) for column in columns))
+    if isinstance(data, EnsembleLaw):
+        return run_ids_of(data.scores)
+    if isinstance(data, PowerLaw):
+        return frozenset() if data.frame is None else run_ids_of(data.frame)
+    if isinstance(data, Limit):
+        return run_ids_of(data.law)
+    if isinstance(data, Mapping):
+        return frozenset().union(*map(run_ids_of, data.values()))
+    if isinstance(data, list | tuple):
+        return frozenset().union(*map(run_ids_of, data))
+    return frozenset()
 
 
-def _json(numbers: dict[str, Any]) -> bytes:
+def _strings(values: Any) -> frozenset[str]:
+    """Return the ids in a column whose cells are an id or several."""
+    ids: set[str] = set()
+    for value in values:
+        ids |= {value} if isinstance(value, str) else set(value)
+    return frozenset(ids)
+
+
+def _json(numbers: Mapping[str, Any]) -> bytes:
     return (json.dumps(_plain(numbers), indent=1, sort_keys=True) + "\n").encode()
 
 
@@ -177,11 +292,14 @@ def _plain(value: Any) -> Any:
         return [_plain(row) for row in value.to_dict("records")]
     if isinstance(value, PowerLaw):
         return _plain(value.to_dict())
+    if isinstance(value, EnsembleLaw):
+        law = {"settings": value.settings, "points": value.points, "limit": value.limit}
+        return _plain({**law, "members": value.members})
     if isinstance(value, Estimate):
-        return _plain({"value": value.value, "low": value.low, "high": value.high})
-    if isinstance(value, dict):
+        return _plain({"value": value.value, "ci_low": value.ci_low, "ci_high": value.ci_high})
+    if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, list | tuple | np.ndarray | pd.Series):
         return [_plain(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()

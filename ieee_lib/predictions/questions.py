@@ -28,7 +28,7 @@ from ieee_lib.laws.estimates import (
     replicate_noise,
 )
 from ieee_lib.laws.power_law import LEAST
-from ieee_lib.recipes.ensemble import ensemble, heuristic
+from ieee_lib.recipes.ensembles import ensemble, heuristic
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.study import Study
 

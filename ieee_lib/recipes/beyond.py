@@ -8,7 +8,7 @@ import dataclasses
 
 from ieee_lib.config import EnsembleSpec
 from ieee_lib.config.tables import Settings
-from ieee_lib.recipes.ensemble import ensemble
+from ieee_lib.recipes.ensembles import ensemble
 from ieee_lib.study import Study
 
 

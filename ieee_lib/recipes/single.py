@@ -1,10 +1,10 @@
 """Single models: the standard recipe and the regularized one (Sec. 2 and 3).
 
-Each function returns the runs of one question, training what is missing; its `_specs` twin only
-says which runs those are, for plans and for redrawing.
+Each function returns the runs of one question, training what is missing; a function that ends in
+`_specs` says which runs those are, for plans.
 
-    runs = overfitting(study)            # Fig 2, left
-    standard = tune(study, "standard")   # Fig 2, right: one SearchResult a model
+    runs = overfitting(study)            # Fig 2, left: one row a run
+    tune(study, "standard")              # Fig 2, right: one SearchResult a model
 """
 
 import dataclasses
@@ -61,19 +61,19 @@ def overfitting_sweep(study: Study, *, wd: float, max_epochs: int) -> Sweep:
     return dataclasses.replace(sweep, epochs=epochs, wd=(wd,))
 
 
-def wd_sweep(study: Study) -> pd.DataFrame:
+def weight_decay_sweep(study: Study) -> pd.DataFrame:
     """Return runs of one model over the grid of weight decay (v1 Fig 13, right)."""
     return study.ensure(sweep_specs(study, study.scale.wd_sweep), label="weight decay")
 
 
-def heatmap_specs(study: Study) -> list[RunSpec]:
+def epochs_and_decay_specs(study: Study) -> list[RunSpec]:
     """Return the runs of the plane epochs x wd; as many seeds as the search uses."""
     return sweep_specs(study, study.scale.heatmap, n_seed=study.scale.search.seeds)
 
 
-def heatmap(study: Study) -> pd.DataFrame:
+def epochs_and_decay(study: Study) -> pd.DataFrame:
     """Return runs of one model over epochs x weight decay (v1 Fig 5, right)."""
-    return study.ensure(heatmap_specs(study), label="epochs x weight decay")
+    return study.ensure(epochs_and_decay_specs(study), label="epochs x weight decay")
 
 
 def tune(study: Study, recipe: str, seed_tokens: int | None = None) -> list[SearchResult]:
@@ -86,10 +86,10 @@ def tune(study: Study, recipe: str, seed_tokens: int | None = None) -> list[Sear
     starts = study.scale.settings(recipe, seed_tokens)
     axes = _axes(study, recipe, seed_tokens)
     label = f"{recipe} recipe, D = {seed_tokens:,}"
-    if study.takes_what_is_there:
+    if study.allow_unsearched:
         return [_as_recorded(study, start, axes, label) for start in starts]
-    asked = ("search", recipe, seed_tokens)
-    return study.once(asked, lambda study: search(study, starts, axes=axes, label=label))
+    question = ("search", recipe, seed_tokens)
+    return study.cached(question, lambda study: search(study, starts, axes=axes, label=label))
 
 
 def _as_recorded(study: Study, start: Settings, axes: tuple[str, ...], label: str) -> SearchResult:
@@ -105,12 +105,12 @@ def _as_recorded(study: Study, start: Settings, axes: tuple[str, ...], label: st
 def search_specs(study: Study, recipe: str, seed_tokens: int | None = None) -> list[RunSpec]:
     """Return the runs a search needs if its starting points turn out to be optimal."""
     seed_tokens = seed_tokens or study.scale.base_tokens
-    axes = () if study.takes_what_is_there else _axes(study, recipe, seed_tokens)
+    axes = () if study.allow_unsearched else _axes(study, recipe, seed_tokens)
     starts = study.scale.settings(recipe, seed_tokens)
     return [spec for start in starts for spec in ring_specs(study, start, axes)]
 
 
-def ring(study: Study, recipe: str, centre: Settings) -> list[RunSpec]:
+def neighbour_runs(study: Study, recipe: str, centre: Settings) -> list[RunSpec]:
     """Return what certifies a centre at the base D: its seeds, and one of each neighbour."""
     return ring_specs(study, centre, AXES[recipe])
 
@@ -126,18 +126,3 @@ def known_centres(study: Study, recipe: str, seed_tokens: int | None = None) -> 
 def _axes(study: Study, recipe: str, seed_tokens: int) -> tuple[str, ...]:
     searched = study.scale.search.ladder or seed_tokens == study.scale.base_tokens
     return AXES[recipe] if searched else ()
-
-
-def low_and_high_decay(
-    study: Study, standard: list[SearchResult], regularized: list[SearchResult], model: str
-) -> dict[str, pd.DataFrame]:
-    """Return the curves of one model's tuned runs under both recipes (v1 Fig 14).
-
-    One row an evaluation and seed; columns as in `frame.curves_frame`. A recipe that does not
-    tune the model is left out.
-    """
-    found = {}
-    for recipe, results in (("standard", standard), ("regularized", regularized)):
-        for centre in (r.centre for r in results if r.centre.model == model):
-            found[recipe] = study.curves(specs_of(study, centre, study.scale.seeds))
-    return found

@@ -11,7 +11,7 @@ from ieee_lib.plots import ensemble_figures as figures
 from ieee_lib.plots import tables
 from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import beyond, single
-from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.study import Study
 
 BASE = "tuned for many"

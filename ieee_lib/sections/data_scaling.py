@@ -16,7 +16,7 @@ from ieee_lib.plots import explorers, tables
 from ieee_lib.plots import scaling_figures as figures
 from ieee_lib.plots.explore import Explorer, Knob
 from ieee_lib.plots.saving import Drawing, Table
-from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.recipes import single
 from ieee_lib.sections.joint import Joint, joint_limit
 from ieee_lib.sections.tuned import Tuned, tuned

@@ -13,7 +13,7 @@ from ieee_lib.laws.estimates import Estimate, mean_of, replicate_noise
 from ieee_lib.plots import distillation_figures as figures
 from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import distill, single
-from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.recipes.distill import Student
 from ieee_lib.sections.ensembles import member_noise
 from ieee_lib.sections.tuned import Tuned, tuned

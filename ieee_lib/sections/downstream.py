@@ -22,7 +22,7 @@ from ieee_lib.plots import downstream_figures as figures
 from ieee_lib.plots import published_figures
 from ieee_lib.plots.saving import Drawing, Table
 from ieee_lib.recipes import distill, single
-from ieee_lib.recipes import ensemble as ensembles
+from ieee_lib.recipes import ensembles as ensembles
 from ieee_lib.recipes.distill import Student
 from ieee_lib.recipes.downstream import Entrant, evaluation, items_of, recorded_items
 from ieee_lib.recipes.search import specs_of

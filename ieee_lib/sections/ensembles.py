@@ -15,7 +15,7 @@ from ieee_lib.plots import ensemble_figures as figures
 from ieee_lib.plots import explorers, tables
 from ieee_lib.plots.explore import Explorer, Knob
 from ieee_lib.plots.saving import Drawing, Table
-from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.recipes import single
 from ieee_lib.sections.tuned import Tuned, tuned
 from ieee_lib.study import Study

@@ -14,7 +14,7 @@ from ieee_lib.laws.joint import K_then_N, N_then_K, surface
 from ieee_lib.plots import ensemble_figures as figures
 from ieee_lib.plots import tables
 from ieee_lib.plots.saving import Drawing, Table
-from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.recipes import single
 from ieee_lib.sections.ensembles import member_noise
 from ieee_lib.sections.tuned import Tuned, tuned
@@ -53,7 +53,7 @@ class Found:
 
 def joint_limit(study: Study, seed_tokens: int) -> Joint:
     """Tune single models, train and score their ensembles, and fit both limits, at one D."""
-    return study.once(("joint", seed_tokens), lambda study: _joint_limit(study, seed_tokens))
+    return study.cached(("joint", seed_tokens), lambda study: _joint_limit(study, seed_tokens))
 
 
 def _joint_limit(study: Study, seed_tokens: int) -> Joint:

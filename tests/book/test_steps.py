@@ -30,7 +30,7 @@ from ieee_lib.predictions import scores as section
 from ieee_lib.predictions.log import foretell, predictions
 from ieee_lib.predictions.questions import Cell, Question, measured, questions
 from ieee_lib.recipes import single
-from ieee_lib.recipes.ensemble import ensemble, heuristic
+from ieee_lib.recipes.ensembles import ensemble, heuristic
 from ieee_lib.recipes.search import NOT_SEARCHED
 from ieee_lib.runs.store import RunStore, pack_archive, result_of
 from ieee_lib.sections import data_scaling, downstream, ensembles, joint

@@ -5,7 +5,7 @@ import pytest
 from ieee_lib import InputError, Scale
 from ieee_lib.config import EnsembleSpec
 from ieee_lib.recipes import distill
-from ieee_lib.recipes import ensemble as recipe
+from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.runs.store import RunStore
 from ieee_lib.sections.distillation import specs, teachers
 from ieee_lib.study import Study
