@@ -1,10 +1,10 @@
-"""Where units run: in this process, in worker processes that outlive a unit, or on a Ray cluster.
+"""Where jobs run: in this process, in worker processes that outlive a job, or on a Ray cluster.
 
 Workers are started once and reused, so a compiled shape is loaded once; a worker that dies, or
-runs out of memory, costs the unit it held, which is tried once more and then given up.
+runs out of memory, costs the job it held, which is tried once more and then given up.
 
     executor = open_executor(execution)
-    failures = executor.run(units, progress)
+    failures = executor.run(jobs, progress)
     executor.close()
 """
 
@@ -24,12 +24,12 @@ from typing import Any, Protocol
 from ieee_lib.config import ModelConfig
 from ieee_lib.config.tables import Execution
 from ieee_lib.errors import InputError
-from ieee_lib.jobs.job import Listener, Unit, Work
+from ieee_lib.jobs.job import Listener, Job, Work
 from ieee_lib.jobs.processes import of_library
 from ieee_lib.jobs.progress import Progress
 
 TRIES = 2
-"""Of a unit whose worker dies."""
+"""Of a job whose worker dies."""
 
 PARTING_SECONDS = 0.8
 """In which idle workers may end by themselves: a notebook's kernel has a second to end in."""
@@ -37,21 +37,21 @@ PARTING_SECONDS = 0.8
 
 @dataclass(frozen=True)
 class Failure:
-    """A unit that was given up; all others went on."""
+    """A job that was given up; all others went on."""
 
-    unit: Unit
+    job: Job
     why: str
 
     def __str__(self) -> str:
-        return f"{self.unit.label}: {self.why}"
+        return f"{self.job.label}: {self.why}"
 
 
 class Executor(Protocol):
-    """Runs units in any order; returns those that failed."""
+    """Runs jobs in any order; returns those that failed."""
 
     n_worker: int
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]: ...
+    def run(self, jobs: Sequence[Job], progress: Progress) -> list[Failure]: ...
 
     def close(self) -> None: ...
 
@@ -75,13 +75,13 @@ class InlineExecutor:
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
+    def run(self, jobs: Sequence[Job], progress: Progress) -> list[Failure]:
         with uninterrupted():  # a torch that was half imported cannot be imported again
             import ieee_lib.training.fit  # noqa: F401
         failures: list[Failure] = []
-        for unit in units:
-            outcome = attempt(unit.run, self.execution, partial(progress.moved, unit))
-            settle(unit, 0, outcome, failures, progress)
+        for job in jobs:
+            outcome = attempt(job.run, self.execution, partial(progress.moved, job))
+            settle(job, 0, outcome, failures, progress)
         return failures
 
     def close(self) -> None: ...
@@ -113,37 +113,37 @@ class LocalExecutor:
         self.compiled: set[ModelConfig] = set()
         """Shapes that have taken a first step."""
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
-        waiting = [(unit, TRIES) for unit in units]
+    def run(self, jobs: Sequence[Job], progress: Progress) -> list[Failure]:
+        waiting = [(job, TRIES) for job in jobs]
         failures: list[Failure] = []
-        while waiting or any(worker.unit for worker in self.workers.values()):
+        while waiting or any(worker.job for worker in self.workers.values()):
             for slot in range(self.n_worker):
-                if waiting and not (slot in self.workers and self.workers[slot].unit):
+                if waiting and not (slot in self.workers and self.workers[slot].job):
                     if slot not in self.workers:
                         self.workers[slot] = _Worker(slot, self.execution)
-                    unit, tries = waiting.pop(self._choose(waiting))
-                    self.workers[slot].start(unit, tries)
+                    job, tries = waiting.pop(self._choose(waiting))
+                    self.workers[slot].start(job, tries)
             for slot in self._ready():
                 self._hear(slot, waiting, failures, progress)
         return failures
 
-    def _choose(self, waiting: list[tuple[Unit, int]]) -> int:
-        """Return the costliest unit of a shape that nobody compiles right now, if there is one.
+    def _choose(self, waiting: list[tuple[Job, int]]) -> int:
+        """Return the costliest job of a shape that nobody compiles right now, if there is one.
 
         Two workers that start with different shapes compile two at once; the second to need a
         shape then finds it in the cache.
         """
-        compiling = {w.unit.shape for w in self.workers.values() if w.unit} - self.compiled
-        new = (i for i, (unit, _) in enumerate(waiting) if unit.shape not in compiling)
+        compiling = {w.job.shape for w in self.workers.values() if w.job} - self.compiled
+        new = (i for i, (job, _) in enumerate(waiting) if job.shape not in compiling)
         return next(new, 0)
 
     def _ready(self) -> list[int]:
-        by_pipe = {w.pipe: slot for slot, w in self.workers.items() if w.unit}
+        by_pipe = {w.pipe: slot for slot, w in self.workers.items() if w.job}
         return [by_pipe[pipe] for pipe in multiprocessing.connection.wait(list(by_pipe))]
 
     def _hear(self, slot: int, waiting: list, failures: list[Failure], progress: Progress) -> None:
         worker = self.workers[slot]
-        unit, tries = worker.unit, worker.tries - 1
+        job, tries = worker.job, worker.tries - 1
         try:
             kind, value = worker.pipe.recv()
         except (EOFError, OSError):
@@ -151,25 +151,25 @@ class LocalExecutor:
             del self.workers[slot]
             kind, value = "died", f"its worker died (exit code {worker.process.exitcode})"
         if kind == "tokens":
-            self.compiled.add(unit.shape)
-            progress.moved(unit, value)
+            self.compiled.add(job.shape)
+            progress.moved(job, value)
             return
-        worker.unit = None
-        if settle(unit, tries, (kind, value), failures, progress):
-            waiting.append((unit, tries))
+        worker.job = None
+        if settle(job, tries, (kind, value), failures, progress):
+            waiting.append((job, tries))
 
     def close(self) -> None:
         for worker in self.workers.values():
-            worker.process.terminate() if worker.unit else worker.pipe.close()
+            worker.process.terminate() if worker.job else worker.pipe.close()
         deadline = time.monotonic() + PARTING_SECONDS
         for worker in self.workers.values():
-            worker.process.join(timeout=10 if worker.unit else max(0, deadline - time.monotonic()))
+            worker.process.join(timeout=10 if worker.job else max(0, deadline - time.monotonic()))
             worker.process.kill()
         self.workers.clear()
 
 
 class _Worker:
-    """A process that works on one unit after another, heard through a pipe."""
+    """A process that works on one job after another, heard through a pipe."""
 
     def __init__(self, slot: int, execution: Execution) -> None:
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
@@ -179,13 +179,13 @@ class _Worker:
         with of_library():
             self.process.start()
         theirs.close()
-        self.unit: Unit | None = None
+        self.job: Job | None = None
         self.tries = 0
 
-    def start(self, unit: Unit, tries: int) -> None:
-        self.unit, self.tries = unit, tries
+    def start(self, job: Job, tries: int) -> None:
+        self.job, self.tries = job, tries
         with contextlib.suppress(OSError):  # already dead: the next receive says so
-            self.pipe.send(unit)
+            self.pipe.send(job)
 
 
 def _work(pipe, slot: int, execution: Execution) -> None:
@@ -197,18 +197,18 @@ def _work(pipe, slot: int, execution: Execution) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(own))
     while True:
         try:
-            unit = pipe.recv()
+            job = pipe.recv()
         except EOFError:
             return
-        pipe.send(attempt(unit.run, execution, lambda tokens: pipe.send(("tokens", tokens))))
+        pipe.send(attempt(job.run, execution, lambda tokens: pipe.send(("tokens", tokens))))
 
 
 Outcome = tuple[str, Any]
-"""How a unit ended (done, failed, died: may go well next time, input: bad input), and why."""
+"""How a job ended (done, failed, died: may go well next time, input: bad input), and why."""
 
 
 def attempt(work: Work, execution: Execution, on_tokens: Listener) -> Outcome:
-    """Do what a unit does, and put into words how it ended: exceptions do not travel well."""
+    """Do what a job does, and put into words how it ended: exceptions do not travel well."""
     try:
         work(execution, on_tokens)
         return "done", None
@@ -219,20 +219,20 @@ def attempt(work: Work, execution: Execution, on_tokens: Listener) -> Outcome:
 
 
 def settle(
-    unit: Unit, tries: int, outcome: Outcome, failures: list[Failure], progress: Progress
+    job: Job, tries: int, outcome: Outcome, failures: list[Failure], progress: Progress
 ) -> bool:
-    """Say whether to try a unit again, of which `tries` are left; note what became of it."""
+    """Say whether to try a job again, of which `tries` are left; note what became of it."""
     kind, value = outcome
     again = kind == "died" and tries > 0
     if kind == "done":
-        progress.finished(unit)
+        progress.finished(job)
     elif kind == "input":
         raise InputError(*value)
     elif again:
-        progress.moved(unit, 0)
-        progress.note(f"{unit.label}: {value}; trying it again")
+        progress.moved(job, 0)
+        progress.note(f"{job.label}: {value}; trying it again")
     else:
-        failures.append(Failure(unit, value))
+        failures.append(Failure(job, value))
         progress.gave_up(failures[-1])
     return again
 
@@ -249,7 +249,7 @@ def first_line(error: Exception) -> str:
 
 
 def worker_count(execution: Execution) -> int:
-    """Return how many units run at once on this machine; 0 workers: what its GPUs or cores hold."""
+    """Return how many jobs run at once on this machine; 0 workers: what its GPUs or cores hold."""
     if execution.executor == "inline":
         return 1
     if execution.workers:

@@ -1,6 +1,6 @@
-"""What a unit of work is: what every executor runs, in this process or in a worker.
+"""What a job of work is: what every executor runs, in this process or in a worker.
 
-A unit skips what has a record already, so running it twice does nothing twice. There are four:
+A job skips what has a record already, so running it twice does nothing twice. There are four:
 `TrainJob`, `ScoreJob`, `SampleJob`, `EvaluationJob`.
 """
 
@@ -20,14 +20,14 @@ RECORD_BYTES = 20_000
 """About what the larger records take."""
 
 Listener = Callable[[int], None]
-"""Hears the tokens that a unit has worked through so far."""
+"""Hears the tokens that a job has worked through so far."""
 
 
 Work = Callable[[Execution, Listener], None]
-"""What a unit does, in the process that calls it."""
+"""What a job does, in the process that calls it."""
 
 
-class Unit(Protocol):
+class Job(Protocol):
     """One piece of work; small to send, whole or absent in the store."""
 
     @property
@@ -47,7 +47,7 @@ class Unit(Protocol):
 
     @property
     def shape(self) -> ModelConfig:
-        """Units of one shape share compiled code."""
+        """Jobs of one shape share compiled code."""
 
     @property
     def tokens(self) -> int: ...
@@ -62,7 +62,7 @@ class Unit(Protocol):
 def open_for(folder: Path, execution: Execution, fingerprint: str):
     """Open a corpus in a worker, with the threads that the scale gives it.
 
-    Raises InputError where it is not the one that the unit's spec names.
+    Raises InputError where it is not the one that the job's spec names.
     """
     import torch
 
@@ -101,7 +101,7 @@ def trained(store: RunStore, run_ids: Sequence[str], role: str) -> dict[str, Rec
 
 
 def device_of(execution: Execution) -> str:
-    """Return where a unit that only reads models runs."""
+    """Return where a job that only reads models runs."""
     import torch
 
     return "cuda" if torch.cuda.is_available() and execution.accelerator != "cpu" else "cpu"

@@ -1,8 +1,8 @@
-"""A Ray cluster as units need it: reached or started, with room, and one store for all nodes.
+"""A Ray cluster as jobs need it: reached or started, with room, and one store for all nodes.
 
 cluster = RayCluster(execution)
 cluster.check_store()          # InputError names the node that does not see the project's folder
-cluster.room()                 # units at once
+cluster.room()                 # jobs at once
 """
 
 import contextlib
@@ -100,7 +100,7 @@ class RayCluster:
 
     @property
     def cpus(self) -> int:
-        """CPUs of a unit."""
+        """CPUs of a job."""
         return self.execution.devices * max(1, self.execution.threads)
 
     def nodes(self) -> list[Node]:
@@ -113,43 +113,43 @@ class RayCluster:
         return next(((_name(node), node["Alive"]) for node in found), ("an unknown node", True))
 
     def needs(self) -> dict[str, float]:
-        """Return what a unit takes of its node, memory aside."""
+        """Return what a job takes of its node, memory aside."""
         kind = self.execution.accelerator
         gpus = kind == "gpu" or (kind == "auto" and any("GPU" in _has(n) for n in self.nodes()))
         per_device = self.execution.gpu_share if gpus else 0
         return {"num_cpus": self.cpus, "num_gpus": self.execution.devices * per_device}
 
     def fitting(self, memory: int = 0) -> list[tuple[Node, int]]:
-        """Return the nodes that hold units of so much memory, and how many each holds."""
+        """Return the nodes that hold jobs of so much memory, and how many each holds."""
         needs, found = self.needs(), []
         for node in self.nodes():
             has = _has(node)
-            units = int(has.get("CPU", 0) // needs["num_cpus"])
+            jobs = int(has.get("CPU", 0) // needs["num_cpus"])
             if needs["num_gpus"]:
-                units = min(units, self.execution.units_on(int(has.get("GPU", 0))))
-            if units and has.get("memory", 0) >= memory:
-                found.append((node, units))
+                jobs = min(jobs, self.execution.units_on(int(has.get("GPU", 0))))
+            if jobs and has.get("memory", 0) >= memory:
+                found.append((node, jobs))
         return found
 
     def room(self, memory: int = 0) -> int:
-        """Return how many units run at once, each on `num_nodes` nodes."""
-        held, n = [units for _, units in self.fitting(memory)], self.execution.num_nodes
+        """Return how many jobs run at once, each on `num_nodes` nodes."""
+        held, n = [jobs for _, jobs in self.fitting(memory)], self.execution.num_nodes
         at_once = range(sum(held) // n, 0, -1)
-        return next((k for k in at_once if sum(min(units, k) for units in held) >= n * k), 0)
+        return next((k for k in at_once if sum(min(jobs, k) for jobs in held) >= n * k), 0)
 
     def check_room(self, memory: int) -> None:
-        """Raise InputError where a unit would wait for ever; a cluster that may grow is trusted."""
+        """Raise InputError where a job would wait for ever; a cluster that may grow is trusted."""
         needs, n = self.needs(), self.execution.num_nodes
         allowed = (f"has not {n} nodes" if n > 1 else "has no node") + (
             f" with the {needs['num_cpus']:g} CPU(s), {needs['num_gpus']:g} GPU(s) and "
-            f"{memory / 1e9:.1f} GB of memory that a unit takes; where it grows on demand, "
+            f"{memory / 1e9:.1f} GB of memory that a job takes; where it grows on demand, "
             "execution.workers says how far"
         )
         enough = bool(self.execution.workers or self.room(memory))
         check(enough, "execution.ray_address", self.execution.ray_address, allowed)
 
     def check_store(self) -> None:
-        """Ask every node that may get a unit, once, whether it sees what was written here.
+        """Ask every node that may get a job, once, whether it sees what was written here.
 
         Raises InputError for one that does not, or that cannot run this package.
         """
@@ -185,7 +185,7 @@ class RayCluster:
         check(seen, "IEEE_LIB_HOME", folder, allowed)
 
     def places(self, actor: type, memory: int) -> tuple[Any, list[Any]]:
-        """Return actor classes that take a unit's place each, and the group that keeps them.
+        """Return actor classes that take a job's place each, and the group that keeps them.
 
         They are `num_nodes`, each bound to a node of its own; a group keeps them where they are
         several.

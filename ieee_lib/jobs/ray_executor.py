@@ -1,13 +1,13 @@
-"""Units on a Ray cluster: results go through the shared store, nothing else comes back.
+"""Jobs on a Ray cluster: results go through the shared store, nothing else comes back.
 
 A worker is an actor that keeps its GPUs while it lives, as a worker of `LocalExecutor` does.
-(Ray's tasks would be handed another GPU between two units, in a process that has opened the
-first and still holds memory there; or a new process each, which compiles anew.) A unit is one
+(Ray's tasks would be handed another GPU between two jobs, in a process that has opened the
+first and still holds memory there; or a new process each, which compiles anew.) A job is one
 call to one worker, so a stack and its devices stay together on a node; where a stack takes
 `num_nodes`, a crew of workers has a node each, and the first of them records.
 
     executor = RayExecutor(execution)
-    failures = executor.run(units, progress)
+    failures = executor.run(jobs, progress)
     executor.close()
 """
 
@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 from ieee_lib import paths
 from ieee_lib.config.tables import Execution
 from ieee_lib.jobs.executors import TRIES, Failure, Outcome, first_line, settle, worker_count
-from ieee_lib.jobs.job import Unit
+from ieee_lib.jobs.job import Job
 from ieee_lib.jobs.progress import Progress
 from ieee_lib.jobs.ray_cluster import RayCluster, check_installed
 from ieee_lib.jobs.ray_worker import Ear, Worker
 from ieee_lib.jobs.train_job import TrainJob
 
 LOSSES = 5
-"""Of nodes under a unit, until it is given up: it is not to blame for them."""
+"""Of nodes under a job, until it is given up: it is not to blame for them."""
 
 DONE: Outcome = ("done", None)
 
@@ -43,14 +43,14 @@ POLL_SECONDS = 0.5
 """Between two looks at who has ended and how far the others are."""
 
 IDLE_SECONDS = 60.0
-"""After which workers without a unit give their GPUs back to the cluster."""
+"""After which workers without a job give their GPUs back to the cluster."""
 
 
 @dataclass
-class _Job:
-    """A unit, and what may still happen to it."""
+class _Queued:
+    """A job, and what may still happen to it."""
 
-    unit: Unit
+    job: Job
     tries: int = TRIES
     losses: int = LOSSES
     key: int = -1
@@ -68,7 +68,7 @@ class _Hand:
     muster: Any
     """Reference to what `Worker.muster` returns; there as soon as all are up."""
     up: bool = False
-    job: _Job | None = None
+    job: _Queued | None = None
     references: dict[Any, int] = field(default_factory=dict)
     """To how that job ends, with the place in the crew; without helpers that ended well."""
 
@@ -99,25 +99,25 @@ class RayExecutor:
 
     @property
     def n_worker(self) -> int:
-        """Units at once; asks an existing cluster, and starts none."""
+        """Jobs at once; asks an existing cluster, and starts none."""
         if self.execution.ray_address and not self.execution.workers:
             return max(1, self._opened().room())
         return worker_count(self.execution)
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
+    def run(self, jobs: Sequence[Job], progress: Progress) -> list[Failure]:
         self._stop_clock()
         cluster = self._opened()
         self.ear = self.ear or cluster.here(Ear)
-        memory = max((unit.memory_bytes(self.execution) for unit in units), default=0)
+        memory = max((job.memory_bytes(self.execution) for job in jobs), default=0)
         cluster.check_room(memory)
         if memory > self.memory:
             self._release()  # one size for all, so that no worker is too small for what waits
             self.memory = memory
-        waiting = deque(_Job(unit) for unit in units)
+        waiting = deque(_Queued(job) for job in jobs)
         failures: list[Failure] = []
         while waiting or self._busy():
             if waiting:
-                cluster.check_store()  # before any unit, and whenever a node has joined
+                cluster.check_store()  # before any job, and whenever a node has joined
                 self._staff(waiting)
             for hand in self._ended():
                 self._hear(hand, waiting, failures, progress)
@@ -137,14 +137,14 @@ class RayExecutor:
         return [hand for hand in self.hands if hand.job]
 
     def _staff(self, waiting: deque) -> None:
-        """Start waiting units on workers that are up and idle; ask for more, as room allows.
+        """Start waiting jobs on workers that are up and idle; ask for more, as room allows.
 
-        A unit is bound to no worker that is still to come: its place may never be free.
+        A job is bound to no worker that is still to come: its place may never be free.
         """
         for hand in [hand for hand in self.hands if hand.up and not hand.job][: len(waiting)]:
             hand.job = waiting.popleft()
             hand.job.key = next(self.keys)
-            hand.references = self._start(hand, hand.job.unit, hand.job.key)
+            hand.references = self._start(hand, hand.job.job, hand.job.key)
         coming = sum(not hand.up for hand in self.hands)
         for _ in range(min(len(waiting) - coming, self.n_worker - len(self.hands))):
             self.hands.append(self._engage())
@@ -155,17 +155,17 @@ class RayExecutor:
         crew = [kind.remote(self.execution, self.ear, str(paths.root())) for kind in kinds]
         return _Hand(crew, group, crew[0].muster.remote(*(h.node.remote() for h in crew[1:])))
 
-    def _start(self, hand: _Hand, unit: Unit, key: int) -> dict[Any, int]:
-        """Hand out a unit. Only training takes several nodes, and then all train all of it."""
+    def _start(self, hand: _Hand, job: Job, key: int) -> dict[Any, int]:
+        """Hand out a job. Only training takes several nodes, and then all train all of it."""
         head, *helpers = hand.crew
-        if not (helpers and isinstance(unit, TrainJob)):
-            return {head.work.remote(unit, key): 0}
-        unit = replace(unit, begun=True)
-        calls = {head.work.remote(unit, key, hand.muster): 0}
-        return calls | {h.assist.remote(unit, i, hand.muster): i for i, h in enumerate(helpers, 1)}
+        if not (helpers and isinstance(job, TrainJob)):
+            return {head.work.remote(job, key): 0}
+        job = replace(job, begun=True)
+        calls = {head.work.remote(job, key, hand.muster): 0}
+        return calls | {h.assist.remote(job, i, hand.muster): i for i, h in enumerate(helpers, 1)}
 
     def _ended(self) -> list[_Hand]:
-        """Wait until a unit has ended or a worker has come up; return the workers that ended."""
+        """Wait until a job has ended or a worker has come up; return the workers that ended."""
         watched = {r: hand for hand in self.hands if hand.job for r in hand.references}
         watched |= {hand.muster: hand for hand in self.hands if not hand.up}
         ended = []
@@ -186,7 +186,7 @@ class RayExecutor:
             self._dismiss(hand)
         job.losses, job.tries = job.losses - end.lost, job.tries - (not end.lost)
         left = job.losses if end.lost else job.tries
-        if settle(job.unit, left, end.outcome, failures, progress):
+        if settle(job.job, left, end.outcome, failures, progress):
             (waiting.appendleft if end.lost else waiting.append)(job)
 
     def _end_of_crew(self, hand: _Hand) -> _End:
@@ -205,7 +205,7 @@ class RayExecutor:
             return _End(ray.get(reference, timeout=0))
         except ray.exceptions.GetTimeoutError:
             return _End(UNHEARD)
-        except ray.exceptions.RayTaskError as error:  # the unit could not be read there
+        except ray.exceptions.RayTaskError as error:  # the job could not be read there
             return _End(("failed", first_line(error.cause)))
         except ray.exceptions.RayError as error:
             name, alive = self.cluster.about(self._node_of(hand, reference))
@@ -222,12 +222,12 @@ class RayExecutor:
         return ""
 
     def _tell(self, progress: Progress) -> None:
-        """Pass on how far units are; what a dead attempt has left has another key."""
-        units = {hand.job.key: hand.job.unit for hand in self._busy()}
+        """Pass on how far jobs are; what a dead attempt has left has another key."""
+        jobs = {hand.job.key: hand.job.job for hand in self._busy()}
         with contextlib.suppress(self.cluster.ray.exceptions.RayActorError):  # it is restarted
             for key, tokens in self.cluster.ray.get(self.ear.take.remote()).items():
-                if key in units:
-                    progress.moved(units[key], tokens)
+                if key in jobs:
+                    progress.moved(jobs[key], tokens)
 
     def _dismiss(self, hand: _Hand) -> None:
         for actor in hand.crew:

@@ -7,16 +7,16 @@ from typing import Any
 
 from ieee_lib.config.tables import Execution
 from ieee_lib.jobs.executors import Outcome, attempt
-from ieee_lib.jobs.job import Unit
+from ieee_lib.jobs.job import Job
 from ieee_lib.jobs.ranks import be_node
 from ieee_lib.jobs.train_job import TrainJob
 
 TELL_SECONDS = 1.0
-"""Between two messages of a worker about its unit."""
+"""Between two messages of a worker about its job."""
 
 
 class Worker:
-    """Works on one unit after another."""
+    """Works on one job after another."""
 
     def __init__(self, execution: Execution, ear: Any, home: str) -> None:
         os.environ["IEEE_LIB_HOME"] = home
@@ -36,7 +36,7 @@ class Worker:
             free.bind((host, 0))
             return [self.node(), *others], f"tcp://{host}:{free.getsockname()[1]}"
 
-    def work(self, unit: Unit, key: int, mustered: "Mustered | None" = None) -> Outcome:
+    def work(self, job: Job, key: int, mustered: "Mustered | None" = None) -> Outcome:
         def tell(tokens: int) -> None:
             if time.monotonic() - self.told > TELL_SECONDS:
                 self.told = time.monotonic()
@@ -44,12 +44,12 @@ class Worker:
 
         if mustered:
             be_node(0, mustered[1])
-        return attempt(unit.run, self.execution, tell)
+        return attempt(job.run, self.execution, tell)
 
-    def assist(self, unit: TrainJob, place: int, mustered: "Mustered") -> Outcome:
+    def assist(self, job: TrainJob, place: int, mustered: "Mustered") -> Outcome:
         """Train as a further node of the crew."""
         be_node(place, mustered[1])
-        return attempt(unit.assist, self.execution, lambda tokens: None)
+        return attempt(job.assist, self.execution, lambda tokens: None)
 
 
 Mustered = tuple[list[str], str]

@@ -154,7 +154,7 @@ class TrainJob:
             store.put(record)
         unfinished.unlink(missing_ok=True)
         if sum(spec.model.count().total for spec in specs) > MANY:
-            gc.collect()  # Lightning's cycles hold them until then: the next unit's room
+            gc.collect()  # Lightning's cycles hold them until then: the next job's room
 
 
 def _start_of(spec: RunSpec, store: RunStore):
