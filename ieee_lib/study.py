@@ -25,11 +25,11 @@ from ieee_lib.config.scale import Scale
 from ieee_lib.errors import MissingRuns, check, check_choice
 from ieee_lib.jobs.batch import run_batch, training_jobs
 from ieee_lib.jobs.evaluation_job import EvaluationJob, open_questions
-from ieee_lib.jobs.executors import Executor, open_executor, visible_gpus
+from ieee_lib.jobs.executors import Executor, open_executor
 from ieee_lib.jobs.job import Job
+from ieee_lib.jobs.machine import visible_gpus
 from ieee_lib.jobs.sample_job import SampleJob
 from ieee_lib.jobs.score_job import ScoreJob
-from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.runs.frames import (
     curves_frame,
     evaluations_frame,

@@ -15,8 +15,9 @@ from ieee_lib.config import RunSpec
 from ieee_lib.config.tables import Execution
 from ieee_lib.errors import TrainingError
 from ieee_lib.files import check_room
-from ieee_lib.jobs.executors import Executor, Failure
+from ieee_lib.jobs.executors import Executor
 from ieee_lib.jobs.job import Job
+from ieee_lib.jobs.outcome import Failure
 from ieee_lib.jobs.progress import Progress
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.runs.store import RunStore

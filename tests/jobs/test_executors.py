@@ -9,7 +9,8 @@ import pytest
 
 from ieee_lib.config.tables import Execution
 from ieee_lib.jobs.batch import into_stacks
-from ieee_lib.jobs.executors import LocalExecutor, out_of_memory, uninterrupted
+from ieee_lib.jobs.executors import LocalExecutor, uninterrupted
+from ieee_lib.jobs.outcome import out_of_memory
 from ieee_lib.jobs.progress import Progress
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.runs.store import RunStore

@@ -29,8 +29,6 @@ ray = pytest.importorskip("ray", reason="needs the package ray: pip install 'iee
 EXECUTION = Execution(executor="ray", threads=1, compile="never", accelerator="cpu", logger="none")
 TIMES = ("seconds", "stack", "sha256", "begun", "created")
 """What a record says of when and how fast."""
-# Largest difference in nats/token: gradients are summed in another order (float32).
-REORDERED = 2e-5
 NODE = {"node_ip_address": LOOPBACK, "object_store_memory": 80 * 2**20}
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
@@ -158,33 +156,6 @@ def test_a_lost_node_costs_time_and_nothing_else(cluster, jobs, capfd):
     assert len(on_ray) == 4 and results() == on_ray
 
 
-def test_a_stack_on_two_nodes_takes_the_steps_of_one_and_outlives_a_node(cluster, jobs, capfd):
-    """Another node takes the place of the one that is lost."""
-    calm = tuple(spec.replace(lr=1e-5) for spec in jobs[0].specs)  # so that rounding stays small
-    jobs = [longer(replace(jobs[0], specs=calm))]
-    with contextlib.ExitStack() as nodes:
-        node = nodes.enter_context(another(cluster))
-
-        def kill():
-            cluster.remove_node(node, allow_graceful=False)
-            nodes.enter_context(another(cluster))
-
-        executor = nodes.enter_context(opened(ray_address=cluster.address, num_nodes=2))
-        assert executor.n_worker == 1
-        killing = Killing(jobs, kill, 1)
-        assert run(executor, jobs, killing) == []
-        assert killing.kill is None, "nothing was killed"
-    heard = capfd.readouterr().err
-    assert heard.count("was lost; trying it again") == 1 and "1/1 runs" in heard
-    together = results()
-    assert all(r["stack"]["devices"] == 2 for r in RunStore.of("smoke").records())
-    shutil.rmtree(paths.runs("smoke"))
-    assert run(InlineExecutor(EXECUTION), jobs) == []
-    (run_id,) = together
-    curves = [[p["val_loss"] for p in found[run_id]["curve"]] for found in (together, results())]
-    assert curves[0] == pytest.approx(curves[1], abs=REORDERED)
-
-
 def test_a_job_that_kills_its_worker_is_tried_twice(cluster, jobs, home, capfd):
     jobs = [become(DyingJob, jobs[0]), *(become(NotingJob, job) for job in jobs[1:])]
     with opened(ray_address=cluster.address) as executor:
@@ -233,14 +204,6 @@ def test_what_no_node_can_hold_is_refused(cluster, jobs):
     with (
         opened(ray_address=cluster.address, devices=4) as executor,
         pytest.raises(InputError, match=message),
-    ):
-        run(executor, jobs)
-
-
-def test_too_few_nodes_are_refused(cluster, jobs):
-    with (
-        opened(ray_address=cluster.address, num_nodes=2) as executor,
-        pytest.raises(InputError, match=r"has not 2 nodes with the 1 CPU\(s\)"),
     ):
         run(executor, jobs)
 

@@ -122,9 +122,7 @@ def test_a_killed_writer_leaves_no_half_record(home):
 def test_processes_that_want_the_same_runs_train_them_once(home, spec, corpus):
     """Two of three runs are shared: whoever comes second trains the one that is left, alone."""
     specs = [spec.replace(init_seed=seed, epochs=8) for seed in range(4)]
-    jobs = [
-        TrainJob(tuple(part), corpus.folder, "smoke", False) for part in (specs[:3], specs[1:])
-    ]
+    jobs = [TrainJob(tuple(part), corpus.folder, "smoke", False) for part in (specs[:3], specs[1:])]
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=job.run, args=(EXECUTION,)) for job in jobs]
     for worker in workers:
