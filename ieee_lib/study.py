@@ -9,7 +9,6 @@ trained here and never trains, `archive` takes the recorded book that ships with
 """
 
 import atexit
-import math
 import platform
 import sys
 from collections import Counter
@@ -24,15 +23,15 @@ from matplotlib.figure import Figure
 from ieee_lib import paths
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
 from ieee_lib.config.scale import Scale
-from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
-from ieee_lib.files import check_room
+from ieee_lib.errors import MissingRuns, check, check_choice
+from ieee_lib.jobs.batch import run_batch, training_jobs
 from ieee_lib.jobs.evaluation_job import EvaluationJob, open_questions
-from ieee_lib.jobs.executors import Executor, Failure, open_executor, visible_gpus
-from ieee_lib.jobs.job import Unit
+from ieee_lib.jobs.executors import Executor, open_executor
+from ieee_lib.jobs.job import Job
+from ieee_lib.jobs.machine import visible_gpus
 from ieee_lib.jobs.sample_job import SampleJob
 from ieee_lib.jobs.score_job import ScoreJob
 from ieee_lib.jobs.stages import PREPARE, WORK, stage
-from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.plots.saving import SavedFigure, Table, caption, save_figure, save_table
 from ieee_lib.plots.style import folder_name
 from ieee_lib.runs.frames import (
@@ -70,10 +69,10 @@ class Study:
     """The records read so far, and what was worked out from them."""
     saved: dict[str, SavedFigure | Table] = field(default_factory=dict)
     """Figures and tables saved so far, by name."""
-    given_up: dict[str, str] = field(default_factory=dict)
-    """Run id -> why: what could not be made since the study was opened, and is not tried again."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Run id -> reason: runs that failed since the study was opened, and are not tried again."""
     executor: Executor | None = None
-    """Where units run; None where nothing is ever trained. Its workers start when needed."""
+    """Where jobs run; None where nothing is ever trained. Its workers start when needed."""
 
     def __post_init__(self) -> None:
         if self.source == "train" and self.executor is None:
@@ -178,8 +177,18 @@ class Study:
         # Who only reads needs no weights.
         if missing := self.missing(specs, weights=weights and self.source == "train"):
             self._check_may_train(missing, len(specs), label)
-            kept = weights or self.scale.execution.keep_weights
-            self._run(self._units(missing, specs, kept), label)
+            folder, store, executor = self._workplace()
+            jobs = training_jobs(
+                missing,
+                specs,
+                store=store,
+                scale=self.scale.name,
+                corpus_folder=folder,
+                execution=self.scale.execution,
+                n_worker=executor.n_worker,
+                weights=weights or self.scale.execution.keep_weights,
+            )
+            self._run(jobs, label)
         return self.label(runs_frame(self._records(specs)))
 
     def score(
@@ -194,8 +203,9 @@ class Study:
         if missing:
             self._check_may_train(missing, len(ensembles), label)
             self.ensure([m for e in missing for m in e.members], weights=True, label=label)
-            at = (self.corpus_folder, self.scale.name)
-            self._run([ScoreJob(ensemble, *at) for ensemble in missing], f"{label}, scoring")
+            folder = self._workplace()[0]
+            jobs = [ScoreJob(ensemble, folder, self.scale.name) for ensemble in missing]
+            self._run(jobs, f"{label}, scoring")
         return self.label(subsets_frame(self._records(ensembles)))
 
     def sample(self, samples: Iterable[SampleSpec], *, label: str = "sampling") -> list[str]:
@@ -210,8 +220,8 @@ class Study:
             self._check_may_train(missing, len(samples), label)
             teachers = [m for s in missing for m in s.teachers.members]
             self.ensure(teachers, weights=True, label=label)
-            at = (self.corpus_folder, self.scale.name)
-            self._run([SampleJob(sample, *at) for sample in missing], label)
+            folder = self._workplace()[0]
+            self._run([SampleJob(sample, folder, self.scale.name) for sample in missing], label)
         self._records(samples)
         return [s.run_id for s in samples]
 
@@ -233,14 +243,14 @@ class Study:
         if missing:
             self._check_may_train(missing, len(evaluations), label)
             files = None if files is None else Path(files).expanduser().resolve()
-            corpus = open_corpus(self.corpus_folder)
+            folder = self._workplace()[0]
+            corpus = open_corpus(folder)
             shapes = {(e.task, e.n_item, e.files, e.models.members[0].model): e for e in missing}
             for evaluation in shapes.values():
                 open_questions(evaluation, corpus, files)
             self.ensure([m for e in missing for m in e.models.members], weights=True, label=label)
-            at = (self.corpus_folder, self.scale.name, files)
-            units = [EvaluationJob(evaluation, *at) for evaluation in missing]
-            self._run(units, f"{label}, answering")
+            jobs = [EvaluationJob(e, folder, self.scale.name, files) for e in missing]
+            self._run(jobs, f"{label}, answering")
         return self.label(evaluations_frame(self._records(evaluations)))
 
     def curves(self, runs: pd.DataFrame) -> pd.DataFrame:
@@ -374,68 +384,16 @@ class Study:
         self.trace.read(records)
         return records
 
-    def _units(self, missing: list[RunSpec], asked: list[RunSpec], weights: bool) -> list[TrainJob]:
-        """Return the stacks to train, costliest first; those begun before keep their members."""
-        largest, at = self.scale.execution.stack, (self.corpus_folder, self.scale.name)
-        left, units = {spec.run_id: spec for spec in missing}, []
-        asked_ids, missing_ids = {spec.run_id for spec in asked}, set(left)
-        for stack in self.store.begun():
-            together = {spec.run_id for spec in stack}
-            known = together <= asked_ids and len(stack) <= largest
-            if known and set() < together & missing_ids <= set(left):
-                units.append(TrainJob(stack, *at, weights, begun=True))
-                left = {run_id: spec for run_id, spec in left.items() if run_id not in together}
-        for stack in into_stacks(list(left.values()), largest, self.executor.n_worker):
-            self.store.begin(stack)
-            units.append(TrainJob(tuple(stack), *at, weights))
-        return sorted(units, key=lambda unit: -unit.cost)
+    def _workplace(self) -> tuple[Path, RunStore, Executor]:
+        """Return the corpus folder, the store and the executor of a study that trains."""
+        assert self.corpus_folder is not None and self.executor is not None
+        assert isinstance(self.store, RunStore)
+        return self.corpus_folder, self.store, self.executor
 
-    def _run(self, units: Sequence[Unit], label: str) -> None:
-        from ieee_lib.jobs.progress import Progress
-
-        check_room(self.store.records_folder, sum(unit.disk_bytes for unit in units))
-        again = {unit: why for unit in units if (why := self._why_not(unit))}
-        progress = Progress(label, units)
-        try:
-            with stage(WORK):
-                failures = self.executor.run([u for u in units if u not in again], progress)
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            progress.close()
-        failures += [Failure(u, why) for u, why in again.items()]
-        for failure in failures:
-            for spec in failure.unit.specs:
-                self.given_up[spec.run_id] = failure.why
-                self.store.put_failure(spec, failure.why)
-        if failures:
-            n = sum(len(failure.unit.specs) for failure in failures)
-            n_all = sum(len(unit.specs) for unit in units)
-            lines = "\n  ".join(map(str, failures))
-            raise TrainingError(
-                f"{n} of {n_all} runs to make for '{label}' could not be made, so nothing is drawn "
-                f"from them; the same command tries them again:\n  {lines}"
-            )
-
-    def _why_not(self, unit: Unit) -> str:
-        """Return why a unit was given up before, or nothing."""
-        return next((w for s in unit.specs if (w := self.given_up.get(s.run_id))), "")
-
-
-def into_stacks(specs: list[RunSpec], largest: int, n_worker: int) -> list[list[RunSpec]]:
-    """Group runs of equal shape into stacks, costliest first, split so that no worker idles."""
-    groups: dict[str, list[RunSpec]] = {}
-    for spec in specs:
-        groups.setdefault(spec.stack_key, []).append(spec)
-    fair_share = max(1.0, sum(spec.cost for spec in specs) / n_worker)
-    stacks = []
-    for group in groups.values():
-        cost = sum(spec.cost for spec in group)
-        by_cost = math.ceil(cost / fair_share - 1e-9)
-        n_stack = min(len(group), max(math.ceil(len(group) / largest), by_cost))
-        stacks += [group[i::n_stack] for i in range(n_stack)]
-    return sorted(stacks, key=lambda stack: -sum(spec.cost for spec in stack))
+    def _run(self, jobs: Sequence[Job], label: str) -> None:
+        _, store, executor = self._workplace()
+        with stage(WORK):
+            run_batch(jobs, label, executor=executor, store=store, failed=self.failed)
 
 
 def _fingerprint_of(store: RunStore | Archive, scale: Scale | None = None) -> str:

@@ -15,7 +15,7 @@ from ieee_lib.benchmarks.contenders import matrix_rate, stack
 from ieee_lib.benchmarks.speed import chosen_device
 from ieee_lib.config import ModelConfig
 from ieee_lib.config.scale import Scale
-from ieee_lib.jobs.executors import out_of_memory
+from ieee_lib.jobs.outcome import out_of_memory
 from ieee_lib.plots.saving import Table
 
 STEPS = 5

@@ -23,7 +23,7 @@ from ieee_lib.benchmarks.contenders import PLAIN, Contender, contenders, matrix_
 from ieee_lib.config import ModelConfig
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check, check_choice
-from ieee_lib.jobs.executors import core_count
+from ieee_lib.jobs.machine import core_count
 from ieee_lib.plots import marks as plots
 from ieee_lib.plots.saving import Drawing, Table, context, finish
 

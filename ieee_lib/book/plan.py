@@ -106,7 +106,7 @@ class Speed:
 
 def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
     """Return the plan as text, with where its rate comes from."""
-    from ieee_lib.jobs.executors import worker_count
+    from ieee_lib.jobs.machine import worker_count
 
     frame = plan_frame(study, sections)
     execution = study.scale.execution
@@ -164,7 +164,7 @@ def memory_line(scale: Scale) -> str:
             n_member=execution.stack,
             batch=batch,
             precision=training.precision,
-            n_device=execution.world_size,
+            n_device=execution.devices,
             on_cpu=execution.accelerator == "cpu",
         )
         found.append(f"{name} {memory.total / 1e9:.3g} GB")

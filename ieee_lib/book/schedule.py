@@ -17,8 +17,9 @@ from ieee_lib.book.plan import Speed, aligned, device_kind, duration, own_runs
 from ieee_lib.config import RunSpec, check_integer
 from ieee_lib.config.tables import Execution
 from ieee_lib.errors import check
-from ieee_lib.jobs.executors import worker_count
-from ieee_lib.study import Study, into_stacks
+from ieee_lib.jobs.batch import into_stacks
+from ieee_lib.jobs.machine import worker_count
+from ieee_lib.study import Study
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def place(seconds: Iterable[float], n_slot: int, start: float = 0.0) -> list[tup
 def simulate(study: Study, sections: Mapping[str, Section], *, n_slot: int, n_gpu: int) -> Schedule:
     """Place what the sections still need on `n_slot` units at once, which take `n_gpu` GPUs."""
     execution = study.scale.execution
-    n_device = execution.devices * execution.num_nodes
+    n_device = execution.devices
     speed, start, units = Speed.of(study), 0.0, []
     for section, _, missing in own_runs(study, sections):
         stacks = into_stacks(missing, execution.stack, n_slot) if missing else []
@@ -105,14 +106,13 @@ def slots(execution: Execution, n_gpu: int | None) -> tuple[int, int]:
 
     Also returns the number of GPUs. Raises InputError where not one unit fits.
     """
-    n_device = execution.devices * execution.num_nodes
+    n_device = execution.devices
     if n_gpu is None:
         n_slot = worker_count(execution)
-        return n_slot, -(-n_slot // execution.units_on(execution.devices)) * n_device
+        return n_slot, -(-n_slot // execution.jobs_on(execution.devices)) * n_device
     check_integer("--gpus", n_gpu, 1)
     check(n_gpu >= n_device, "--gpus", n_gpu, f"must be at least {n_device}: a unit takes as many")
-    at_once = n_gpu // execution.num_nodes
-    n_slot = execution.units_on(at_once)
+    n_slot = execution.jobs_on(n_gpu)
     return (1 if execution.executor == "inline" else n_slot), n_gpu
 
 

@@ -26,7 +26,7 @@ from ieee_lib.config import EnsembleSpec, RunSpec
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, TrainingError, Unreachable, check
 from ieee_lib.files import whole_or_absent, writing_to
-from ieee_lib.jobs.executors import worker_count
+from ieee_lib.jobs.machine import worker_count
 from ieee_lib.predictions.log import committed, foretell, prediction_id, predictions
 from ieee_lib.predictions.questions import questions
 from ieee_lib.recipes import ensembles, single

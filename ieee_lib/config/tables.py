@@ -60,16 +60,14 @@ class Execution:
     executor: str = "inline"
     """inline (this process), local (worker processes) or ray (a Ray cluster)."""
     workers: int = 0
-    """Units at once; 0: one per `devices` GPUs, or per `devices` times `threads` cores, of this
+    """Jobs at once; 0: one per `devices` GPUs, or per `devices` times `threads` cores, of this
     machine or of the cluster as it is. A cluster that grows on demand grows up to them."""
     threads: int = 0
     """CPU threads of a worker; 0: torch's default, which is 1 on a Ray cluster."""
     devices: int = 1
     """GPUs of a node that train one stack together, or processes where it runs on CPUs."""
-    num_nodes: int = 1
-    """Nodes that train one stack together; more than one needs the executor ray."""
     gpu_share: float = 1.0
-    """Share of a GPU that a unit takes, in (0, 1]: at 0.5 two of them sit on each GPU."""
+    """Share of a GPU that a job takes, in (0, 1]: at 0.5 two of them sit on each GPU."""
     ray_address: str = ""
     """Ray cluster that this machine is a node of: auto or host:port; empty: one of its own."""
     stack: int = 8
@@ -98,7 +96,7 @@ class Execution:
         check_choice("execution.logger", self.logger, ("csv", "tensorboard", "wandb", "none"))
         for name in ("workers", "threads", "micro_batch"):
             check_integer(f"execution.{name}", getattr(self, name), 0, MANY)
-        for name in ("stack", "devices", "num_nodes"):
+        for name in ("stack", "devices"):
             check_integer(f"execution.{name}", getattr(self, name), 1, MANY)
         check_number("execution.gpu_share", self.gpu_share, above=0.0)
         whole = self.gpu_share == 1 or (self.gpu_share < 1 and self.devices == 1)
@@ -108,30 +106,22 @@ class Execution:
         check(bool(known), "execution.ray_address", self.ray_address, allowed)
         check_number("execution.checkpoint_minutes", self.checkpoint_minutes, least=0.0)
         check_number("execution.flops_per_second", self.flops_per_second, above=0.0)
-        one_node = self.num_nodes == 1 or self.executor == "ray"
-        allowed = "needs executor = 'ray'; the others train on one node"
-        check(one_node, "execution.num_nodes", self.num_nodes, allowed)
-
-    @property
-    def world_size(self) -> int:
-        """Devices that train one stack together."""
-        return self.devices * self.num_nodes
 
     def sequences_at_once(self, batch_size: int) -> int:
         """Return the sequences of one forward pass on one device.
 
         Raises InputError where the devices cannot share a batch evenly.
         """
-        share, left_over = divmod(batch_size, self.world_size)
-        allowed = f"times num_nodes = {self.num_nodes} must divide batch_size = {batch_size}"
+        share, left_over = divmod(batch_size, self.devices)
+        allowed = f"must divide batch_size = {batch_size}"
         check(not left_over, "execution.devices", self.devices, allowed)
         size = self.micro_batch or share
         allowed = f"must divide a device's {share} sequences"
         check(share % size == 0, "execution.micro_batch", size, allowed)
         return size
 
-    def units_on(self, n_device: int) -> int:
-        """Return how many units fit at once on the devices of one node; none is split over two."""
+    def jobs_on(self, n_device: int) -> int:
+        """Return how many jobs fit at once on the devices of one node; none is split over two."""
         return n_device // self.devices * int(1 / self.gpu_share + 1e-9)
 
 

@@ -8,110 +8,88 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from ieee_lib.config import EvaluationSpec, ModelConfig
+from ieee_lib.config import EvaluationSpec, RunSpec
 from ieee_lib.config.tables import Execution
-from ieee_lib.errors import check
+from ieee_lib.errors import InputError, check
 from ieee_lib.evaluation.probe import PROBE, answer_items, continuation_items
 from ieee_lib.evaluation.tasks import digests, fingerprint, open_task, split_of
-from ieee_lib.jobs.job import RECORD_BYTES, Listener, device_of, open_for, trained
+from ieee_lib.jobs.job import (
+    Listener,
+    ModelsJob,
+    Records,
+    device_of,
+    healthy_and_diverged,
+    open_for,
+)
 from ieee_lib.model.memory import SCORED_REQUESTS, memory_of_reading
 from ieee_lib.runs.store import Record, RunStore
 from ieee_lib.text.corpus import Corpus
 
 
 @dataclass(frozen=True)
-class EvaluationJob:
-    """One ensemble on one task: every member alone, and every prefix of two or more."""
+class EvaluationJob(ModelsJob):
+    """Evaluate one ensemble on one task: every member alone, and every prefix of two or more.
 
-    evaluation: EvaluationSpec
-    corpus_folder: Path
-    scale: str
+    Members that diverged are left out, and named in the record.
+    """
+
+    spec: EvaluationSpec
     files: Path | None = None
     """Folder of local files with the task's items; None: from the hub."""
+    kind, role = "evaluation", "evaluated model"
 
     @property
     def label(self) -> str:
-        n_model = len(self.evaluation.models.members)
-        return f"{self.evaluation.run_id} ({n_model} models on {self.evaluation.task})"
+        """Name the job in messages."""
+        return f"{self.spec.run_id} ({len(self.members)} models on {self.spec.task})"
 
     @property
-    def specs(self) -> tuple[EvaluationSpec]:
-        return (self.evaluation,)
-
-    @property
-    def disk_bytes(self) -> int:
-        return RECORD_BYTES
-
-    def memory_bytes(self, execution: Execution) -> int:
-        members = self.evaluation.models.members
-        return memory_of_reading(
-            self.shape,
-            n_member=len(members),
-            batch=SCORED_REQUESTS,
-            precision=members[0].precision,
-            on_cpu=execution.accelerator == "cpu",
-        ).total
-
-    @property
-    def shape(self) -> ModelConfig:
-        return self.evaluation.models.members[0].model
+    def members(self) -> tuple[RunSpec, ...]:
+        """Return the models to evaluate."""
+        return self.spec.models.members
 
     @property
     def tokens(self) -> int:
-        return self.evaluation.tokens
+        """Return the tokens to read, over all models, as far as they can be foreseen."""
+        return self.spec.tokens
 
-    @property
-    def cost(self) -> float:
-        return self.evaluation.flops
+    def memory_bytes(self, execution: Execution) -> int:
+        """Return about the most device memory that answering needs."""
+        return memory_of_reading(
+            self.shape,
+            n_member=len(self.members),
+            batch=SCORED_REQUESTS,
+            precision=self.members[0].precision,
+            on_cpu=execution.accelerator == "cpu",
+        ).total
 
-    def run(self, execution: Execution, on_tokens: Listener = lambda tokens: None) -> None:
-        """Evaluate and write the record; the members must be trained, with weights.
-
-        Members that diverged are left out, and named in the record.
-        """
-        store, spec = RunStore.of(self.scale), self.evaluation
-        with store.locked([spec.run_id]):
-            if store.has(spec.run_id):
-                return
-            members = [m.run_id for m in spec.models.members]
-            records = trained(store, members, "evaluated model")
-            healthy = [i for i in members if records[i]["status"] == "done"]
-            store.put(
-                {
-                    "kind": "evaluation",
-                    "run_id": spec.run_id,
-                    "spec": spec.to_dict(),
-                    "N": records[members[0]]["parameters"]["total"],
-                    "status": "done" if healthy else "diverged",
-                    "members": healthy,
-                    "diverged": [i for i in members if i not in healthy],
-                    **self._evaluate(healthy, store, execution),
-                }
-            )
-        on_tokens(self.tokens)
-
-    def _evaluate(self, healthy: list[str], store: RunStore, execution: Execution) -> Record:
+    def result(
+        self, records: Records, store: RunStore, execution: Execution, on_tokens: Listener
+    ) -> Record:
+        """Return which items each subset answered correctly, with what answering took."""
         import torch
 
         from ieee_lib.runs.provenance import provenance
         from ieee_lib.training.scoring import load_stack
 
-        first = self.evaluation.models.members[0]
+        members, first = healthy_and_diverged(records), self.members[0]
         corpus = open_for(self.corpus_folder, execution, first.corpus)
         device = device_of(execution)
         start = time.perf_counter()
-        subsets = singles_and_prefixes(len(healthy))
-        answers = {"correct": {}, "tokens": 0}
-        if healthy:
-            files = [store.weights_path(run_id) for run_id in healthy]
+        subsets = singles_and_prefixes(len(members["members"]))
+        answers: Record = {"correct": {}, "tokens": 0}
+        if subsets:
+            files = [store.weights_path(run_id) for run_id in members["members"]]
             model = load_stack(first.model, files).to(device)
             with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
                 answers = self._answers(corpus, model, subsets)
-        tokens = len(healthy) * answers["tokens"]
+        tokens = len(members["members"]) * answers["tokens"]
         return {
-            "subsets": [list(subset) for subset in subsets],
+            **members,
             **answers,
+            "subsets": [list(subset) for subset in subsets],
             "tokens": tokens,
             "flops": first.model.flops_per_token() * tokens / 3,
             "seconds": time.perf_counter() - start,
@@ -119,36 +97,37 @@ class EvaluationJob:
             **provenance(corpus),
         }
 
-    def _answers(self, corpus: Corpus, model, subsets: list[tuple[int, ...]]) -> Record:
+    def _answers(self, corpus: Corpus, model: Any, subsets: list[tuple[int, ...]]) -> Record:
         from ieee_lib.text.tokenizer import separator_id
 
-        spec = self.evaluation
-        asked = open_questions(spec, corpus, self.files)
+        spec = self.spec
+        questions = open_questions(spec, corpus, self.files)
         if spec.task == PROBE:
             separator = separator_id(corpus.tokenizer)
-            answers = answer_items(asked, model, subsets, separator=separator)
+            answers = answer_items(questions, model, subsets, separator=separator)
             return {"split": "validation", **answers}
         from ieee_lib.evaluation.harness import StackLM, answer
 
         return {
-            "split": split_of(asked),
-            "files": digests(spec.task, self.files) if spec.files else {},
+            "split": split_of(questions),
+            "files": digests(spec.task, self.files) if spec.files and self.files else {},
             "lm_eval": version("lm_eval"),
-            **answer(asked, StackLM(model, subsets, corpus.tokenizer), n_item=spec.n_item),
+            **answer(questions, StackLM(model, subsets, corpus.tokenizer), n_item=spec.n_item),
         }
 
 
-def open_questions(spec: EvaluationSpec, corpus: Corpus, files: Path | None):
+def open_questions(spec: EvaluationSpec, corpus: Corpus, files: Path | None) -> Any:
     """Return the probe's items or lm-eval's task; raises InputError for whatever is wrong."""
     if spec.task == PROBE:
         block_size = spec.models.members[0].model.block_size
         return continuation_items(corpus, block_size=block_size, n_item=spec.n_item)
     if spec.files:
         allowed = f"must be the folder with the local items of {spec.task}"
-        check(files is not None, "files", files, allowed)
-        found = fingerprint(spec.task, files)
-        allowed = f"holds items of {spec.task} with fingerprint {found}, not {spec.files}"
-        check(found == spec.files, "files", str(files), allowed)
+        if files is None:
+            raise InputError("files", files, allowed)
+        here = fingerprint(spec.task, files)
+        allowed = f"holds items of {spec.task} with fingerprint {here}, not {spec.files}"
+        check(here == spec.files, "files", str(files), allowed)
     task = open_task(spec.task, files=files if spec.files else None)
     n = len(task.eval_docs)
     allowed = f"task {spec.task} has {n} items in its {split_of(task)} split"

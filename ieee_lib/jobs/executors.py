@@ -1,63 +1,52 @@
-"""Where units run: in this process, in worker processes that outlive a unit, or on a Ray cluster.
+"""Where jobs run: in this process, in worker processes that outlive a job, or on a Ray cluster.
 
 Workers are started once and reused, so a compiled shape is loaded once; a worker that dies, or
-runs out of memory, costs the unit it held, which is tried once more and then given up.
+runs out of memory, costs the job it had, which is tried once more (`outcome.handle`).
 
     executor = open_executor(execution)
-    failures = executor.run(units, progress)
+    failures = executor.run(jobs, progress)
     executor.close()
 """
 
 import contextlib
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from multiprocessing.connection import Connection, wait
+from typing import Protocol
 
 from ieee_lib.config import ModelConfig
 from ieee_lib.config.tables import Execution
-from ieee_lib.errors import InputError
-from ieee_lib.jobs.job import Listener, Unit, Work
+from ieee_lib.jobs.job import Job
+from ieee_lib.jobs.machine import visible_gpus, worker_count
+from ieee_lib.jobs.outcome import TRIES, Failure, Outcome, attempt, handle
 from ieee_lib.jobs.processes import of_library
 from ieee_lib.jobs.progress import Progress
-
-TRIES = 2
-"""Of a unit whose worker dies."""
 
 PARTING_SECONDS = 0.8
 """In which idle workers may end by themselves: a notebook's kernel has a second to end in."""
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A unit that was given up; all others went on."""
-
-    unit: Unit
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.unit.label}: {self.why}"
-
-
 class Executor(Protocol):
-    """Runs units in any order; returns those that failed."""
+    """Runs jobs in any order."""
 
-    n_worker: int
+    @property
+    def n_worker(self) -> int:
+        """Return how many jobs run at once."""
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]: ...
+    def run(self, jobs: Sequence[Job], progress: Progress) -> list[Failure]:
+        """Run jobs and return those that failed; raises InputError for bad input."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the workers, at once where they are busy."""
 
 
 def open_executor(execution: Execution) -> Executor:
-    """Return the executor that a scale names."""
+    """Return the executor that a scale names; raises InputError where its package is missing."""
     if execution.executor == "ray":
         from ieee_lib.jobs.ray_executor import RayExecutor
 
@@ -68,23 +57,25 @@ def open_executor(execution: Execution) -> Executor:
 
 
 class InlineExecutor:
-    """Works in the calling process."""
+    """Runs jobs in the calling process."""
 
     n_worker = 1
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
+    def run(self, jobs: Sequence[Job], progress: Progress) -> list[Failure]:
+        """Run jobs one after another and return those that failed."""
         with uninterrupted():  # a torch that was half imported cannot be imported again
             import ieee_lib.training.fit  # noqa: F401
         failures: list[Failure] = []
-        for unit in units:
-            outcome = attempt(unit.run, self.execution, partial(progress.moved, unit))
-            settle(unit, 0, outcome, failures, progress)
+        for job in jobs:
+            outcome = attempt(job.run, self.execution, partial(progress.moved, job))
+            handle(job, outcome, tries_left=0, failures=failures, progress=progress)
         return failures
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Do nothing: there are no workers."""
 
 
 @contextlib.contextmanager
@@ -93,18 +84,18 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    seen: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if seen:
+    if received:
         raise KeyboardInterrupt
 
 
 class LocalExecutor:
-    """One worker process per GPU, or per `threads` cores; more of them for stacks on several."""
+    """Runs jobs in one worker process per GPU, or per `threads` cores."""
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
@@ -113,168 +104,116 @@ class LocalExecutor:
         self.compiled: set[ModelConfig] = set()
         """Shapes that have taken a first step."""
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[Failure]:
-        waiting = [(unit, TRIES) for unit in units]
+    def run(self, jobs: Sequence[Job], progress: Progress) -> list[Failure]:
+        """Run jobs on all workers and return those that failed."""
+        waiting = [(job, TRIES) for job in jobs]
         failures: list[Failure] = []
-        while waiting or any(worker.unit for worker in self.workers.values()):
+        while waiting or self._busy():
             for slot in range(self.n_worker):
-                if waiting and not (slot in self.workers and self.workers[slot].unit):
-                    if slot not in self.workers:
-                        self.workers[slot] = _Worker(slot, self.execution)
-                    unit, tries = waiting.pop(self._choose(waiting))
-                    self.workers[slot].start(unit, tries)
+                if slot not in self.workers and waiting:
+                    self.workers[slot] = _Worker(slot, self.execution)
+                if waiting and self.workers[slot].job is None:
+                    job, tries = waiting.pop(self._choose(waiting))
+                    self.workers[slot].start(job, tries)
             for slot in self._ready():
-                self._hear(slot, waiting, failures, progress)
+                self._receive(slot, waiting, failures, progress)
         return failures
 
-    def _choose(self, waiting: list[tuple[Unit, int]]) -> int:
-        """Return the costliest unit of a shape that nobody compiles right now, if there is one.
+    def _busy(self) -> dict[int, "_Worker"]:
+        return {slot: worker for slot, worker in self.workers.items() if worker.job is not None}
+
+    def _choose(self, waiting: list[tuple[Job, int]]) -> int:
+        """Return the place of the costliest job of a shape that nobody compiles right now.
 
         Two workers that start with different shapes compile two at once; the second to need a
-        shape then finds it in the cache.
+        shape then finds it in the cache. Where every shape is being compiled, it is the first job.
         """
-        compiling = {w.unit.shape for w in self.workers.values() if w.unit} - self.compiled
-        new = (i for i, (unit, _) in enumerate(waiting) if unit.shape not in compiling)
-        return next(new, 0)
+        shapes = {worker.job.shape for worker in self.workers.values() if worker.job}
+        compiling = shapes - self.compiled
+        for place, (job, _) in enumerate(waiting):
+            if job.shape not in compiling:
+                return place
+        return 0
 
     def _ready(self) -> list[int]:
-        by_pipe = {w.pipe: slot for slot, w in self.workers.items() if w.unit}
-        return [by_pipe[pipe] for pipe in multiprocessing.connection.wait(list(by_pipe))]
+        """Wait until workers have sent something, or died; return their slots."""
+        busy = self._busy()
+        pipes = wait([worker.pipe for worker in busy.values()])
+        return [slot for slot, worker in busy.items() if worker.pipe in pipes]
 
-    def _hear(self, slot: int, waiting: list, failures: list[Failure], progress: Progress) -> None:
+    def _receive(
+        self,
+        slot: int,
+        waiting: list[tuple[Job, int]],
+        failures: list[Failure],
+        progress: Progress,
+    ) -> None:
+        """Take what a worker has sent: a token count, or how its job ended."""
         worker = self.workers[slot]
-        unit, tries = worker.unit, worker.tries - 1
+        job, tries = worker.job, worker.tries - 1
+        assert job is not None
         try:
-            kind, value = worker.pipe.recv()
+            message: int | Outcome = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join(timeout=5)
             del self.workers[slot]
-            kind, value = "died", f"its worker died (exit code {worker.process.exitcode})"
-        if kind == "tokens":
-            self.compiled.add(unit.shape)
-            progress.moved(unit, value)
+            message = Outcome("died", f"its worker died (exit code {worker.process.exitcode})")
+        if isinstance(message, int):
+            self.compiled.add(job.shape)
+            progress.moved(job, message)
             return
-        worker.unit = None
-        if settle(unit, tries, (kind, value), failures, progress):
-            waiting.append((unit, tries))
+        worker.job = None
+        if handle(job, message, tries_left=tries, failures=failures, progress=progress):
+            waiting.append((job, tries))
 
     def close(self) -> None:
+        """End all workers: idle ones by themselves, busy ones at once."""
         for worker in self.workers.values():
-            worker.process.terminate() if worker.unit else worker.pipe.close()
+            if worker.job is None:
+                worker.pipe.close()
+            else:
+                worker.process.terminate()
         deadline = time.monotonic() + PARTING_SECONDS
         for worker in self.workers.values():
-            worker.process.join(timeout=10 if worker.unit else max(0, deadline - time.monotonic()))
+            left = max(0, deadline - time.monotonic())
+            worker.process.join(timeout=left if worker.job is None else 10)
             worker.process.kill()
         self.workers.clear()
 
 
 class _Worker:
-    """A process that works on one unit after another, heard through a pipe."""
+    """A process that works on one job after another, connected by a pipe."""
 
     def __init__(self, slot: int, execution: Execution) -> None:
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         self.pipe, theirs = context.Pipe()
-        alone = execution.world_size == 1  # who starts processes of its own may not be a daemon
-        self.process = context.Process(target=_work, args=(theirs, slot, execution), daemon=alone)
+        daemon = execution.devices == 1  # a daemon may not start the processes of its devices
+        args = (theirs, slot, execution)
+        self.process = context.Process(target=_work, args=args, daemon=daemon)
         with of_library():
             self.process.start()
         theirs.close()
-        self.unit: Unit | None = None
+        self.job: Job | None = None
         self.tries = 0
 
-    def start(self, unit: Unit, tries: int) -> None:
-        self.unit, self.tries = unit, tries
+    def start(self, job: Job, tries: int) -> None:
+        """Send a job, of which `tries` are left with this one."""
+        self.job, self.tries = job, tries
         with contextlib.suppress(OSError):  # already dead: the next receive says so
-            self.pipe.send(unit)
+            self.pipe.send(job)
 
 
-def _work(pipe, slot: int, execution: Execution) -> None:
+def _work(pipe: Connection, slot: int, execution: Execution) -> None:
+    """Run the jobs that come through a pipe; send back token counts and outcomes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     gpus = visible_gpus() if execution.accelerator != "cpu" else []
     if gpus:
         n = execution.devices
-        own = [gpus[i % len(gpus)] for i in range(slot * n, (slot + 1) * n)]
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(own))
+        assigned = [gpus[i % len(gpus)] for i in range(slot * n, (slot + 1) * n)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(assigned))
     while True:
         try:
-            unit = pipe.recv()
+            job: Job = pipe.recv()
         except EOFError:
             return
-        pipe.send(attempt(unit.run, execution, lambda tokens: pipe.send(("tokens", tokens))))
-
-
-Outcome = tuple[str, Any]
-"""How a unit ended (done, failed, died: may go well next time, input: bad input), and why."""
-
-
-def attempt(work: Work, execution: Execution, on_tokens: Listener) -> Outcome:
-    """Do what a unit does, and put into words how it ended: exceptions do not travel well."""
-    try:
-        work(execution, on_tokens)
-        return "done", None
-    except InputError as error:
-        return "input", (error.field, error.value, error.allowed)
-    except Exception as error:
-        return "died" if out_of_memory(error) else "failed", first_line(error)
-
-
-def settle(
-    unit: Unit, tries: int, outcome: Outcome, failures: list[Failure], progress: Progress
-) -> bool:
-    """Say whether to try a unit again, of which `tries` are left; note what became of it."""
-    kind, value = outcome
-    again = kind == "died" and tries > 0
-    if kind == "done":
-        progress.finished(unit)
-    elif kind == "input":
-        raise InputError(*value)
-    elif again:
-        progress.moved(unit, 0)
-        progress.note(f"{unit.label}: {value}; trying it again")
-    else:
-        failures.append(Failure(unit, value))
-        progress.gave_up(failures[-1])
-    return again
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Say whether memory was short, or a process was ended from outside: it may not come again."""
-    torchs = {"OutOfMemoryError", "ProcessExitedException"}  # torch may not be imported here
-    named = type(error).__name__ in torchs or "ALLOC_FAILED" in str(error)  # cuBLAS's, cuDNN's
-    return isinstance(error, MemoryError) or named
-
-
-def first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def worker_count(execution: Execution) -> int:
-    """Return how many units run at once on this machine; 0 workers: what its GPUs or cores hold."""
-    if execution.executor == "inline":
-        return 1
-    if execution.workers:
-        return execution.workers
-    gpus = visible_gpus() if execution.accelerator != "cpu" else []
-    if gpus or execution.accelerator == "gpu":
-        return max(1, execution.units_on(len(gpus)))
-    cores = execution.threads * execution.devices
-    return max(1, core_count() // cores) if cores else 1
-
-
-def visible_gpus() -> list[str]:
-    """Return the ids of NVIDIA GPUs, asked of the driver so that CUDA is not started here."""
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if listed is not None:
-        return [gpu for gpu in listed.split(",") if gpu and gpu != "-1"]
-    try:
-        lines = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return []
-    return [str(i) for i, line in enumerate(lines.stdout.splitlines()) if line.startswith("GPU")]
-
-
-def core_count() -> int:
-    """Return the CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        pipe.send(attempt(job.run, execution, pipe.send))

@@ -1,72 +1,171 @@
-"""What a unit of work is: what every executor runs, in this process or in a worker.
+"""A job: what every executor runs, in this process or in a worker.
 
-A unit skips what has a record already, so running it twice does nothing twice. There are four:
-`TrainJob`, `ScoreJob`, `SampleJob`, `EvaluationJob`.
+There are four: `TrainJob` trains a stack; `ScoreJob`, `SampleJob` and `EvaluationJob` read trained
+models (`ModelsJob`). A job skips what has a record already, so running it twice does nothing twice.
+
+    ScoreJob(EnsembleSpec(specs), corpus_folder, "laptop").run(execution)
 """
 
 import ctypes
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from ieee_lib.config import ModelConfig
+from ieee_lib.config import EnsembleSpec, EvaluationSpec, ModelConfig, RunSpec, SampleSpec
 from ieee_lib.config.tables import Execution
 from ieee_lib.errors import TrainingError, check
 from ieee_lib.runs.store import Record, RunStore
+from ieee_lib.text.corpus import Corpus, open_corpus
 
 RECORD_BYTES = 20_000
 """About what the larger records take."""
 
-Listener = Callable[[int], None]
-"""Hears the tokens that a unit has worked through so far."""
+Spec = RunSpec | EnsembleSpec | SampleSpec | EvaluationSpec
 
+Records = dict[str, Record]
+"""Run id -> record, in the order of a job's members."""
+
+Listener = Callable[[int], None]
+"""Receives the tokens that a job has worked through so far."""
 
 Work = Callable[[Execution, Listener], None]
-"""What a unit does, in the process that calls it."""
+"""What a job does, in the process that calls it."""
 
 
-class Unit(Protocol):
+def ignore(n_token: int) -> None:
+    """Receive a token count and do nothing with it."""
+
+
+class Job(Protocol):
     """One piece of work; small to send, whole or absent in the store."""
 
     @property
     def label(self) -> str:
-        """Names it in messages."""
+        """Name the job in messages."""
 
     @property
-    def specs(self) -> tuple:
-        """What it writes records of, each with `run_id` and `to_dict()`."""
+    def specs(self) -> Sequence[Spec]:
+        """Return the specs that the job writes records of."""
 
     @property
     def disk_bytes(self) -> int:
-        """About what it leaves on the disk."""
+        """Return about what the job leaves on the disk."""
 
     def memory_bytes(self, execution: Execution) -> int:
-        """What it needs of its device's memory at about most (`training.memory`)."""
+        """Return about the most device memory that the job needs (`model.memory`)."""
 
     @property
     def shape(self) -> ModelConfig:
-        """Units of one shape share compiled code."""
+        """Return the model's shape; jobs of one shape share compiled code."""
 
     @property
-    def tokens(self) -> int: ...
+    def tokens(self) -> int:
+        """Return the tokens that the job works through, over all members."""
 
     @property
     def cost(self) -> float:
-        """Relative time, for order and progress."""
+        """Return relative time, for order and progress."""
 
-    def run(self, execution: Execution, on_tokens: Listener = ...) -> None: ...
+    def run(self, execution: Execution, on_tokens: Listener = ...) -> None:
+        """Make the records that are missing."""
 
 
-def open_for(folder: Path, execution: Execution, fingerprint: str):
+@dataclass(frozen=True)
+class ModelsJob(ABC):
+    """A job that reads trained models and writes one record."""
+
+    spec: EnsembleSpec | SampleSpec | EvaluationSpec
+    corpus_folder: Path
+    scale: str
+
+    kind: ClassVar[str]
+    """Kind of the record."""
+    role: ClassVar[str]
+    """What errors call a member."""
+
+    @property
+    @abstractmethod
+    def members(self) -> tuple[RunSpec, ...]:
+        """Return the runs whose models are read."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """Name the job in messages."""
+
+    @abstractmethod
+    def memory_bytes(self, execution: Execution) -> int:
+        """Return about the most device memory that the job needs."""
+
+    @property
+    def specs(self) -> tuple[Spec]:
+        """Return the one spec that the job writes a record of."""
+        return (self.spec,)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Return about what the job leaves on the disk."""
+        return RECORD_BYTES
+
+    @property
+    def shape(self) -> ModelConfig:
+        """Return the shape of all members."""
+        return self.members[0].model
+
+    @property
+    @abstractmethod
+    def tokens(self) -> int:
+        """Return the tokens that the job works through, over all members."""
+
+    @property
+    def cost(self) -> float:
+        """Return the FLOPs."""
+        return self.spec.flops
+
+    def run(self, execution: Execution, on_tokens: Listener = ignore) -> None:
+        """Make the record if it is missing; the members must be trained, with weights.
+
+        Raises TrainingError for a member without weights.
+        """
+        store, run_id = RunStore.of(self.scale), self.spec.run_id
+        shards = self.kind == "sample"  # the only weights that such a record can have
+        with store.locked([run_id]):
+            if not store.has(run_id, weights=shards):
+                members = [member.run_id for member in self.members]
+                records = records_with_weights(store, members, self.role)
+                result = self.result(records, store, execution, on_tokens)
+                spec = self.spec.to_dict()
+                store.put({"kind": self.kind, "run_id": run_id, "spec": spec, **result})
+        on_tokens(self.tokens)
+
+    @abstractmethod
+    def result(
+        self, records: Records, store: RunStore, execution: Execution, on_tokens: Listener
+    ) -> Record:
+        """Compute the record's fields from the members' records and weights."""
+
+
+def healthy_and_diverged(records: Records) -> Record:
+    """Return the fields of a record that name its members; those that diverged are left out."""
+    healthy = [i for i, record in records.items() if record["status"] == "done"]
+    return {
+        "N": next(iter(records.values()))["parameters"]["total"],
+        "status": "done" if healthy else "diverged",
+        "members": healthy,
+        "diverged": [i for i in records if i not in healthy],
+    }
+
+
+def open_for(folder: Path, execution: Execution, fingerprint: str) -> Corpus:
     """Open a corpus in a worker, with the threads that the scale gives it.
 
-    Raises InputError where it is not the one that the unit's spec names.
+    Raises InputError where it is not the one that the job's spec names.
     """
     import torch
-
-    from ieee_lib.text.corpus import open_corpus
 
     if execution.threads:
         torch.set_num_threads(execution.threads)
@@ -90,18 +189,19 @@ def keep_freed_memory() -> None:
         mallopt(mmap_threshold, 2**25)
 
 
-def trained(store: RunStore, run_ids: Sequence[str], role: str) -> dict[str, Record]:
+def records_with_weights(store: RunStore, run_ids: Sequence[str], role: str) -> Records:
     """Return the records of runs by id; raises TrainingError for one without weights."""
     records = {}
     for run_id in run_ids:
-        records[run_id] = store.get(run_id)
-        if records[run_id] is None or not store.has(run_id, weights=True):
+        record = store.get(run_id)
+        if record is None or not store.has(run_id, weights=True):
             raise TrainingError(f"{role} {run_id} has no weights in the store")
+        records[run_id] = record
     return records
 
 
 def device_of(execution: Execution) -> str:
-    """Return where a unit that only reads models runs."""
+    """Return where a job that only reads models runs: cuda or cpu."""
     import torch
 
     return "cuda" if torch.cuda.is_available() and execution.accelerator != "cpu" else "cpu"

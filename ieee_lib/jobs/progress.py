@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from ieee_lib.frontend import in_lab
-from ieee_lib.jobs.job import Unit
+from ieee_lib.jobs.job import Job
 
 QUIET_SECONDS = 15.0
 """Between two lines where nobody watches."""
 
 
 class Progress:
-    """A bar over units' cost, so that time left is fair to small and large models alike."""
+    """A bar over jobs' cost, so that time left is fair to small and large models alike."""
 
-    def __init__(self, label: str, units: Sequence[Unit]) -> None:
+    def __init__(self, label: str, jobs: Sequence[Job]) -> None:
         watched = sys.stderr.isatty() or in_lab()
-        self.label, self.n_run, self.n_done = label, sum(len(unit.specs) for unit in units), 0
+        self.label, self.n_run, self.n_done = label, sum(len(job.specs) for job in jobs), 0
         self.tokens: dict[int, int] = {}
         self.unseen = 0.0
         self.watched, self.trained, self.start = watched, 0, time.monotonic()
@@ -30,7 +30,7 @@ class Progress:
         if in_lab():
             from tqdm.notebook import tqdm as kind
         self.bar = kind(
-            total=sum(unit.cost for unit in units),
+            total=sum(job.cost for job in jobs),
             mininterval=0.5 if watched else QUIET_SECONDS,
             miniters=1,
             leave=watched,
@@ -41,12 +41,12 @@ class Progress:
         )
         self._describe()
 
-    def moved(self, unit: Unit, tokens: int) -> None:
-        """Hear that a unit stands at `tokens`; 0 takes back what it had."""
-        gain = tokens - self.tokens.get(id(unit), 0)
-        self.tokens[id(unit)] = tokens
+    def moved(self, job: Job, tokens: int) -> None:
+        """Hear that a job stands at `tokens`; 0 takes back what it had."""
+        gain = tokens - self.tokens.get(id(job), 0)
+        self.tokens[id(job)] = tokens
         self.trained += gain
-        self.unseen += gain * unit.cost / unit.tokens
+        self.unseen += gain * job.cost / job.tokens
         if abs(self.unseen) < 0.01 * self.bar.total and tokens:
             return  # too little to guess a time from
         rate = self.trained / max(1e-9, time.monotonic() - self.start)
@@ -54,13 +54,13 @@ class Progress:
         self.bar.update(self.unseen)
         self.unseen = 0.0
 
-    def finished(self, unit: Unit) -> None:
-        self.n_done += len(unit.specs)
+    def finished(self, job: Job) -> None:
+        self.n_done += len(job.specs)
         self._describe()
-        self.moved(unit, unit.tokens)
+        self.moved(job, job.tokens)
 
     def gave_up(self, failure) -> None:
-        self.moved(failure.unit, 0)
+        self.moved(failure.job, 0)
         self.note(f"{failure}; gave it up, the others go on")
 
     def note(self, line: str) -> None:

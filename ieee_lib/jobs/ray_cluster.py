@@ -1,8 +1,8 @@
-"""A Ray cluster as units need it: reached or started, with room, and one store for all nodes.
+"""A Ray cluster as jobs need it: reached or started, with room, and one store for all nodes.
 
 cluster = RayCluster(execution)
-cluster.check_store()          # InputError names the node that does not see the project's folder
-cluster.room()                 # units at once
+cluster.check_store()          # InputError names the node that does not see the folder
+cluster.room()                 # jobs at once
 """
 
 import contextlib
@@ -21,8 +21,9 @@ from typing import Any
 from ieee_lib import paths
 from ieee_lib.config.tables import Execution
 from ieee_lib.errors import InputError, check
-from ieee_lib.jobs.executors import first_line, visible_gpus, worker_count
-from ieee_lib.jobs.ray_worker import sees
+from ieee_lib.jobs.machine import visible_gpus, worker_count
+from ieee_lib.jobs.outcome import first_line
+from ieee_lib.jobs.ray_worker import ProgressActor, Worker, sees
 
 LOOPBACK = "127.0.0.1"
 
@@ -53,8 +54,8 @@ Node = dict[str, Any]
 
 def check_installed() -> None:
     """Raise InputError where the package ray is missing."""
-    found = importlib.util.find_spec("ray") is not None
-    check(found, "execution.executor", "ray", "needs a package: pip install 'ieee_lib[ray]'")
+    installed = importlib.util.find_spec("ray") is not None
+    check(installed, "execution.executor", "ray", "needs a package: pip install 'ieee_lib[ray]'")
 
 
 class RayCluster:
@@ -100,56 +101,60 @@ class RayCluster:
 
     @property
     def cpus(self) -> int:
-        """CPUs of a unit."""
+        """Return the CPUs that a job takes."""
         return self.execution.devices * max(1, self.execution.threads)
 
     def nodes(self) -> list[Node]:
         """Return every node that is alive."""
         return [node for node in self.ray.nodes() if node["Alive"]]
 
-    def about(self, node_id: str) -> tuple[str, bool]:
-        """Return what people call a node, and whether it is alive; one not known may be."""
-        found = (node for node in self.ray.nodes() if node["NodeID"] == node_id)
-        return next(((_name(node), node["Alive"]) for node in found), ("an unknown node", True))
+    def name_of(self, node_id: str) -> str:
+        """Return what people call a node."""
+        for node in self.ray.nodes():
+            if node["NodeID"] == node_id:
+                return _name(node)
+        return "an unknown node"
+
+    def is_lost(self, node_id: str) -> bool:
+        """Say whether a node is known to have died."""
+        return any(n["NodeID"] == node_id and not n["Alive"] for n in self.ray.nodes())
 
     def needs(self) -> dict[str, float]:
-        """Return what a unit takes of its node, memory aside."""
+        """Return what a job takes of its node, memory aside, as Ray's options."""
         kind = self.execution.accelerator
         gpus = kind == "gpu" or (kind == "auto" and any("GPU" in _has(n) for n in self.nodes()))
         per_device = self.execution.gpu_share if gpus else 0
         return {"num_cpus": self.cpus, "num_gpus": self.execution.devices * per_device}
 
     def fitting(self, memory: int = 0) -> list[tuple[Node, int]]:
-        """Return the nodes that hold units of so much memory, and how many each holds."""
-        needs, found = self.needs(), []
+        """Return the nodes that fit jobs of so many bytes of memory, and how many each fits."""
+        needs, fitting = self.needs(), []
         for node in self.nodes():
             has = _has(node)
-            units = int(has.get("CPU", 0) // needs["num_cpus"])
+            n_job = int(has.get("CPU", 0) // needs["num_cpus"])
             if needs["num_gpus"]:
-                units = min(units, self.execution.units_on(int(has.get("GPU", 0))))
-            if units and has.get("memory", 0) >= memory:
-                found.append((node, units))
-        return found
+                n_job = min(n_job, self.execution.jobs_on(int(has.get("GPU", 0))))
+            if n_job and has.get("memory", 0) >= memory:
+                fitting.append((node, n_job))
+        return fitting
 
     def room(self, memory: int = 0) -> int:
-        """Return how many units run at once, each on `num_nodes` nodes."""
-        held, n = [units for _, units in self.fitting(memory)], self.execution.num_nodes
-        at_once = range(sum(held) // n, 0, -1)
-        return next((k for k in at_once if sum(min(units, k) for units in held) >= n * k), 0)
+        """Return how many jobs of so many bytes of memory run at once."""
+        return sum(n_job for _, n_job in self.fitting(memory))
 
     def check_room(self, memory: int) -> None:
-        """Raise InputError where a unit would wait for ever; a cluster that may grow is trusted."""
-        needs, n = self.needs(), self.execution.num_nodes
-        allowed = (f"has not {n} nodes" if n > 1 else "has no node") + (
-            f" with the {needs['num_cpus']:g} CPU(s), {needs['num_gpus']:g} GPU(s) and "
-            f"{memory / 1e9:.1f} GB of memory that a unit takes; where it grows on demand, "
+        """Raise InputError where a job would wait for ever; a cluster that may grow is trusted."""
+        needs = self.needs()
+        allowed = (
+            f"has no node with the {needs['num_cpus']:g} CPU(s), {needs['num_gpus']:g} GPU(s) and "
+            f"{memory / 1e9:.1f} GB of memory that a job takes; where it grows on demand, "
             "execution.workers says how far"
         )
         enough = bool(self.execution.workers or self.room(memory))
         check(enough, "execution.ray_address", self.execution.ray_address, allowed)
 
     def check_store(self) -> None:
-        """Ask every node that may get a unit, once, whether it sees what was written here.
+        """Ask every node that may get a job, once, whether it sees what was written here.
 
         Raises InputError for one that does not, or that cannot run this package.
         """
@@ -157,19 +162,19 @@ class RayCluster:
         if not new:
             return
         with _marker(paths.root() / "data") as marker:
-            asked = {}
+            answers = {}
             for node in new:
                 at = self._at(node["NodeID"])
                 task = self.ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=at)(sees)
-                asked[task.remote(str(marker))] = node
-            self.ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
-            for reference, node in asked.items():
-                self._hear(reference, node)
+                answers[task.remote(str(marker))] = node
+            self.ray.wait(list(answers), num_returns=len(answers), timeout=ANSWER_SECONDS)
+            for answer, node in answers.items():
+                self._check_answer(answer, node)
         self.seen_from |= {node["NodeID"] for node in new}
 
-    def _hear(self, reference, node: Node) -> None:
+    def _check_answer(self, answer: Any, node: Node) -> None:
         try:
-            seen = self.ray.get(reference, timeout=0)
+            seen = self.ray.get(answer, timeout=0)
         except self.ray.exceptions.RayError as error:
             if node["NodeID"] not in {n["NodeID"] for n in self.nodes()}:
                 return  # gone since
@@ -184,43 +189,25 @@ class RayCluster:
         allowed = f"node {_name(node)} does not see this folder: {REQUIRED}"
         check(seen, "IEEE_LIB_HOME", folder, allowed)
 
-    def places(self, actor: type, memory: int) -> tuple[Any, list[Any]]:
-        """Return actor classes that take a unit's place each, and the group that keeps them.
+    def start_worker(self, progress: Any, memory: int) -> Any:
+        """Ask for a worker with a job's resources; its actor comes up when there is room."""
+        options = {**self.needs(), "memory": memory}
+        worker = self.ray.remote(**options)(Worker)
+        return worker.remote(self.execution, progress, str(paths.root()))
 
-        They are `num_nodes`, each bound to a node of its own; a group keeps them where they are
-        several.
-        """
-        needs, n = {**self.needs(), "memory": memory}, self.execution.num_nodes
-        if n == 1:
-            return None, [self.ray.remote(**needs)(actor)]
-        from ray.util import placement_group
-        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
-        bundle = {"CPU": needs["num_cpus"], "GPU": needs["num_gpus"], "memory": memory}
-        bundle = {name: amount for name, amount in bundle.items() if amount}
-        group = placement_group([bundle] * n, strategy="STRICT_SPREAD")
-        at = [
-            PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=i)
-            for i in range(n)
-        ]
-        return group, [self.ray.remote(**needs, scheduling_strategy=one)(actor) for one in at]
-
-    def free(self, group) -> None:
-        """Give back what a group has kept."""
-        if group is not None:
-            self.ray.util.remove_placement_group(group)
-
-    def here(self, actor: type):
-        """Return a new actor beside the driver, which takes nothing from the cluster."""
+    def start_progress(self) -> Any:
+        """Return a new progress actor beside the driver, which takes nothing from the cluster."""
         at = self._at(self.ray.get_runtime_context().get_node_id())
-        return self.ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=at)(actor).remote()
+        options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": at}
+        return self.ray.remote(**options)(ProgressActor).remote()
 
-    def _at(self, node_id: str):
+    def _at(self, node_id: str) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         return NodeAffinitySchedulingStrategy(node_id, soft=False)
 
     def close(self) -> None:
+        """Leave the cluster; one that was started here ends."""
         if self.connected_here:
             self.ray.shutdown()
 

@@ -1,72 +1,60 @@
 """What runs on the nodes of a Ray cluster, with the code installed there."""
 
 import os
-import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ieee_lib.config.tables import Execution
-from ieee_lib.jobs.executors import Outcome, attempt
-from ieee_lib.jobs.job import Unit
-from ieee_lib.jobs.ranks import be_node
-from ieee_lib.jobs.train_job import TrainJob
+from ieee_lib.jobs.job import Job
+from ieee_lib.jobs.outcome import Outcome, attempt
 
-TELL_SECONDS = 1.0
-"""Between two messages of a worker about its unit."""
+if TYPE_CHECKING:
+    from ray.actor import ActorProxy
+
+REPORT_SECONDS = 1.0
+"""Between two reports of a worker on its job."""
+
+
+class ProgressActor:
+    """Lives beside the driver, and keeps what workers report until the driver takes it."""
+
+    def __init__(self) -> None:
+        self.received: dict[int, int] = {}
+
+    def report(self, key: int, n_token: int) -> None:
+        """Note how many tokens the attempt `key` has worked through."""
+        self.received[key] = n_token
+
+    def take(self) -> dict[int, int]:
+        """Return the tokens by attempt that were reported since the last call."""
+        received, self.received = self.received, {}
+        return received
 
 
 class Worker:
-    """Works on one unit after another."""
+    """Runs one job after another."""
 
-    def __init__(self, execution: Execution, ear: Any, home: str) -> None:
+    def __init__(
+        self, execution: Execution, progress: "ActorProxy[ProgressActor]", home: str
+    ) -> None:
         os.environ["IEEE_LIB_HOME"] = home
-        self.execution, self.ear, self.told = execution, ear, 0.0
+        self.execution, self.progress, self.reported = execution, progress, 0.0
 
     def node(self) -> str:
+        """Return the id of the node that the worker is on."""
         import ray
 
         return ray.get_runtime_context().get_node_id()
 
-    def muster(self, *others: str) -> "Mustered":
-        """Return the ids of a crew's nodes, this one's first, and where they may meet."""
-        import ray
+    def work(self, job: Job, key: int) -> Outcome:
+        """Run a job, report its tokens under a key, and return how it ended."""
 
-        host = ray.util.get_node_ip_address()
-        with socket.socket() as free:
-            free.bind((host, 0))
-            return [self.node(), *others], f"tcp://{host}:{free.getsockname()[1]}"
+        def report(n_token: int) -> None:
+            if time.monotonic() - self.reported > REPORT_SECONDS:
+                self.reported = time.monotonic()
+                self.progress.report.remote(key, n_token)
 
-    def work(self, unit: Unit, key: int, mustered: "Mustered | None" = None) -> Outcome:
-        def tell(tokens: int) -> None:
-            if time.monotonic() - self.told > TELL_SECONDS:
-                self.told = time.monotonic()
-                self.ear.tell.remote(key, tokens)
-
-        if mustered:
-            be_node(0, mustered[1])
-        return attempt(unit.run, self.execution, tell)
-
-    def assist(self, unit: TrainJob, place: int, mustered: "Mustered") -> Outcome:
-        """Train as a further node of the crew."""
-        be_node(place, mustered[1])
-        return attempt(unit.assist, self.execution, lambda tokens: None)
-
-
-Mustered = tuple[list[str], str]
-
-
-class Ear:
-    """Lives beside the driver, and keeps what workers tell until the driver asks."""
-
-    def __init__(self) -> None:
-        self.heard: dict[int, int] = {}
-
-    def tell(self, key: int, tokens: int) -> None:
-        self.heard[key] = tokens
-
-    def take(self) -> dict[int, int]:
-        heard, self.heard = self.heard, {}
-        return heard
+        return attempt(job.run, self.execution, report)
 
 
 def sees(marker: str) -> bool:

@@ -5,20 +5,27 @@ TrainJob(specs, corpus_folder, "laptop", weights=True).run(execution)
 
 import gc
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ieee_lib import paths
 from ieee_lib.config import ModelConfig, RunSpec, build
 from ieee_lib.config.tables import Execution
 from ieee_lib.errors import check
-from ieee_lib.jobs.job import RECORD_BYTES, Listener, open_for, trained
+from ieee_lib.jobs.job import RECORD_BYTES, Listener, ignore, open_for, records_with_weights
 from ieee_lib.jobs.ranks import launch, rank
 from ieee_lib.jobs.sample_job import open_sample
 from ieee_lib.model.memory import memory_of
 from ieee_lib.runs.store import Record, RunStore
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ieee_lib.training.fit import RunResult
 
 MANY = 5_000_000
 """Parameters of a stack above which its memory is wanted back at once."""
@@ -26,7 +33,7 @@ MANY = 5_000_000
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Runs of equal shape that train as one stack."""
+    """Train runs of equal shape as one stack."""
 
     specs: tuple[RunSpec, ...]
     corpus_folder: Path
@@ -34,65 +41,67 @@ class TrainJob:
     weights: bool
     """Keep the final weights."""
     begun: bool = False
-    """Somebody began it before: train all of it again, though some of its runs may be done."""
+    """The stack was begun before: train all of it again, though some of its runs may be done."""
 
     @property
     def label(self) -> str:
+        """Name the job in messages."""
         more = f" and {len(self.specs) - 1} more" if len(self.specs) > 1 else ""
         return f"{self.specs[0].run_id}{more} ({self.specs[0].summary})"
 
     @property
     def shape(self) -> ModelConfig:
+        """Return the shape of all runs."""
         return self.specs[0].model
 
     @property
     def disk_bytes(self) -> int:
-        weights = 4 * self.shape.count().total * self.weights  # float32
+        """Return about what the records, and the weights if kept, take on the disk."""
+        weights = 4 * self.shape.count().total if self.weights else 0  # float32
         return len(self.specs) * (RECORD_BYTES + weights)
 
     def memory_bytes(self, execution: Execution) -> int:
+        """Return about the most memory that each device needs."""
         first = self.specs[0]
         return memory_of(
             self.shape,
             n_member=len(self.specs),
             batch=execution.sequences_at_once(first.batch_size),
             precision=first.precision,
-            n_device=execution.world_size,
+            n_device=execution.devices,
             on_cpu=execution.accelerator == "cpu",
         ).total
 
     @property
     def tokens(self) -> int:
+        """Return the tokens to train, over all runs."""
         return sum(spec.tokens for spec in self.specs)
 
     @property
     def cost(self) -> float:
+        """Return the relative time of the whole stack."""
         return sum(spec.cost for spec in self.specs)
 
-    def run(self, execution: Execution, on_tokens: Listener = lambda tokens: None) -> None:
-        """Train what is still missing, and write its records."""
+    def run(self, execution: Execution, on_tokens: Listener = ignore) -> None:
+        """Train the runs that are still missing, and write their records.
+
+        Raises InputError and TrainingError for a start or a sample that cannot be used.
+        """
         store = RunStore.of(self.scale)
         with store.locked(spec.run_id for spec in self.specs):
             missing = [s for s in self.specs if not store.has(s.run_id, weights=self.weights)]
             if missing:
-                self._train(missing, store, execution, on_tokens)
+                train = partial(self._train, missing, store)
+                if execution.devices > 1:
+                    launch(train, execution, on_tokens)
+                else:
+                    train(execution, on_tokens)
             store.end(self.specs)
 
-    def assist(self, execution: Execution, on_tokens: Listener) -> None:
-        """Train all of it as a further node; the first one, which has `begun` it, records."""
-        launch(partial(self._train_here, self.specs, RunStore.of(self.scale)), execution, on_tokens)
-
-    def _train(self, missing, store: RunStore, execution: Execution, on_tokens: Listener) -> None:
-        work = partial(self._train_here, missing, store)
-        if execution.world_size > 1:
-            launch(work, execution, on_tokens)
-        else:
-            work(execution, on_tokens)
-
-    def _train_here(self, missing, store: RunStore, execution: Execution, on_tokens: Listener):
-        import safetensors.torch
-        import torch
-
+    def _train(
+        self, missing: Sequence[RunSpec], store: RunStore, execution: Execution, on_tokens: Listener
+    ) -> None:
+        """Train the stack in this process, which is one of `devices`; the first one records."""
         from ieee_lib.runs.provenance import provenance
         from ieee_lib.training.fit import close_logger, open_logger, train
 
@@ -100,12 +109,12 @@ class TrainJob:
         corpus = open_for(self.corpus_folder, execution, specs[0].corpus)
         logs = paths.root() / "data" / "logs" / self.scale
         logger = open_logger(execution.logger, logs, specs[0].run_id)
-        sampled = specs[0].synthetic
+        sample_id = specs[0].synthetic
         unfinished = store.unfinished_path(spec.run_id for spec in specs)
         results = train(
             specs,
             corpus,
-            synthetic=open_sample(store, sampled) if sampled else None,
+            synthetic=open_sample(store, sample_id) if sample_id else None,
             start=_start_of(specs[0], store),
             execution=execution,
             checkpoint=unfinished,
@@ -115,10 +124,29 @@ class TrainJob:
         close_logger(logger)
         if rank() > 0:
             return
-        for result in (result for result in results if result.spec in missing):
-            count = result.spec.model.count()
-            last = result.curve[-1]
-            record: Record = {
+        for result in results:
+            if result.spec in missing:
+                self._record(result, store, execution.devices, provenance(corpus))
+        unfinished.unlink(missing_ok=True)
+        if sum(spec.model.count().total for spec in specs) > MANY:
+            gc.collect()  # Lightning's reference cycles keep them until then
+
+    def _record(
+        self, result: "RunResult", store: RunStore, n_device: int, provenance: Record
+    ) -> None:
+        """Write the weights, if they are kept, and then the record of one run."""
+        import safetensors.torch
+        import torch
+
+        weights = None
+        if self.weights and not result.diverged:
+            tensors = {name: tensor.contiguous() for name, tensor in result.weights.items()}
+            data = safetensors.torch.save(tensors)
+            weights = store.put_weights(result.spec.run_id, data)
+        count = result.spec.model.count()
+        last = result.curve[-1]
+        store.put(
+            {
                 "kind": "train",
                 "run_id": result.spec.run_id,
                 "spec": result.spec.to_dict(),
@@ -138,26 +166,19 @@ class TrainJob:
                 "device": result.device,
                 "stack": {
                     "size": result.stack_size,
-                    "devices": execution.world_size,
+                    "devices": n_device,
                     "compiled": result.compiled,
                     "threads": torch.get_num_threads(),
                     "compile_seconds": result.compile_seconds,
                     "evaluation_seconds": result.evaluation_seconds,
                 },
-                "weights": None,
-                **provenance(corpus),
+                "weights": weights,
+                **provenance,
             }
-            if self.weights and not result.diverged:
-                tensors = {name: tensor.contiguous() for name, tensor in result.weights.items()}
-                data = safetensors.torch.save(tensors)
-                record["weights"] = store.put_weights(result.spec.run_id, data)
-            store.put(record)
-        unfinished.unlink(missing_ok=True)
-        if sum(spec.model.count().total for spec in specs) > MANY:
-            gc.collect()  # Lightning's cycles hold them until then: the next unit's room
+        )
 
 
-def _start_of(spec: RunSpec, store: RunStore):
+def _start_of(spec: RunSpec, store: RunStore) -> "dict[str, Tensor] | None":
     """Return the weights that a run continues from, or None.
 
     Raises InputError for a start that diverged or has another shape, TrainingError for one
@@ -172,7 +193,7 @@ def _start_of(spec: RunSpec, store: RunStore):
     else:
         from safetensors.torch import load_file
 
-        record = trained(store, [spec.start], "start")[spec.start]
+        record = records_with_weights(store, [spec.start], "start")[spec.start]
         check(record["status"] == "done", "start", spec.start, "diverged; choose another")
         model = build(ModelConfig, record["spec"]["model"], "model")
         weights = load_file(store.weights_path(spec.start))

@@ -240,15 +240,14 @@ class _TokenCount(lightning.Callback):
 def _trainer(
     spec: RunSpec, execution: Execution, micro_batch: int, logger, callbacks
 ) -> lightning.Trainer:
-    n_pass = spec.batch_size // (micro_batch * execution.world_size)
-    alone = execution.world_size == 1
+    n_pass = spec.batch_size // (micro_batch * execution.devices)
+    alone = execution.devices == 1
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         return lightning.Trainer(
             accelerator=execution.accelerator,
             devices=execution.devices,
-            num_nodes=execution.num_nodes,
             # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
             strategy="auto" if alone else DDPStrategy(broadcast_buffers=False),
             use_distributed_sampler=False,

@@ -94,7 +94,6 @@ def test_a_unit_on_several_gpus_takes_them_for_a_shorter_time(book):
         ({"executor": "local", "gpu_share": 0.5}, 8, 16),
         ({"executor": "ray", "gpu_share": 0.3}, 2, 6),
         ({"executor": "ray", "devices": 4}, 10, 2),
-        ({"executor": "ray", "devices": 4, "num_nodes": 2}, 16, 2),
         ({"executor": "inline"}, 8, 1),
     ],
 )

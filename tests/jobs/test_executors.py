@@ -8,11 +8,12 @@ from collections import Counter
 import pytest
 
 from ieee_lib.config.tables import Execution
-from ieee_lib.jobs.executors import LocalExecutor, out_of_memory, uninterrupted
+from ieee_lib.jobs.batch import into_stacks
+from ieee_lib.jobs.executors import LocalExecutor, uninterrupted
+from ieee_lib.jobs.outcome import out_of_memory
 from ieee_lib.jobs.progress import Progress
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.runs.store import RunStore
-from ieee_lib.study import into_stacks
 
 EXECUTION = Execution(
     executor="local", workers=2, threads=1, compile="never", accelerator="cpu", logger="none"
@@ -20,13 +21,13 @@ EXECUTION = Execution(
 
 
 class DyingExecutor(LocalExecutor):
-    """Kills whoever works on one unit, as the out-of-memory killer would, `deaths` times."""
+    """Kills whoever works on one job, as the out-of-memory killer would, `deaths` times."""
 
     deaths, victim = 0, None
 
     def _ready(self):
         for worker in self.workers.values():
-            if self.deaths and worker.unit is self.victim:
+            if self.deaths and worker.job is self.victim:
                 self.deaths -= 1
                 os.kill(worker.process.pid, signal.SIGKILL)
                 worker.process.join()
@@ -34,17 +35,17 @@ class DyingExecutor(LocalExecutor):
 
 
 @pytest.fixture
-def units(home, spec, corpus):
+def jobs(home, spec, corpus):
     specs = [spec.replace(init_seed=seed) for seed in range(4)]
     return [TrainJob((s,), corpus.folder, "smoke", weights=False) for s in specs]
 
 
 @pytest.mark.parametrize(("deaths", "n_done"), [(0, 4), (1, 4), (2, 3)])
-def test_a_dead_worker_costs_a_retry_and_then_one_unit(units, capfd, deaths, n_done):
+def test_a_dead_worker_costs_a_retry_and_then_one_job(jobs, capfd, deaths, n_done):
     executor = DyingExecutor(EXECUTION)
-    executor.deaths, executor.victim = deaths, units[0]
-    progress = Progress("test", units)
-    failures = executor.run(units, progress)
+    executor.deaths, executor.victim = deaths, jobs[0]
+    progress = Progress("test", jobs)
+    failures = executor.run(jobs, progress)
     executor.close()
     progress.close()
     assert len(list(RunStore.of("smoke").records())) == n_done

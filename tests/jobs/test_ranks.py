@@ -23,18 +23,18 @@ REORDERED = 2e-5
 
 
 @pytest.fixture
-def units(home, spec, corpus):
+def jobs(home, spec, corpus):
     specs = tuple(spec.replace(init_seed=s, data_seed=s, lr=1e-2 / (s + 1)) for s in range(2))
     return [TrainJob(specs, corpus.folder, scale, weights=True) for scale in ("one", "two")]
 
 
-def curves(unit):
-    records = [RunStore.of(unit.scale).get(spec.run_id) for spec in unit.specs]
+def curves(job):
+    records = [RunStore.of(job.scale).get(spec.run_id) for spec in job.specs]
     return [[p[kind] for r in records for p in r["curve"]] for kind in ("val_loss", "train_loss")]
 
 
-def test_two_devices_take_the_same_steps_as_one(units):
-    one, two = units
+def test_two_devices_take_the_same_steps_as_one(jobs):
+    one, two = jobs
     one.run(ALONE)
     heard = []
     two.run(TWO, heard.append)
@@ -45,9 +45,9 @@ def test_two_devices_take_the_same_steps_as_one(units):
     assert heard[-1] == one.tokens and heard == sorted(heard)
 
 
-def test_two_devices_go_on_from_a_checkpoint_to_the_same_bits(units):
+def test_two_devices_go_on_from_a_checkpoint_to_the_same_bits(jobs):
     """A process of the two is killed; the checkpoint it leaves carries what both had summed."""
-    _, two = units
+    _, two = jobs
     two.run(TWO)
     undisturbed = curves(two)
     store = RunStore.of("two")
@@ -74,19 +74,17 @@ def test_two_devices_go_on_from_a_checkpoint_to_the_same_bits(units):
     assert curves(two) == undisturbed
 
 
-def test_a_worker_may_have_several_devices(units):
+def test_a_worker_may_have_several_devices(jobs):
     executor = LocalExecutor(replace(TWO, executor="local", workers=1))
-    progress = Progress("test", units)
-    assert executor.run(units, progress) == []
+    progress = Progress("test", jobs)
+    assert executor.run(jobs, progress) == []
     executor.close()
-    assert curves(units[0]) == curves(units[1])
+    assert curves(jobs[0]) == curves(jobs[1])
 
 
-def test_devices_must_share_a_batch(units):
-    with pytest.raises(InputError, match=r"devices = 3: times num_nodes = 1 must divide batch_s"):
+def test_devices_must_share_a_batch(jobs):
+    with pytest.raises(InputError, match=r"devices = 3: must divide batch_s"):
         ALONE.__class__(devices=3).sequences_at_once(4)
-    with pytest.raises(InputError, match=r"num_nodes = 2: needs executor = 'ray'"):
-        Execution(num_nodes=2)
 
 
 def _children(pid):

@@ -18,33 +18,33 @@ EXECUTION = Execution(compile="never", accelerator="cpu", logger="none")
 
 
 @pytest.fixture
-def unit(home, spec, corpus):
+def job(home, spec, corpus):
     specs = tuple(spec.replace(init_seed=seed) for seed in range(3))
     return TrainJob(specs, corpus.folder, "smoke", weights=False)
 
 
-def test_a_unit_leaves_complete_records(unit):
-    unit.run(EXECUTION)
+def test_a_job_leaves_complete_records(job):
+    job.run(EXECUTION)
     store = RunStore.of("smoke")
-    record = store.get(unit.specs[0].run_id)
+    record = store.get(job.specs[0].run_id)
     assert record["schema"] == SCHEMA and record["status"] == "done"
-    assert record["parameters"]["total"] == unit.specs[0].model.count().total
-    assert record["tokens"] == unit.specs[0].tokens and record["seconds"] > 0
+    assert record["parameters"]["total"] == job.specs[0].model.count().total
+    assert record["tokens"] == job.specs[0].tokens and record["seconds"] > 0
     assert record["stack"]["size"] == 3 and record["versions"]["torch"]
-    assert record["corpus"]["fingerprint"] == unit.specs[0].corpus
+    assert record["corpus"]["fingerprint"] == job.specs[0].corpus
     assert record["val_loss"] == record["curve"][-1]["val_loss"]
 
 
-def test_weights_come_back_as_safetensors(unit):
+def test_weights_come_back_as_safetensors(job):
     import safetensors.torch
     import torch
 
     from ieee_lib.model.decoder import StackedDecoder
 
-    store, spec = RunStore.of("smoke"), unit.specs[0]
-    unit.run(EXECUTION)
+    store, spec = RunStore.of("smoke"), job.specs[0]
+    job.run(EXECUTION)
     assert store.has(spec.run_id) and not store.has(spec.run_id, weights=True)
-    TrainJob(unit.specs, unit.corpus_folder, "smoke", weights=True).run(EXECUTION)
+    TrainJob(job.specs, job.corpus_folder, "smoke", weights=True).run(EXECUTION)
     assert store.has(spec.run_id, weights=True)
     tensors = safetensors.torch.load_file(store.weights_path(spec.run_id))
     model = StackedDecoder(spec.model, seeds=[0])
@@ -53,20 +53,20 @@ def test_weights_come_back_as_safetensors(unit):
             parameter.copy_(tensors[name][None])
     from ieee_lib.text.corpus import open_corpus
 
-    ids = torch.from_numpy(open_corpus(unit.corpus_folder).validation(spec.val_sequences, 16))
+    ids = torch.from_numpy(open_corpus(job.corpus_folder).validation(spec.val_sequences, 16))
     loss = model.losses(ids[None]).item()
     assert loss == pytest.approx(store.get(spec.run_id)["val_loss"], abs=1e-5)
 
 
-def test_a_run_is_known_since_it_was_first_recorded(unit):
-    store, run_id = RunStore.of("smoke"), unit.specs[0].run_id
-    unit.run(EXECUTION)
+def test_a_run_is_known_since_it_was_first_recorded(job):
+    store, run_id = RunStore.of("smoke"), job.specs[0].run_id
+    job.run(EXECUTION)
     path = store.records_folder / f"{run_id}.json"
     known = store.get(run_id)
     assert known["begun"] <= known["created"]
     since = {"begun": "2026-01-02T03:04:01Z", "created": "2026-01-02T03:04:05Z"}
     path.write_text(json.dumps(sealed({**known, **since})))
-    TrainJob(unit.specs, unit.corpus_folder, "smoke", weights=True).run(EXECUTION)
+    TrainJob(job.specs, job.corpus_folder, "smoke", weights=True).run(EXECUTION)
     assert store.has(run_id, weights=True)
     assert {name: store.get(run_id)[name] for name in since} == since
 
@@ -83,9 +83,9 @@ def test_a_diverged_run_is_recorded_without_numbers(home, spec, corpus):
     )
 
 
-def test_a_damaged_record_is_set_aside_and_made_again(unit):
-    unit.run(EXECUTION)
-    store, run_id = RunStore.of("smoke"), unit.specs[0].run_id
+def test_a_damaged_record_is_set_aside_and_made_again(job):
+    job.run(EXECUTION)
+    store, run_id = RunStore.of("smoke"), job.specs[0].run_id
     path = store.records_folder / f"{run_id}.json"
     loss = store.get(run_id)["val_loss"]
     for damage in (
@@ -96,7 +96,7 @@ def test_a_damaged_record_is_set_aside_and_made_again(unit):
         with pytest.warns(UserWarning, match=f"{run_id}.json is damaged: moved to"):
             assert store.get(run_id) is None
         assert path.with_name(f"{run_id}.json.damaged").is_file()
-        unit.run(EXECUTION)
+        job.run(EXECUTION)
         assert store.get(run_id)["val_loss"] == pytest.approx(loss, abs=1e-4)
 
 
@@ -122,11 +122,9 @@ def test_a_killed_writer_leaves_no_half_record(home):
 def test_processes_that_want_the_same_runs_train_them_once(home, spec, corpus):
     """Two of three runs are shared: whoever comes second trains the one that is left, alone."""
     specs = [spec.replace(init_seed=seed, epochs=8) for seed in range(4)]
-    units = [
-        TrainJob(tuple(part), corpus.folder, "smoke", False) for part in (specs[:3], specs[1:])
-    ]
+    jobs = [TrainJob(tuple(part), corpus.folder, "smoke", False) for part in (specs[:3], specs[1:])]
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=unit.run, args=(EXECUTION,)) for unit in units]
+    workers = [context.Process(target=job.run, args=(EXECUTION,)) for job in jobs]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -135,8 +133,8 @@ def test_processes_that_want_the_same_runs_train_them_once(home, spec, corpus):
     assert [w.exitcode for w in workers] == [0, 0] and sizes == [1, 3, 3, 3]
 
 
-def test_an_archive_holds_the_records_and_is_stable(unit, home):
-    unit.run(EXECUTION)
+def test_an_archive_holds_the_records_and_is_stable(job, home):
+    job.run(EXECUTION)
     store, path = RunStore.of("smoke"), paths.archive("smoke")
     assert pack_archive(store.records(), path) == 3
     first = path.read_bytes()

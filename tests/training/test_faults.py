@@ -15,24 +15,24 @@ OFTEN = Execution(compile="never", accelerator="cpu", logger="none", checkpoint_
 NEVER = Execution(compile="never", accelerator="cpu", logger="none", checkpoint_minutes=0.0)
 
 
-def work(unit, home):
+def work(job, home):
     os.environ["IEEE_LIB_HOME"] = home
-    unit.run(OFTEN)
+    job.run(OFTEN)
 
 
 def what_was_found(store, specs):
     return [result_of(store.get(spec.run_id)) for spec in specs]
 
 
-def test_a_unit_killed_again_and_again_ends_as_if_undisturbed(home, spec, corpus):
+def test_a_job_killed_again_and_again_ends_as_if_undisturbed(home, spec, corpus):
     """kill -9 whenever a checkpoint has been written, twice; then left alone."""
     specs = tuple(spec.replace(epochs=16, init_seed=s, data_seed=s) for s in range(2))
-    unit = TrainJob(specs, corpus.folder, "smoke", weights=True)
+    job = TrainJob(specs, corpus.folder, "smoke", weights=True)
     store = RunStore.of("smoke")
     path = store.unfinished_path(s.run_id for s in specs)
     written = 0
     for _ in range(2):
-        process = multiprocessing.get_context("spawn").Process(target=work, args=(unit, str(home)))
+        process = multiprocessing.get_context("spawn").Process(target=work, args=(job, str(home)))
         process.start()
         deadline = time.monotonic() + 60
         while not path.is_file() or path.stat().st_mtime_ns == written:
@@ -43,13 +43,13 @@ def test_a_unit_killed_again_and_again_ends_as_if_undisturbed(home, spec, corpus
         written = path.stat().st_mtime_ns
         assert not list(store.records())
     heard = []
-    unit.run(OFTEN, heard.append)
+    job.run(OFTEN, heard.append)
     assert heard[0] > specs[0].tokens_per_step * 2, "it began anew"
     assert not path.is_file()
     resumed = what_was_found(store, specs)
     for spec in specs:
         (store.records_folder / f"{spec.run_id}.json").unlink()
-    unit.run(NEVER)
+    job.run(NEVER)
     assert what_was_found(store, specs) == resumed
 
 
