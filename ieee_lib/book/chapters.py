@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.jobs.stages import DRAW, FIT, stage
+from ieee_lib.runs.stages import DRAW, FIT, stage
 from ieee_lib.config import RunSpec
 from ieee_lib.errors import MissingRuns, check_choice
 from ieee_lib.plots.explore import Explorer, explore

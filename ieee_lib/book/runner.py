@@ -19,7 +19,7 @@ from ieee_lib import paths
 from ieee_lib.book.chapters import SECTIONS, Chapter, Section, choose, own_options
 from ieee_lib.book.plan import duration, plan_frame
 from ieee_lib.book.recorded import compare
-from ieee_lib.jobs.stages import log_to, read_stages
+from ieee_lib.runs.stages import log_to, read_stages
 from ieee_lib.claims.verdicts import Claim
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice

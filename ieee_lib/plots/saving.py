@@ -143,6 +143,22 @@ class Table:
         return "\n\n".join([*self.equations, self.to_markdown()])
 
 
+def save(
+    item: Figure | pd.DataFrame,
+    folder: Path,
+    name: str,
+    *,
+    caption: str,
+    data: Mapping[str, Any] | None = None,
+    digits: Mapping[str, int] | None = None,
+    equations: Sequence[str] = (),
+) -> "SavedFigure | Table":
+    """Write a figure with its numbers, or a frame as a table; return it as it was saved."""
+    if isinstance(item, Figure):
+        return save_figure(item, folder, name, data=data or {}, caption=caption)
+    return save_table(item, folder, name, caption=caption, digits=digits, equations=equations)
+
+
 def save_figure(
     figure: Figure, folder: Path, name: str, *, data: Mapping[str, Any], caption: str
 ) -> SavedFigure:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
 from ieee_lib.runs.store import Archive, RunStore
 
@@ -189,6 +190,12 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
         "n_layer": spec["model"]["n_layer"],
         "n_embd": spec["model"]["n_embd"],
     }
+
+
+def label_models(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:
+    """Return a frame with a column `model`: the scale's name for N, empty for a foreign one."""
+    names = {model.count().total: name for name, model in scale.models.items()}
+    return frame.assign(model=[names.get(n, "") for n in frame.N])
 
 
 def seed_means(

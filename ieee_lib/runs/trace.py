@@ -45,6 +45,10 @@ class Trace:
         shared = _shared.get()
         return cls() if shared is None else cls(answers=shared)
 
+    def beside(self) -> "Trace":
+        """Return the trace of another text: what it reads counts here too, its answers do not."""
+        return Trace(self.accessed)
+
     def read(self, records: Iterable[Record]) -> None:
         """Note that records were read."""
         self.accessed |= {record["run_id"] for record in records}
@@ -52,7 +56,8 @@ class Trace:
     def cached(self, question: Hashable, answer: Callable[[], T]) -> T:
         """Return the answer to a question, worked out once; what it read counts each time."""
         if question not in self.answers:
-            before, self.accessed = self.accessed, set()
+            before = set(self.accessed)
+            self.accessed.clear()  # in place: studies of other texts may share it
             try:
                 result = answer()
                 self.answers[question] = result, frozenset(self.accessed)
