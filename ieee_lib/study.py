@@ -40,7 +40,7 @@ from ieee_lib.runs.frames import (
 )
 from ieee_lib.runs.provenance import versions_of
 from ieee_lib.runs.store import Archive, RunStore
-from ieee_lib.text.corpus import open_corpus, prepare
+from ieee_lib.text.corpus import folder_of, is_packed, open_corpus, prepare
 
 UNPREPARED = "0" * 16
 """Stands for the fingerprint of a text that was never packed here, so none of its runs is done."""
@@ -108,11 +108,11 @@ class Study:
             archive = Archive.of(scale.name)
             own = _fingerprint_of(archive, scale) or _fingerprint_of(archive)
             return cls(scale, source, archive, own, None, **look)
-        if source == "records" and not scale.corpus.is_here():  # records may come from elsewhere
+        if source == "records" and not is_packed(scale.corpus):  # records may come from elsewhere
             store = RunStore.of(scale.name)
             own = _fingerprint_of(store, scale)
             if corpus and not own:
-                scale.corpus.folder()  # a name that matches no file is the nearer fault
+                folder_of(scale.corpus)  # a name that matches no file is the nearer fault
             allowed = f"nothing was trained here at scale {scale.name}; run "
             allowed += f"`python -m ieee_lib reproduce --scale {scale.name}` first"
             check(bool(own), "source", source, allowed)
@@ -140,9 +140,9 @@ class Study:
             # A text that no record names may be the scale's own: cut short, two can be one.
             fingerprint = known.get(scale.corpus.source, self.fingerprint)
             return replace(self, scale=scale, fingerprint=fingerprint, known={})
-        if self.source != "train" and not scale.corpus.is_here():
+        if self.source != "train" and not is_packed(scale.corpus):
             return replace(self, scale=scale, fingerprint=UNPREPARED, corpus_folder=None, known={})
-        folder = scale.corpus.folder()
+        folder = folder_of(scale.corpus)
         if self.source == "train":
             with stage(PREPARE):
                 packed = prepare(scale.corpus, _say)

@@ -20,13 +20,14 @@ import pytest
 
 from ieee_lib import InputError, paths
 from ieee_lib.cli import main
-from ieee_lib.config.tables import Execution
+from ieee_lib.config import CorpusConfig
+from ieee_lib.config.scale_tables import Execution
 from ieee_lib.files import write_sealed
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.model.llama import read_llama
 from ieee_lib.runs import store as stores
 from ieee_lib.runs.store import Archive, RunStore, pack_archive
-from ieee_lib.text.corpus import CorpusConfig, open_corpus, prepare
+from ieee_lib.text.corpus import open_corpus, prepare
 from ieee_lib.training.scoring import load_stack
 from tests.conftest import ROOT, TINY
 
@@ -314,7 +315,7 @@ def test_nothing_is_unpickled_from_training_to_figures(home, spec, corpus):
         import torch, lightning, safetensors.torch, tokenizers  # may do at import what they want
         from pathlib import Path
         from ieee_lib import RunSpec
-        from ieee_lib.config.tables import Execution
+        from ieee_lib.config.scale_tables import Execution
         from ieee_lib.config import EnsembleSpec
         from ieee_lib.runs.frames import load_runs
         from ieee_lib.jobs.score_job import ScoreJob

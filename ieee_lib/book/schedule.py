@@ -15,7 +15,7 @@ from itertools import groupby
 from ieee_lib.book.chapters import Section
 from ieee_lib.book.plan import Speed, aligned, device_kind, duration, own_runs
 from ieee_lib.config import RunSpec, check_integer
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.scale_tables import Execution
 from ieee_lib.errors import check
 from ieee_lib.jobs.executors import worker_count
 from ieee_lib.study import Study, into_stacks

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ieee_lib.config import ModelConfig
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.scale_tables import Execution
 from ieee_lib.errors import InputError
 from ieee_lib.jobs.job import Listener, Unit, Work
 from ieee_lib.jobs.processes import of_library

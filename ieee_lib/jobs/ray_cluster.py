@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.scale_tables import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.jobs.executors import first_line, visible_gpus, worker_count
 from ieee_lib.jobs.ray_worker import sees

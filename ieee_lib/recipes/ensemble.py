@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ieee_lib.config import EnsembleSpec
-from ieee_lib.config.tables import EPOCHS_GRID, Settings
+from ieee_lib.config.scale_tables import EPOCHS_GRID, Settings
 from ieee_lib.recipes.search import GRIDS, neighbours
 from ieee_lib.recipes.single import sweep_points
 from ieee_lib.study import Study

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ieee_lib.config.scale import UNITS
-from ieee_lib.config.tables import Settings
+from ieee_lib.config.scale_tables import Settings
 from ieee_lib.laws.estimates import Estimate, Limit, limit_of, mean_of, replicate_noise
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots import tables

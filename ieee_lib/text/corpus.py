@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from ieee_lib import paths
-from ieee_lib.config import check_integer, check_number, check_text
+from ieee_lib.config.corpus import CorpusConfig, tokenizer_file
 from ieee_lib.errors import InputError, check
 from ieee_lib.files import held, parsed, seal, set_aside, sha256_of, verified, writing_to
-from ieee_lib.text.sources import open_source, tokenizer_file
+from ieee_lib.text.sources import open_source
 
 SCHEMA = 2
 FILES = ("train.bin", "val.bin", "tokenizer.json")
@@ -40,57 +40,29 @@ TOKENIZER_CHARACTERS = 50_000_000
 """Text that a BPE tokenizer is trained on, at most: more changes few merges."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorpusConfig:
-    """How to make a packed corpus."""
+def folder_of(config: CorpusConfig) -> Path:
+    """Return where a corpus is kept; changes when its source files do.
 
-    source: str
-    """stdlib, files:GLOB (below data/ or absolute) or hub:NAME@REVISION."""
-    vocab_size: int
-    """Entries of the tokenizer; a loaded tokenizer must not have more."""
-    tokenizer: str = "bpe"
-    """bpe (trained on the training split), file:PATH or hub:NAME[@REVISION]."""
-    val_source: str = ""
-    """Source of the validation documents; empty: a share of `source`."""
-    val_fraction: float = 0.1
-    """Share of the documents held out where there is no `val_source`."""
-    text_field: str = "text"
-    """Field of a record that holds its text; a+b joins two by a line end."""
-    max_tokens: int = 0
-    """Stop packing the training split here; 0: take everything. Tokens."""
-    credits: str = ""
-    """Whose the text is, as its licence asks to be told; every record repeats it."""
+    Raises InputError where a source has no files.
+    """
+    names = [name for name in (config.source, config.val_source) if name != ""]
+    states = [open_source(name).state() for name in names]
+    key = asdict(config)
+    if config.credits == "":
+        del key["credits"]  # corpora that were packed before there were any keep their name
+    if (file := tokenizer_file(config.tokenizer)) is not None:
+        states.append(sha256_of(file))
+        key["tokenizer"] = "file"  # what it holds counts, not where it lies
+    digest = hashlib.sha256(json.dumps([SCHEMA, key, states]).encode()).hexdigest()[:12]
+    return paths.corpora() / f"{config.source.partition(':')[0]}-{digest}"
 
-    def __post_init__(self) -> None:
-        open_source(self.source, self.text_field)
-        if self.val_source != "":
-            open_source(self.val_source, self.text_field, role="corpus.val_source")
-        tokenizer_file(self.tokenizer)
-        check_text("corpus.text_field", self.text_field)
-        check_text("corpus.credits", self.credits)
-        check_integer("corpus.vocab_size", self.vocab_size, 257, 2**32)
-        check_number("corpus.val_fraction", self.val_fraction, above=0.0, below=1.0)
-        check_integer("corpus.max_tokens", self.max_tokens, 0)
 
-    def is_here(self) -> bool:
-        """Say whether its text is here and was packed."""
-        try:
-            return self.folder().is_dir()
-        except InputError:  # no file of that name
-            return False
-
-    def folder(self) -> Path:
-        """Return where this corpus is kept; changes when its source files do."""
-        states = [open_source(s).state() for s in (self.source, self.val_source) if s]
-        config = asdict(self)
-        if not self.credits:
-            del config["credits"]  # corpora that were packed before there were any keep their name
-        if (file := tokenizer_file(self.tokenizer)) is not None:
-            states.append(sha256_of(file))
-            config["tokenizer"] = "file"  # what it holds counts, not where it lies
-        key = hashlib.sha256(json.dumps([SCHEMA, config, states]).encode()).hexdigest()[:12]
-        kind = self.source.partition(":")[0]
-        return paths.corpora() / f"{kind}-{key}"
+def is_packed(config: CorpusConfig) -> bool:
+    """Say whether a corpus's text is here and was packed."""
+    try:
+        return folder_of(config).is_dir()
+    except InputError:  # no file of that name
+        return False
 
 
 @dataclass(frozen=True)
@@ -226,7 +198,7 @@ def find_corpus(fingerprint: str) -> Path:
 
 def prepare(config: CorpusConfig, report: Callable[[str], None] = lambda line: None) -> Corpus:
     """Return the packed corpus of `config`, made first where it is missing or damaged."""
-    folder = config.folder()
+    folder = folder_of(config)
     with held(folder.with_name(f"{folder.name}.lock")), writing_to(folder.parent):
         if folder.is_dir():
             try:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ieee_lib import paths
+from ieee_lib.config.corpus import parse_source
 from ieee_lib.errors import InputError, check
 from ieee_lib.files import parsed
 
@@ -189,42 +190,17 @@ class HubSource:
 Source = StdlibSource | FileSource | HubSource
 
 
-def open_source(name: str, field: str = "text", *, role: str = "corpus") -> Source:
+def open_source(name: str, text_field: str = "text", *, role: str = "corpus") -> Source:
     """Return the source of that name; raises InputError for a form that is not known.
 
     `role` is what messages call it.
     """
-    kind, _, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if name in ("stdlib", "stdlib:code", "stdlib:prose"):
+    kind, *rest = parse_source(role, name)
+    if kind == "stdlib":
         return StdlibSource(name)
-    if kind == "files" and rest:
-        paths.below_data(role, rest)
-        return FileSource(rest, field, role)
-    if kind == "hub" and "@" in rest:
-        folder, _, revision = rest.rpartition("@")
-        if os.path.isabs(folder) and revision:
-            return HubSource(folder, revision, field)
-        return HubSource(*paths.hub_name(role, name), field)
-    allowed = "stdlib, stdlib:code, stdlib:prose, files:GLOB and hub:NAME@REVISION"
-    raise InputError(role, name, f"allowed are {allowed}")
-
-
-def tokenizer_file(name: str) -> Path | None:
-    """Return the file that a tokenizer's name asks for, or None.
-
-    Raises InputError for an unknown form, and for a file that is not there.
-    """
-    kind, _, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if name == "bpe":
-        return None
-    if kind == "file" and rest:
-        path = paths.below_data("tokenizer", rest)
-        allowed = f"names no file; {path} must be a tokenizer.json"
-        check(os.path.isfile(path), "tokenizer", name, allowed)
-        return path
-    check(kind == "hub", "tokenizer", name, "allowed are bpe, file:PATH and hub:NAME[@REVISION]")
-    paths.hub_name("tokenizer", name if "@" in name else f"{name}@main")
-    return None
+    if kind == "files":
+        return FileSource(*rest, text_field, role)
+    return HubSource(*rest, text_field)
 
 
 def _topics(text: str) -> list[str]:

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from ieee_lib.config.corpus import tokenizer_file, tokenizer_on_hub
 from ieee_lib.errors import InputError, check
-from ieee_lib.paths import hub_name
-from ieee_lib.text.sources import tokenizer_file
 
 SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
 """Names of the token put after each document; the first one a tokenizer knows is taken."""
@@ -39,8 +38,7 @@ def load_tokenizer(name: str) -> Tokenizer:
     try:
         if file is not None:
             return Tokenizer.from_file(str(file))
-        pinned = name if "@" in name else f"{name}@main"
-        repository, revision = hub_name("tokenizer", pinned)
+        repository, revision = tokenizer_on_hub(name)
         return Tokenizer.from_pretrained(repository, revision=revision)
     except InputError:
         raise

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from ieee_lib import InputError, paths
 from ieee_lib.cli import main
 from ieee_lib.config import EnsembleSpec, ModelConfig, SampleSpec
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.scale_tables import Execution
 from ieee_lib.files import seal
 from ieee_lib.jobs.sample_job import SampleJob
 from ieee_lib.jobs.score_job import ScoreJob

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ieee_lib.text.corpus import Corpus, CorpusConfig, make, open_corpus
+from ieee_lib.config import CorpusConfig
+from ieee_lib.text.corpus import Corpus, make, open_corpus
 from ieee_lib.text.sources import open_source
 from tests.stress import Outcome
 
