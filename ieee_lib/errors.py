@@ -53,6 +53,11 @@ def _same(value: Any, choice: Any) -> bool:
     return alike and value == choice
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def _shown(value: Any) -> str:
     try:
         text = repr(value)

@@ -40,7 +40,7 @@ from ieee_lib.runs.frames import (
 )
 from ieee_lib.runs.provenance import versions_of
 from ieee_lib.runs.store import Archive, RunStore
-from ieee_lib.text.corpus import folder_of, is_packed, open_corpus, prepare
+from ieee_lib.text.corpus import folder_of, is_packed, open_corpus
 
 UNPREPARED = "0" * 16
 """Stands for the fingerprint of a text that was never packed here, so none of its runs is done."""
@@ -144,6 +144,8 @@ class Study:
             return replace(self, scale=scale, fingerprint=UNPREPARED, corpus_folder=None, known={})
         folder = folder_of(scale.corpus)
         if self.source == "train":
+            from ieee_lib.text.packing import prepare
+
             with stage(PREPARE):
                 packed = prepare(scale.corpus, _say)
             packed.check_length(

@@ -27,7 +27,8 @@ from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.model.llama import read_llama
 from ieee_lib.runs import store as stores
 from ieee_lib.runs.store import Archive, RunStore, pack_archive
-from ieee_lib.text.corpus import open_corpus, prepare
+from ieee_lib.text.corpus import open_corpus
+from ieee_lib.text.packing import prepare
 from ieee_lib.training.scoring import load_stack
 from tests.conftest import ROOT, TINY
 

@@ -16,7 +16,7 @@ from ieee_lib.config import CorpusConfig
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check
 from ieee_lib.plots.saving import Table
-from ieee_lib.text import corpus as packing
+from ieee_lib.text import packing
 from ieee_lib.text.sources import open_source
 from tests.stress.stand_in import peak_memory
 

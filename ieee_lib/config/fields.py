@@ -76,9 +76,9 @@ def whole(least: int, most: int = MOST) -> Rule:
     return functools.partial(check_integer, least=least, most=most)
 
 
-def number(**bounds: float) -> Rule:
-    """Return the rule of a finite number within the bounds of `check_number`."""
-    return functools.partial(check_number, **bounds)
+def number(*, least: float = -math.inf, above: float = -math.inf, below: float = math.inf) -> Rule:
+    """Return the rule of a finite number within bounds."""
+    return functools.partial(check_number, least=least, above=above, below=below)
 
 
 def one_of(choices: Iterable[Any]) -> Rule:
@@ -123,7 +123,13 @@ class Checked:
                 object.__setattr__(self, name, float(value))
 
 
-_hints = functools.cache(functools.partial(get_type_hints, include_extras=True))
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def _is_dataclass(hint: Any) -> bool:
+    return dataclasses.is_dataclass(hint)
 
 
 def _check_value(name: str, value: Any, hint: Any) -> None:
@@ -139,7 +145,7 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
         check_choice(name, value, get_args(hint))
     elif hint is bool:
         check_choice(name, value, (True, False))
-    elif dataclasses.is_dataclass(hint):
+    elif _is_dataclass(hint):
         check(isinstance(value, hint), name, value, f"must be a {hint.__name__}")
 
 
@@ -174,7 +180,7 @@ def _is_required(field: dataclasses.Field) -> bool:
 
 
 def _is_nested(hint: Any) -> bool:
-    return dataclasses.is_dataclass(hint) or get_origin(hint) is tuple
+    return _is_dataclass(hint) or get_origin(hint) is tuple
 
 
 def _nested(hint: Any, value: Any, where: str) -> Any:
@@ -182,11 +188,11 @@ def _nested(hint: Any, value: Any, where: str) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Annotated, types.UnionType):
         return _nested(inner[0], value, where)
-    if dataclasses.is_dataclass(hint):
+    if _is_dataclass(hint):
         return value if isinstance(value, hint) else build(hint, value, where)
-    if origin is dict and dataclasses.is_dataclass(inner[1]):
+    if origin is dict and _is_dataclass(inner[1]):
         return {key: _nested(inner[1], item, f"{where}.{key}") for key, item in value.items()}
-    if origin is tuple and dataclasses.is_dataclass(inner[0]):
+    if origin is tuple and _is_dataclass(inner[0]):
         listed = isinstance(value, list) and len(value) > 0
         check(listed, where, value, "must be a list of at least one value")
         return tuple(_nested(inner[0], row, f"{where}[{i}]") for i, row in enumerate(value))

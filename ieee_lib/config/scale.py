@@ -35,7 +35,7 @@ FOLDER = paths.PACKAGE / "config" / "scales"
 UNITS = {"M": 1e6, "B": 1e9}
 """What one unit of N is in fits."""
 
-PLACEHOLDERS = {"wd": 0.1, "lr": 1e-3, "epochs": 1}
+PLACEHOLDERS: dict[str, Any] = {"wd": 0.1, "lr": 1e-3, "epochs": 1}
 """Fields of a run without a default, for a spec that is only built to be checked."""
 
 COMMON = (
@@ -121,8 +121,8 @@ class Scale(Checked):
         training = build(Training, table.get("training"), "training")
         shared = {"block_size": training.block_size, "vocab_size": corpus.vocab_size}
         models = table.get("models")
-        listed = isinstance(models, dict) and len(models) > 0
-        check(listed, "models", models, "must be a table of models")
+        if not isinstance(models, dict) or not models:
+            raise InputError("models", models, "must be a table of models")
         shapes = {}
         for key, shape in models.items():
             check(isinstance(shape, dict), f"models.{key}", shape, "must be a table of fields")
@@ -164,8 +164,8 @@ class Scale(Checked):
             runs += [(continued.base.seed_tokens, training.batch_size)]
         model = next(iter(self.models))
         for seed_tokens, batch_size in runs:
-            fields = {**PLACEHOLDERS, "seed_tokens": seed_tokens, "batch_size": batch_size}
-            self.spec(model, corpus="0" * 16, **fields)
+            sizes = {"seed_tokens": seed_tokens, "batch_size": batch_size}
+            self.spec(model, corpus="0" * 16, **sizes, **PLACEHOLDERS)
 
     def _check_batch(self, name: str, size: int) -> None:
         self.execution.sequences_at_once(size)

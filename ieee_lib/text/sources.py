@@ -1,10 +1,4 @@
-"""Sources of documents: a name in, a stream of texts out.
-
-stdlib                  source files of the running Python's standard library
-stdlib:code             the same without its documentation of the language
-stdlib:prose            that documentation: the texts behind help("for"), one document a topic
-files:GLOB              .txt, .jsonl, .jsonl.gz, .parquet through `datasets`; relative: below data/
-hub:NAME@REVISION       a Hugging Face data set (or a local folder, by its absolute path), streamed
+"""Sources of documents: a name in, a stream of texts out (`config.corpus` lists the names).
 
 for text in open_source("files:books/*.txt").documents(): ...
 """
@@ -18,13 +12,14 @@ import os
 import sys
 import sysconfig
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.config.corpus import parse_source
-from ieee_lib.errors import InputError, check
+from ieee_lib.errors import InputError, check, first_line
 from ieee_lib.files import parsed
 
 BUILDERS = {".txt": "text", ".jsonl": "json", ".jsonl.gz": "json", ".parquet": "parquet"}
@@ -32,7 +27,6 @@ BUILDERS = {".txt": "text", ".jsonl": "json", ".jsonl.gz": "json", ".parquet": "
 
 SKIPPED = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"}
 """Folders of the standard library left out: not in every installation, or not its own code."""
-
 
 TOPICS = Path("pydoc_data", "topics.py")
 """The language reference as the standard library carries it: one long dictionary of texts."""
@@ -45,13 +39,15 @@ class StdlibSource:
     name: str = "stdlib"
 
     def paths(self) -> list[Path]:
+        """Return the files that hold the documents."""
         base = Path(sysconfig.get_paths()["stdlib"])
         if self.name == "stdlib:prose":
             check((base / TOPICS).is_file(), "corpus", self.name, f"this Python has no {TOPICS}")
             return [base / TOPICS]
-        skipped = SKIPPED | ({TOPICS.parts[0]} if self.name == "stdlib:code" else set())
-        found = (p for p in base.rglob("*.py") if not skipped & set(p.relative_to(base).parts))
-        return sorted(found, key=lambda p: p.relative_to(base).as_posix())
+        skipped = {*SKIPPED, TOPICS.parts[0]} if self.name == "stdlib:code" else SKIPPED
+        files = {path.relative_to(base): path for path in base.rglob("*.py")}
+        kept = [name for name in files if skipped.isdisjoint(name.parts)]
+        return [files[name] for name in sorted(kept, key=Path.as_posix)]
 
     def state(self) -> str:
         """Return a hash that changes when the documents may have changed."""
@@ -59,6 +55,7 @@ class StdlibSource:
         return _digest([version, *(f"{p}:{p.stat().st_size}" for p in self.paths())])
 
     def documents(self) -> Iterator[str]:
+        """Yield the text of each file, or of each topic of the language reference."""
         for path in self.paths():
             text = path.read_text(encoding="utf-8", errors="replace")
             if self.name == "stdlib:prose":
@@ -78,35 +75,38 @@ class FileSource:
 
     @property
     def name(self) -> str:
+        """The source as it is given: files:GLOB."""
         return f"files:{self.pattern}"
 
     def paths(self) -> list[Path]:
+        """Return the files that match, sorted."""
         pattern, below = os.path.expanduser(self.pattern), paths.data()
-        found = glob.glob(pattern, root_dir=below, recursive=True)
-        return sorted(below / name for name in found if os.path.isfile(below / name))
+        matches = glob.glob(pattern, root_dir=below, recursive=True)
+        return sorted(below / name for name in matches if os.path.isfile(below / name))
 
     def builder(self) -> str:
-        found = self.paths()
+        """Return the builder of `datasets` that reads the files."""
+        files = self.paths()
         allowed = "matches no file; name a glob that matches some"
         if not os.path.isabs(os.path.expanduser(self.pattern)):
             allowed += f"; a relative one is below {paths.data()}"
-        check(bool(found), self.role, self.name, allowed)
-        endings = {next((e for e in BUILDERS if p.name.endswith(e)), p.suffix) for p in found}
-        kinds = {BUILDERS.get(ending) for ending in endings}
-        check(
-            len(kinds) == 1 and None not in kinds,
-            self.role,
-            self.name,
-            f"matches {', '.join(sorted(endings))}; one kind of {', '.join(BUILDERS)} is allowed",
-        )
-        return kinds.pop()
+        check(len(files) > 0, self.role, self.name, allowed)
+        endings = {next((e for e in BUILDERS if p.name.endswith(e)), p.suffix) for p in files}
+        builders = {BUILDERS.get(ending, "") for ending in endings}
+        one_kind = len(builders) == 1 and "" not in builders
+        matched = f"matches {', '.join(sorted(endings))}"
+        allowed = f"{matched}; one kind of {', '.join(BUILDERS)} is allowed"
+        check(one_kind, self.role, self.name, allowed)
+        return builders.pop()
 
     def state(self) -> str:
+        """Return a hash that changes when the documents may have changed."""
         self.builder()
         stats = [(p, p.stat()) for p in self.paths()]
         return _digest(f"{p}:{s.st_size}:{s.st_mtime_ns}" for p, s in stats)
 
     def documents(self) -> Iterator[str]:
+        """Yield the text of each document; raises InputError that names a damaged file."""
         from datasets import load_dataset
 
         builder = self.builder()
@@ -118,14 +118,11 @@ class FileSource:
         except InputError:
             raise
         except Exception as error:  # `datasets` wraps decoding errors in several types
-            raise self._explain(error) from error
-
-    def _explain(self, error: Exception) -> InputError:
-        for path in self.paths():
-            if wrong := _fault(path):
-                return InputError(self.role, str(path), wrong)
-        cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
-        return InputError(self.role, self.name, f"cannot be read: {cause}")
+            for path in self.paths():
+                if fault := _fault(path):
+                    raise InputError(self.role, str(path), fault) from error
+            cause = first_line(error.__cause__ or error)
+            raise InputError(self.role, self.name, f"cannot be read: {cause}") from error
 
 
 def _fault(path: Path) -> str:
@@ -164,12 +161,15 @@ class HubSource:
 
     @property
     def name(self) -> str:
+        """The source as it is given: hub:NAME@REVISION."""
         return f"hub:{self.dataset}@{self.revision}"
 
     def state(self) -> str:
+        """Return a hash of the name: a revision does not change."""
         return _digest([self.name])
 
     def documents(self) -> Iterator[str]:
+        """Yield the text of each document; raises InputError where the hub cannot be reached."""
         from datasets import load_dataset, packaged_modules
 
         # `datasets` would take a folder of that name, or its own reader of that name, and with
@@ -183,8 +183,7 @@ class HubSource:
         except InputError:
             raise
         except Exception as error:  # no network, no such data set, no such revision
-            cause = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError("corpus", self.name, f"cannot be read: {cause}") from error
+            raise InputError("corpus", self.name, f"cannot be read: {first_line(error)}") from error
 
 
 Source = StdlibSource | FileSource | HubSource
@@ -195,12 +194,13 @@ def open_source(name: str, text_field: str = "text", *, role: str = "corpus") ->
 
     `role` is what messages call it.
     """
-    kind, *rest = parse_source(role, name)
-    if kind == "stdlib":
-        return StdlibSource(name)
-    if kind == "files":
-        return FileSource(*rest, text_field, role)
-    return HubSource(*rest, text_field)
+    match parse_source(role, name):
+        case "files", pattern:
+            return FileSource(pattern, text_field, role)
+        case "hub", dataset, revision:
+            return HubSource(dataset, revision, text_field)
+        case _:
+            return StdlibSource(name)
 
 
 def _topics(text: str) -> list[str]:
@@ -209,7 +209,7 @@ def _topics(text: str) -> list[str]:
     return [topic for topic in ast.literal_eval(values[0]).values() if topic.strip()]
 
 
-def _texts(rows, field: str, name: str) -> Iterator[str]:
+def _texts(rows: Iterable[dict[str, Any]], field: str, name: str) -> Iterator[str]:
     parts = field.split("+")
     for row in rows:
         for part in parts:
@@ -223,5 +223,5 @@ def _texts(rows, field: str, name: str) -> Iterator[str]:
             yield text
 
 
-def _digest(parts) -> str:
+def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:16]

@@ -22,7 +22,7 @@ from ieee_lib.jobs.evaluation_job import singles_and_prefixes
 from ieee_lib.model import memory
 from ieee_lib.model.decoder import StackedDecoder
 from ieee_lib.runs.store import RunStore
-from ieee_lib.text.corpus import prepare
+from ieee_lib.text.packing import prepare
 from ieee_lib.text.tokenizer import separator_id, train_bpe
 from tests.conftest import TINY
 

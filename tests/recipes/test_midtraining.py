@@ -18,7 +18,7 @@ from ieee_lib.laws.estimates import Estimate
 from ieee_lib.recipes.midtraining import open_setting
 from ieee_lib.runs.store import RunStore
 from ieee_lib.study import UNPREPARED, Study
-from ieee_lib.text.corpus import prepare
+from ieee_lib.text.packing import prepare
 from ieee_lib.text.sources import open_source
 from ieee_lib.training.fit import train
 
