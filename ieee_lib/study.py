@@ -24,7 +24,7 @@ from ieee_lib.book.stages import PREPARE, WORK, stage
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
-from ieee_lib.files import check_room
+from ieee_lib.files import check_free_space
 from ieee_lib.jobs.evaluation_job import EvaluationJob, open_questions
 from ieee_lib.jobs.executors import Executor, Failure, open_executor, visible_gpus
 from ieee_lib.jobs.job import Unit
@@ -394,7 +394,7 @@ class Study:
     def _run(self, units: Sequence[Unit], label: str) -> None:
         from ieee_lib.jobs.progress import Progress
 
-        check_room(self.store.records_folder, sum(unit.disk_bytes for unit in units))
+        check_free_space(self.store.records_folder, sum(unit.disk_bytes for unit in units))
         again = {unit: why for unit in units if (why := self._why_not(unit))}
         progress = Progress(label, units)
         try:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from ieee_lib.book.chapters import Section
 from ieee_lib.config import EnsembleSpec, RunSpec
+from ieee_lib.config.execution import Execution
 from ieee_lib.config.scale import Scale
-from ieee_lib.config.scale_tables import Execution
 from ieee_lib.errors import InputError
 from ieee_lib.model.memory import memory_of
 from ieee_lib.runs.store import RunStore

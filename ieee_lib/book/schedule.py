@@ -15,7 +15,7 @@ from itertools import groupby
 from ieee_lib.book.chapters import Section
 from ieee_lib.book.plan import Speed, aligned, device_kind, duration, own_runs
 from ieee_lib.config import RunSpec, check_integer
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import check
 from ieee_lib.jobs.executors import worker_count
 from ieee_lib.study import Study, into_stacks
@@ -108,11 +108,11 @@ def slots(execution: Execution, n_gpu: int | None) -> tuple[int, int]:
     n_device = execution.devices * execution.num_nodes
     if n_gpu is None:
         n_slot = worker_count(execution)
-        return n_slot, -(-n_slot // execution.units_on(execution.devices)) * n_device
+        return n_slot, -(-n_slot // execution.jobs_per_node(execution.devices)) * n_device
     check_integer("--gpus", n_gpu, 1)
     check(n_gpu >= n_device, "--gpus", n_gpu, f"must be at least {n_device}: a unit takes as many")
     at_once = n_gpu // execution.num_nodes
-    n_slot = execution.units_on(at_once)
+    n_slot = execution.jobs_per_node(at_once)
     return (1 if execution.executor == "inline" else n_slot), n_gpu
 
 

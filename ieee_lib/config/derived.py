@@ -62,11 +62,12 @@ class SampleSpec(Checked, prefix="sample."):
     """Unconditional samples of trained models: the synthetic data D' (Sec. 6)."""
 
     teachers: EnsembleSpec
+    """The models that generate."""
     kind: SampleKind
-    """mixture: each teacher writes an equal part of the sequences (the paper's data set, by its
-    name). average: all write each sequence together, from their averaged logits."""
+    """mixture: each teacher generates an equal part of the sequences (the paper's data set, by its
+    name). average: all generate each sequence together, from their averaged logits."""
     n_token: Count
-    """Tokens to write; rounded up to whole sequences of every teacher."""
+    """Tokens to generate; rounded up to whole sequences of every teacher."""
     seed: Annotated[int, whole(0)] = 0
     """Seed of the draws."""
 
@@ -77,9 +78,9 @@ class SampleSpec(Checked, prefix="sample."):
 
     @property
     def flops(self) -> float:
-        """Forward FLOPs: every teacher reads every token that it helps to write."""
-        readers = len(self.teachers.members) if self.kind == "average" else 1
-        return self.teachers.members[0].model.flops_per_token() * self.n_token * readers / 3
+        """Forward FLOPs: every teacher reads every token that it helps to generate."""
+        n_reader = len(self.teachers.members) if self.kind == "average" else 1
+        return self.teachers.members[0].model.flops_per_token() * self.n_token * n_reader / 3
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is sampled, with the members' shared fields, ready for JSON."""
@@ -91,9 +92,10 @@ class SampleSpec(Checked, prefix="sample."):
 
 
 ASSUMED_ITEMS = 1000
-"""Items of a task that are counted for its cost where all are asked for."""
+"""Items that a task without a limit is assumed to have, for its cost."""
 
 ASSUMED_CHOICES = 4
+"""Choices that an item is assumed to have, for its cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +128,7 @@ class EvaluationSpec(Checked):
 
     @property
     def flops(self) -> float:
-        """Forward FLOPs of as many tokens, for progress only: a record has what was read."""
+        """Forward FLOPs of `tokens`, for progress only: a record has the exact count."""
         return self.models.members[0].model.flops_per_token() * self.tokens / 3
 
     def to_dict(self) -> dict[str, Any]:

@@ -27,6 +27,9 @@ SEMANTICS = 1
 MOST = 2**40
 """Largest whole number of any field: a trillion tokens; more is a slip."""
 
+MANY = 10_000
+"""Most seeds, members, moves or workers: each is a loop somewhere."""
+
 T = TypeVar("T")
 Rule = Callable[[str, Any], None]
 """Takes a field's name and value; raises InputError for a value that is not allowed."""
@@ -97,6 +100,8 @@ def empty_or(rule: Callable[[str, str], object]) -> Rule:
 
 
 Count = Annotated[int, whole(1)]
+ZeroOrMore = Annotated[int, whole(0, MANY)]
+OneOrMore = Annotated[int, whole(1, MANY)]
 Positive = Annotated[float, number(above=0.0)]
 NotNegative = Annotated[float, number(least=0.0)]
 Text = Annotated[str, check_text]
@@ -123,9 +128,9 @@ class Checked:
                 object.__setattr__(self, name, float(value))
 
 
-@functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
-    return get_type_hints(cls, include_extras=True)
+_hints: Callable[[Any], dict[str, Any]] = functools.cache(
+    functools.partial(get_type_hints, include_extras=True)
+)
 
 
 def _is_dataclass(hint: Any) -> bool:
@@ -157,26 +162,22 @@ def build(cls: type[T], table: Any, where: str, *, prefix: str | None = None) ->
     """
     check(isinstance(table, dict), where, table, "must be a table of fields")
     prefix = f"{where}." if prefix is None else prefix
-    values = dict(table)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    required = [name for name, f in fields.items() if _is_required(f)]
-    for name, hint in _hints(cls).items():
-        if name in values or (name in required and _is_nested(hint)):
-            values[name] = _nested(hint, values.get(name), f"{prefix}{name}")
-    for name in values:
-        check_choice(f"{where}: field", name, fields)
-    for name in required:
-        check(name in values, f"{where}.{name}", None, "is required")
+    hints = _hints(cls)
+    for name in table:
+        check_choice(f"{where}: field", name, hints)
+    values = {}
+    for f in dataclasses.fields(cls):  # type: ignore[arg-type] # T is a dataclass
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if f.name in table or (required and _is_nested(hints[f.name])):
+            values[f.name] = _nested(hints[f.name], table.get(f.name), f"{prefix}{f.name}")
+        else:
+            check(not required, f"{where}.{f.name}", None, "is required")
     try:
         return cls(**values)
     except InputError as error:
         if "." in error.field or error.field.startswith(where):
             raise
         raise InputError(f"{prefix}{error.field}", error.value, error.allowed) from None
-
-
-def _is_required(field: dataclasses.Field) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _is_nested(hint: Any) -> bool:

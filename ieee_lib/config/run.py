@@ -98,8 +98,8 @@ class RunSpec(Checked):
     synthetic_only: bool = False
     """Replace the real sequences by synthetic ones too, at the same length (Table 4's ablation)."""
     start: Annotated[str, empty_or(check_start)] = ""
-    """What it continues from (Sec. 7.2): run id of a trained run, or hub:NAME@REVISION of a Llama
-    checkpoint; empty: random weights drawn with init_seed."""
+    """Weights that it continues from (Sec. 7.2): run id of a trained run, or hub:NAME@REVISION of a
+    Llama checkpoint; empty: random weights drawn with init_seed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from ieee_lib import paths
 from ieee_lib.config.corpus import CorpusConfig
-from ieee_lib.config.fields import Checked, Count, Positive, Text, build
+from ieee_lib.config.execution import Execution
+from ieee_lib.config.fields import Checked, Count, OneOrMore, Positive, Text, build
 from ieee_lib.config.model import ModelConfig
 from ieee_lib.config.run import RunSpec
 from ieee_lib.config.scale_tables import (
@@ -20,9 +21,7 @@ from ieee_lib.config.scale_tables import (
     Distillation,
     Downstream,
     Ensembles,
-    Execution,
     Midtraining,
-    OneOrMore,
     Search,
     Settings,
     Sweep,
@@ -51,7 +50,7 @@ class Scale(Checked):
 
     name: str
     about: Text
-    """What it is for, and what it can prove."""
+    """Purpose of the scale, and what its results can show."""
     unit: Literal["M", "B"]
     """Unit of N in fits: M or B (millions or billions of parameters)."""
     assumed_noise: Positive
@@ -63,9 +62,9 @@ class Scale(Checked):
     models: dict[str, ModelConfig]
     """The ladder in N, smallest first."""
     seed_tokens: tuple[Count, ...]
-    """The ladder in D, rising."""
+    """The ladder in D, rising, tokens."""
     base_tokens: int
-    """The D that most figures are drawn at."""
+    """The D of most figures, tokens."""
     seeds: OneOrMore
     """Seeds of every point that a figure shows at the base D."""
     ladder_seeds: OneOrMore
@@ -75,7 +74,7 @@ class Scale(Checked):
     wd_sweep: Sweep
     """Loss against weight decay (v1 Fig 13, right)."""
     heatmap: Sweep
-    """Loss over epochs and weight decay, for one member and for infinitely many."""
+    """Loss over epochs and weight decay, for one member and for K → ∞."""
     ensembles: Ensembles
     distillation: Distillation
     downstream: Downstream
@@ -86,7 +85,7 @@ class Scale(Checked):
     regularized: tuple[Settings, ...]
     """Where the search of the regularized recipe starts."""
     evidence: bool = True
-    """False where the scale is too small to say anything; figures then say so."""
+    """False where the scale is too small to be evidence; figures then say so."""
 
     @classmethod
     def names(cls) -> list[str]:
@@ -95,7 +94,7 @@ class Scale(Checked):
 
     @classmethod
     def load(cls, name: str) -> "Scale":
-        """Load a shipped scale by name, or a file of your own by a path that ends in .toml.
+        """Load a shipped scale by its name, or another file by a path that ends in .toml.
 
         A relative path is below data/.
         """
@@ -151,7 +150,7 @@ class Scale(Checked):
             check_choice(f"{name}.model", getattr(self, name).model, self.models)
 
     def _check_batches(self) -> None:
-        """Check that a D is whole steps of its batch, and a batch whole forward passes."""
+        """Check that every D is a multiple of its step, and every batch divides evenly."""
         training, continued = self.training, self.midtraining
         self._check_batch("training.batch_size", training.batch_size)
         self._check_batch("midtraining.batch_size", continued.batch_size)
@@ -186,7 +185,7 @@ class Scale(Checked):
             self._check_batch(f"{where}.batch_size", spec.batch_size)
 
     def _check_recipes(self) -> None:
-        """Check that a recipe names every cell once, and what the sections compare has a cell."""
+        """Check that a recipe lists every cell (N, D) once, and all that sections compare."""
         cells: list[tuple[str, int]] = []
         for recipe in ("standard", "regularized"):
             cells = []
@@ -232,7 +231,7 @@ class Scale(Checked):
         )
 
     def on(self, corpus: str) -> "Scale":
-        """Return the same scale with another text; continued pre-training starts from it too."""
+        """Return the scale with another source of text, for continued pre-training's base too."""
         if corpus == self.corpus.source:
             return self
         return replace(

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ieee_lib.config import EvaluationSpec, ModelConfig
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import check
 from ieee_lib.evaluation.probe import PROBE, answer_items, continuation_items
 from ieee_lib.evaluation.tasks import digests, fingerprint, open_task, split_of

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ieee_lib.config import ModelConfig
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError
 from ieee_lib.jobs.job import Listener, Unit, Work
 from ieee_lib.jobs.processes import of_library
@@ -256,7 +256,7 @@ def worker_count(execution: Execution) -> int:
         return execution.workers
     gpus = visible_gpus() if execution.accelerator != "cpu" else []
     if gpus or execution.accelerator == "gpu":
-        return max(1, execution.units_on(len(gpus)))
+        return max(1, execution.jobs_per_node(len(gpus)))
     cores = execution.threads * execution.devices
     return max(1, core_count() // cores) if cores else 1
 

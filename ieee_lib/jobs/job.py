@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ieee_lib.config import ModelConfig
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import TrainingError, check
 from ieee_lib.runs.store import Record, RunStore
 

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import Listener, Work
 from ieee_lib.jobs.processes import of_library
 

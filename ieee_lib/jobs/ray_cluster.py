@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.jobs.executors import first_line, visible_gpus, worker_count
 from ieee_lib.jobs.ray_worker import sees
@@ -126,7 +126,7 @@ class RayCluster:
             has = _has(node)
             units = int(has.get("CPU", 0) // needs["num_cpus"])
             if needs["num_gpus"]:
-                units = min(units, self.execution.units_on(int(has.get("GPU", 0))))
+                units = min(units, self.execution.jobs_per_node(int(has.get("GPU", 0))))
             if units and has.get("memory", 0) >= memory:
                 found.append((node, units))
         return found

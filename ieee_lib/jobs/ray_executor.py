@@ -20,7 +20,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from ieee_lib import paths
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.executors import TRIES, Failure, Outcome, first_line, settle, worker_count
 from ieee_lib.jobs.job import Unit
 from ieee_lib.jobs.progress import Progress

@@ -5,7 +5,7 @@ import socket
 import time
 from typing import Any
 
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.executors import Outcome, attempt
 from ieee_lib.jobs.job import Unit
 from ieee_lib.jobs.ranks import be_node

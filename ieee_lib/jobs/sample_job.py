@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ieee_lib.config import ModelConfig, SampleSpec, content_id
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import check
 from ieee_lib.files import sha256_of
 from ieee_lib.jobs.job import RECORD_BYTES, Listener, device_of, open_for, trained

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ieee_lib.config import EnsembleSpec, ModelConfig
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import RECORD_BYTES, Listener, device_of, open_for, trained
 from ieee_lib.model.memory import memory_of_reading
 from ieee_lib.runs.store import Record, RunStore

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ieee_lib import paths
 from ieee_lib.config import ModelConfig, RunSpec, build
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import check
 from ieee_lib.jobs.job import RECORD_BYTES, Listener, open_for, trained
 from ieee_lib.jobs.ranks import launch, rank

@@ -22,7 +22,7 @@ import numpy as np
 from ieee_lib import paths
 from ieee_lib.config.corpus import CorpusConfig, tokenizer_file
 from ieee_lib.errors import InputError, check
-from ieee_lib.files import parsed, sha256_of, verified
+from ieee_lib.files import parse_json, sha256_of, verify_checksum
 from ieee_lib.text.sources import open_source
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def open_corpus(folder: Path) -> Corpus:
     """Open and verify a packed corpus; raises InputError that names a missing or damaged file."""
     path = folder / "manifest.json"
     try:
-        manifest = verified(parsed(path.read_bytes()), str(path))
+        manifest = verify_checksum(parse_json(path.read_bytes()), str(path))
     except (OSError, ValueError) as error:
         allowed = "is missing or damaged; the same command makes the corpus again"
         raise InputError("corpus", str(path), allowed) from error
@@ -185,7 +185,7 @@ def find_corpus(fingerprint: str) -> Path:
         if path.parent.suffix == ".damaged":
             continue
         with contextlib.suppress(ValueError, KeyError):  # a damaged manifest names no corpus
-            if verified(parsed(path.read_bytes()), "")["fingerprint"] == fingerprint:
+            if verify_checksum(parse_json(path.read_bytes()), "")["fingerprint"] == fingerprint:
                 return path.parent
     allowed = f"is packed in no folder of {paths.corpora()} any more; pack it again from the same "
     raise InputError("corpus", fingerprint, allowed + "text")

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from ieee_lib.config.corpus import CorpusConfig
 from ieee_lib.errors import InputError, check
-from ieee_lib.files import held, seal, set_aside, sha256_of, writing_to
+from ieee_lib.files import lock, quarantine, sha256_of, with_checksum, writing_to
 from ieee_lib.text.corpus import FILES, SCHEMA, Corpus, folder_of, open_corpus
 from ieee_lib.text.sources import open_source
 from ieee_lib.text.tokenizer import load_tokenizer, separator_id, train_bpe
@@ -37,13 +37,13 @@ TOKENIZER_CHARACTERS = 50_000_000
 def prepare(config: CorpusConfig, report: Callable[[str], None] = lambda line: None) -> Corpus:
     """Return the packed corpus of `config`, made first where it is missing or damaged."""
     folder = folder_of(config)
-    with held(folder.with_name(f"{folder.name}.lock")), writing_to(folder.parent):
+    with lock(folder.with_name(f"{folder.name}.lock")), writing_to(folder.parent):
         if folder.is_dir():
             try:
                 return open_corpus(folder)
             except InputError as error:
                 report(f"{error}")
-                set_aside(folder)
+                quarantine(folder)
         for left_over in folder.parent.glob(f".making-{folder.name}-*"):
             shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed
         report(f"corpus {config.source}: reading, tokenizing and packing, once")
@@ -92,7 +92,7 @@ def make(config: CorpusConfig, folder: Path) -> None:
         "files": files,
         "fingerprint": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16],
     }
-    (folder / "manifest.json").write_text(json.dumps(seal(manifest), indent=1) + "\n")
+    (folder / "manifest.json").write_text(json.dumps(with_checksum(manifest), indent=1) + "\n")
 
 
 def _split(config: CorpusConfig, folder: Path) -> dict[str, int]:

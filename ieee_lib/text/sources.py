@@ -20,7 +20,7 @@ from typing import Any
 from ieee_lib import paths
 from ieee_lib.config.corpus import parse_source
 from ieee_lib.errors import InputError, check, first_line
-from ieee_lib.files import parsed
+from ieee_lib.files import parse_json
 
 BUILDERS = {".txt": "text", ".jsonl": "json", ".jsonl.gz": "json", ".parquet": "parquet"}
 """File ending -> builder of `datasets`."""
@@ -140,7 +140,9 @@ def _fault(path: Path) -> str:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as lines:
             for number, line in enumerate(lines, start=1):  # noqa: B007, for the message
                 text = line.decode()
-                if path.suffix != ".txt" and text.strip() and not isinstance(parsed(text), dict):
+                if path.suffix == ".txt" or not text.strip():
+                    continue
+                if not isinstance(parse_json(text), dict):
                     raise ValueError("it is another value")
     except UnicodeDecodeError as error:
         return f"must be UTF-8 text; line {number} is not ({error.reason})"
@@ -172,8 +174,8 @@ class HubSource:
         """Yield the text of each document; raises InputError where the hub cannot be reached."""
         from datasets import load_dataset, packaged_modules
 
-        # `datasets` would take a folder of that name, or its own reader of that name, and with
-        # them whatever lies in the working directory.
+        # `datasets` prefers a folder of that name, or its own reader of that name, which would
+        # read any files in the working directory.
         here = os.path.exists(self.dataset) or hasattr(packaged_modules, self.dataset)
         allowed = "is not on the hub but here; give the absolute path of a local folder"
         check(os.path.isabs(self.dataset) or not here, "corpus", self.name, allowed)
@@ -190,7 +192,7 @@ Source = StdlibSource | FileSource | HubSource
 
 
 def open_source(name: str, text_field: str = "text", *, role: str = "corpus") -> Source:
-    """Return the source of that name; raises InputError for a form that is not known.
+    """Return the source of that name; raises InputError for a name of another form.
 
     `role` is what messages call it.
     """

@@ -14,7 +14,7 @@ import torch
 import ieee_lib.evaluation.continuations as continuations
 from ieee_lib import InputError, Scale, Study
 from ieee_lib.config import CorpusConfig, EnsembleSpec, EvaluationSpec, ModelConfig
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.evaluation.continuations import score_continuations
 from ieee_lib.evaluation.probe import answer_items, continuation_items
 from ieee_lib.evaluation.tasks import LOCAL, fingerprint, open_task, split_of

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.executors import LocalExecutor, out_of_memory, uninterrupted
 from ieee_lib.jobs.progress import Progress
 from ieee_lib.jobs.train_job import TrainJob

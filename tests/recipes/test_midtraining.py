@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from ieee_lib import InputError, Scale
 from ieee_lib.config import CorpusConfig
-from ieee_lib.config.scale_tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import MissingRuns, TrainingError
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.laws.effective_data import effective_data
