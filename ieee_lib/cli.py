@@ -182,11 +182,12 @@ def _plan(given: argparse.Namespace) -> int:
     from ieee_lib.book.steps import budget_lines
     from ieee_lib.config import check_number
     from ieee_lib.config.scale import Scale
+    from ieee_lib.text.corpus import folder_of
 
     scale = Scale.load(given.scale)
     if given.corpus:
         scale = scale.on(given.corpus)
-        scale.corpus.folder()  # raises InputError where there is no such text
+        folder_of(scale.corpus)  # raises InputError where there is no such text
     study, sections = open_plan(scale), choose(given.only)
     if given.budget_minutes is not None:
         check_number("--budget-minutes", given.budget_minutes, above=0.0)

@@ -1,4 +1,7 @@
-"""Errors a user can mend: one line that names the field, the value and what is allowed."""
+"""Errors that a user can correct: one line that names the field, the value and what is allowed.
+
+check(epochs > 0, "epochs", epochs, "must be above 0")     # InputError: epochs = 0: must be above 0
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -9,7 +12,7 @@ LONGEST = 400
 
 
 class InputError(ValueError):
-    """Bad input, found before any long work starts; the command line ends with code 2."""
+    """Bad input, detected before any long work starts; the command line ends with code 2."""
 
     def __init__(self, field: str, value: Any, allowed: str) -> None:
         super().__init__(f"{field} = {_shown(value)}: {allowed}")
@@ -17,11 +20,11 @@ class InputError(ValueError):
 
 
 class MissingRuns(InputError):
-    """Runs are asked for that are not recorded, from a source that never trains."""
+    """Runs are missing from a source that never trains."""
 
 
 class Unreachable(InputError):
-    """What others keep cannot be had here: no network, or a package that is missing."""
+    """Data of a task cannot be loaded here: no network, or a package that is missing."""
 
 
 class TrainingError(RuntimeError):
@@ -51,6 +54,11 @@ def _same(value: Any, choice: Any) -> bool:
     kind = (int, float) if isinstance(choice, float) else type(choice)
     alike = isinstance(value, kind) and isinstance(value, bool) == isinstance(choice, bool)
     return alike and value == choice
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Who looks on: a person in JupyterLab, or nobody (papermill, a script, a printed book)."""
+"""Whether a person in JupyterLab sees the output, or a program does (papermill, a script)."""
 
 import os
 
@@ -7,5 +7,5 @@ SESSION = "JPY_SESSION_NAME"
 
 
 def in_lab() -> bool:
-    """Say whether widgets can be shown and turned."""
+    """Say whether a Jupyter server started this kernel, so that widgets work."""
     return SESSION in os.environ

@@ -1,5 +1,6 @@
-"""Where things live, and which names may lead there. Everything is written below the project's
-root, wherever one runs from.
+"""Folders of the project, and which names may lead there.
+
+Everything is written below the project's root, whatever the working directory is.
 
     paths.below_data("files", "piqa")        # <root>/data/piqa; "../piqa" is refused
 """
@@ -8,14 +9,16 @@ import os
 import re
 from pathlib import Path
 
-from ieee_lib.errors import check
+from ieee_lib.errors import InputError, check
 
 PACKAGE = Path(__file__).resolve().parent
+"""Folder of this package."""
 
 SCALE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 HUB = re.compile(rf"hub:({_PART}(?:/{_PART})?)@({_PART}(?:/{_PART})*)")
+"""Form of hub:NAME@REVISION."""
 
 
 def root() -> Path:
@@ -32,6 +35,7 @@ def root() -> Path:
 
 
 def data() -> Path:
+    """Return the folder of all data, local and shipped."""
     return root() / "data"
 
 
@@ -56,10 +60,11 @@ def check_scale_name(name: str) -> None:
 
 def hub_name(field: str, text: str) -> tuple[str, str]:
     """Return NAME and REVISION of hub:NAME@REVISION; raises InputError for any other form."""
-    found = HUB.fullmatch(text) if isinstance(text, str) and ".." not in text else None
-    allowed = "must be hub:NAME@REVISION; NAME is one name or ORG/NAME of letters, digits, ., _, -"
-    check(found is not None, field, text, allowed)
-    return found[1], found[2]
+    match = HUB.fullmatch(text) if isinstance(text, str) and ".." not in text else None
+    if match is None:
+        allowed = "NAME is one name or ORG/NAME of letters, digits, ., _, -"
+        raise InputError(field, text, f"must be hub:NAME@REVISION; {allowed}")
+    return match[1], match[2]
 
 
 def _of_scale(kind: str, scale: str) -> Path:
@@ -68,40 +73,50 @@ def _of_scale(kind: str, scale: str) -> Path:
 
 
 def runs(scale: str) -> Path:
+    """Return the folder of a scale's local records."""
     return _of_scale("runs", scale)
 
 
 def checkpoints(scale: str) -> Path:
+    """Return the folder of a scale's weights and unfinished stacks."""
     return _of_scale("checkpoints", scale)
 
 
 def samples(scale: str) -> Path:
+    """Return the folder of a scale's synthetic text."""
     return _of_scale("samples", scale)
 
 
 def corpora() -> Path:
+    """Return the folder of packed corpora."""
     return data() / "corpora"
 
 
 def executed(scale: str) -> Path:
+    """Return the folder of a scale's executed notebooks."""
     return _of_scale("executed", scale)
 
 
 def site(scale: str) -> Path:
+    """Return the folder of a scale's site."""
     return _of_scale("site", scale)
 
 
 def archive(scale: str) -> Path:
+    """Return the file of a scale's recorded runs."""
     return _of_scale("archive", scale).with_name(f"{scale}.jsonl.gz")
 
 
 def predictions(scale: str) -> Path:
+    """Return the folder of a scale's sealed predictions."""
     return _of_scale("predictions", scale)
 
 
 def published() -> Path:
+    """Return the folder of the paper's numbers."""
     return PACKAGE.parent / "data" / "published"
 
 
 def figures(scale: str) -> Path:
+    """Return the folder of a scale's figures."""
     return root() / "figures" / scale

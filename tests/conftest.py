@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from ieee_lib import ModelConfig, RunSpec, Scale
-from ieee_lib.text.corpus import Corpus, CorpusConfig, prepare
+from ieee_lib.config import CorpusConfig
+from ieee_lib.text.corpus import Corpus
+from ieee_lib.text.packing import prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ModelConfig(

@@ -1,4 +1,4 @@
-"""Locks: one holder at a time, and none that is gone."""
+"""Locks: one owner at a time, and none that has ended."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from ieee_lib import files
-from ieee_lib.files import held
+from ieee_lib.files import lock
 
 
 @pytest.fixture(autouse=True)
@@ -16,10 +16,10 @@ def short_leases(monkeypatch):
     monkeypatch.setattr(files, "LEASE_SECONDS", 2.0)
 
 
-def hold(path, told):
+def hold(path, pipe):
     files.LEASE_SECONDS = 2.0
-    with held(path):
-        told.send("held")
+    with lock(path):
+        pipe.send("locked")
         time.sleep(60)
 
 
@@ -39,7 +39,7 @@ def holder(tmp_path):
 def waited(path):
     files.LEASE_SECONDS = 2.0
     began = time.monotonic()
-    with held(path):
+    with lock(path):
         return time.monotonic() - began
 
 
@@ -74,6 +74,6 @@ def test_a_lock_that_nobody_signed_is_dropped(tmp_path):
 
 def test_several_locks_are_taken_in_one_order_and_all_given_back(tmp_path):
     names = [tmp_path / name for name in "cab"]
-    with held(*names):
+    with lock(*names):
         assert all(path.is_file() for path in names)
     assert not any(path.exists() for path in names)

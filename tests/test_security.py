@@ -20,13 +20,15 @@ import pytest
 
 from ieee_lib import InputError, paths
 from ieee_lib.cli import main
-from ieee_lib.config.tables import Execution
-from ieee_lib.files import write_sealed
+from ieee_lib.config import CorpusConfig
+from ieee_lib.config.execution import Execution
+from ieee_lib.files import write_checked
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.model.llama import read_llama
 from ieee_lib.runs import store as stores
 from ieee_lib.runs.store import Archive, RunStore, pack_archive
-from ieee_lib.text.corpus import CorpusConfig, open_corpus, prepare
+from ieee_lib.text.corpus import open_corpus
+from ieee_lib.text.packing import prepare
 from ieee_lib.training.scoring import load_stack
 from tests.conftest import ROOT, TINY
 
@@ -248,7 +250,7 @@ def test_a_pickle_in_place_of_a_shard_is_set_aside(bomb, home):
     store.shard_path("0" * 16, 0).write_bytes(bomb)
     with pytest.warns(UserWarning, match="is damaged: moved to"):
         assert store.get_shard("0" * 16, 0) is None
-    write_sealed(store.shard_path("0" * 16, 0), bomb)  # the right checksum: bytes they stay
+    write_checked(store.shard_path("0" * 16, 0), bomb)  # the right checksum: bytes they stay
     assert store.get_shard("0" * 16, 0) == bomb
 
 
@@ -314,7 +316,7 @@ def test_nothing_is_unpickled_from_training_to_figures(home, spec, corpus):
         import torch, lightning, safetensors.torch, tokenizers  # may do at import what they want
         from pathlib import Path
         from ieee_lib import RunSpec
-        from ieee_lib.config.tables import Execution
+        from ieee_lib.config.execution import Execution
         from ieee_lib.config import EnsembleSpec
         from ieee_lib.runs.frames import load_runs
         from ieee_lib.jobs.score_job import ScoreJob

@@ -18,7 +18,8 @@ from ieee_lib import InputError, Scale, Study, paths
 from ieee_lib.book.chapters import Chapter
 from ieee_lib.cli import main
 from ieee_lib.config.scale import FOLDER
-from ieee_lib.runs.store import SCHEMA, RunStore, seal
+from ieee_lib.files import with_checksum
+from ieee_lib.runs.store import SCHEMA, RunStore
 from ieee_lib.study import UNPREPARED
 
 
@@ -576,7 +577,7 @@ def test_tokenizers(refused, project, data, message):
 
 
 def kept(**fields):
-    return json.dumps(seal({"kind": "train", "run_id": "0" * 16, **fields})).encode()
+    return json.dumps(with_checksum({"kind": "train", "run_id": "0" * 16, **fields})).encode()
 
 
 NEWER = f"has schema {SCHEMA + 1}; this version reads 1 to {SCHEMA}"

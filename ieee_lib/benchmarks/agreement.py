@@ -15,10 +15,11 @@ import pandas as pd
 
 from ieee_lib.benchmarks.speed import chosen_device
 from ieee_lib.config import RunSpec
+from ieee_lib.config.execution import Execution
 from ieee_lib.config.scale import Scale
-from ieee_lib.config.tables import Execution
 from ieee_lib.plots.saving import Table
-from ieee_lib.text.corpus import Corpus, prepare
+from ieee_lib.text.corpus import Corpus
+from ieee_lib.text.packing import prepare
 
 ROUNDING = 2e-3
 """nats: other orders of the same float32 sums, through about a hundred steps."""

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from ieee_lib.config import CorpusConfig
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check
 from ieee_lib.plots.saving import Table
-from ieee_lib.text import corpus as packing
+from ieee_lib.text import packing
 from ieee_lib.text.sources import open_source
 from tests.stress.stand_in import peak_memory
 
@@ -28,7 +29,7 @@ def run(scale: Scale, *, corpus: str = "") -> dict[str, Table]:
     source = corpus or scale.corpus.source
     with tempfile.TemporaryDirectory() as scratch:
         n_character = _repeat(source, scale.corpus.text_field, Path(scratch) / "text.jsonl")
-        config = packing.CorpusConfig(
+        config = CorpusConfig(
             source=f"files:{scratch}/text.jsonl", vocab_size=scale.corpus.vocab_size
         )
         spawn = multiprocessing.get_context("spawn")
@@ -67,7 +68,7 @@ def _repeat(source: str, text_field: str, path: Path) -> int:
             check(written > 0, "corpus", source, "holds no text to repeat")
 
 
-def _prepare(config: packing.CorpusConfig, folder: str) -> tuple[float, int]:
+def _prepare(config: CorpusConfig, folder: str) -> tuple[float, int]:
     """Return seconds and this process's peak bytes."""
     Path(folder).mkdir()
     began = time.perf_counter()

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ieee_lib.config import EnsembleSpec, EvaluationSpec, ModelConfig
+from ieee_lib.config import CorpusConfig, EnsembleSpec, EvaluationSpec, ModelConfig
 from ieee_lib.config.scale import Scale
 from ieee_lib.evaluation.probe import PROBE
 from ieee_lib.evaluation.tasks import LOCAL, fingerprint
 from ieee_lib.laws.downstream import error
 from ieee_lib.plots.saving import Table
 from ieee_lib.study import Study
-from ieee_lib.text.corpus import CorpusConfig
 
 
 def run(scale: Scale, *, corpus: str, files: str) -> dict[str, Table]:

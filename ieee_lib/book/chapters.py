@@ -14,12 +14,12 @@ from types import ModuleType
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.runs.stages import DRAW, FIT, stage
 from ieee_lib.config import RunSpec
 from ieee_lib.errors import MissingRuns, check_choice
 from ieee_lib.plots.explore import Explorer, explore
 from ieee_lib.plots.saving import Drawing, Table, context, save
 from ieee_lib.predictions import scores as predictions
+from ieee_lib.runs.stages import DRAW, FIT, stage
 from ieee_lib.sections import (
     beyond,
     data_scaling,

@@ -11,12 +11,13 @@ import pandas as pd
 
 from ieee_lib.book.chapters import Section
 from ieee_lib.config import EnsembleSpec, RunSpec
+from ieee_lib.config.execution import Execution
 from ieee_lib.config.scale import Scale
-from ieee_lib.config.tables import Execution
 from ieee_lib.errors import InputError
 from ieee_lib.model.memory import memory_of
+from ieee_lib.runs.reader import UNPREPARED
 from ieee_lib.runs.store import RunStore
-from ieee_lib.study import UNPREPARED, Study
+from ieee_lib.study import Study
 from ieee_lib.text.sources import open_source
 
 

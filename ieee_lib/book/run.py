@@ -11,20 +11,17 @@ plain script for this: its code cells in their order, with other parameters afte
 import linecache
 import runpy
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import nbformat
 
 from ieee_lib.claims.verdicts import Claim
-from ieee_lib.plots.saving import FORMATS, SavedFigure, Table, output
+from ieee_lib.plots.saving import SavedFigure, Table
 from ieee_lib.plots.style import style
-from ieee_lib.runs.trace import sharing_answers
 from ieee_lib.study import Study
 
 

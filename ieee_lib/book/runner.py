@@ -19,7 +19,6 @@ from ieee_lib import paths
 from ieee_lib.book.chapters import SECTIONS, Chapter, Section, choose, own_options
 from ieee_lib.book.plan import duration, plan_frame
 from ieee_lib.book.recorded import compare
-from ieee_lib.runs.stages import log_to, read_stages
 from ieee_lib.claims.verdicts import Claim
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
@@ -27,6 +26,7 @@ from ieee_lib.files import writing_to
 from ieee_lib.frontend import SESSION
 from ieee_lib.plots.saving import save
 from ieee_lib.plots.tables import stage_table
+from ieee_lib.runs.stages import log_to, read_stages
 from ieee_lib.study import Study
 
 INCOMPLETE = 3

@@ -15,7 +15,7 @@ from itertools import groupby
 from ieee_lib.book.chapters import Section
 from ieee_lib.book.plan import Speed, aligned, device_kind, duration, own_runs
 from ieee_lib.config import RunSpec, check_integer
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import check
 from ieee_lib.jobs.batch import into_stacks
 from ieee_lib.jobs.machine import worker_count

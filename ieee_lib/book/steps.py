@@ -25,7 +25,7 @@ from ieee_lib.book.plan import Speed, aligned, duration
 from ieee_lib.config import EnsembleSpec, RunSpec
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, TrainingError, Unreachable, check
-from ieee_lib.files import whole_or_absent, writing_to
+from ieee_lib.files import atomic_path, writing_to
 from ieee_lib.jobs.machine import worker_count
 from ieee_lib.predictions.log import committed, foretell, prediction_id, predictions
 from ieee_lib.predictions.questions import questions
@@ -332,5 +332,5 @@ def _copy(files: Iterable[Path], folder: Path) -> None:
     with writing_to(folder):
         for file in files:
             if not (folder / file.name).exists():
-                with whole_or_absent(folder / file.name) as path:
+                with atomic_path(folder / file.name) as path:
                     shutil.copyfile(file, path)

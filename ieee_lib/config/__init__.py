@@ -8,6 +8,8 @@
 Nothing here needs torch, so plans and figures are made without it.
 """
 
+from ieee_lib.config.corpus import CorpusConfig
+from ieee_lib.config.derived import EnsembleSpec, EvaluationSpec, SampleSpec
 from ieee_lib.config.fields import (
     SEMANTICS,
     build,
@@ -18,17 +20,20 @@ from ieee_lib.config.fields import (
     content_id,
 )
 from ieee_lib.config.model import ModelConfig, ParameterCount
-from ieee_lib.config.run import DECAY_MASKS, LOGIT_COST, OPTIMIZERS, PRECISIONS, RunSpec
-from ieee_lib.config.trained import KINDS, SAMPLE_KINDS, EnsembleSpec, EvaluationSpec, SampleSpec
+from ieee_lib.config.run import RunSpec
+
+KINDS = {
+    "train": "runs",
+    "ensemble": "ensembles",
+    "sample": "samples",
+    "evaluation": "evaluations",
+}
+"""Kind of a record -> what several of them are called."""
 
 __all__ = [
-    "DECAY_MASKS",
     "KINDS",
-    "LOGIT_COST",
-    "OPTIMIZERS",
-    "PRECISIONS",
-    "SAMPLE_KINDS",
     "SEMANTICS",
+    "CorpusConfig",
     "EnsembleSpec",
     "EvaluationSpec",
     "ModelConfig",

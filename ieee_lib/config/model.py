@@ -4,8 +4,9 @@ ModelConfig(n_layer=2, n_head=2, n_kv_head=2, n_embd=16, n_mlp=40, vocab_size=10
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from ieee_lib.config.fields import as_floats, check_integer, check_number
+from ieee_lib.config.fields import Checked, Count, Positive, check_number, number, whole
 from ieee_lib.errors import check
 
 
@@ -31,64 +32,51 @@ class ParameterCount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Shape of one decoder; symbols as in `training/model.py`."""
+class ModelConfig(Checked, prefix="model."):
+    """Shape of one decoder; symbols as in `model.decoder`."""
 
-    n_layer: int
+    n_layer: Count
     """Transformer blocks."""
-    n_head: int
+    n_head: Count
     """Query heads."""
-    n_kv_head: int
+    n_kv_head: Count
     """Key-value heads; divides n_head."""
-    n_embd: int
+    n_embd: Count
     """Residual channels."""
-    n_mlp: int
+    n_mlp: Count
     """Hidden channels of the SwiGLU MLP."""
-    vocab_size: int
+    vocab_size: Count
     """Rows of the embedding and of the lm_head."""
-    block_size: int
+    block_size: Annotated[int, whole(2)]
     """Context length, tokens."""
-    rope_theta: float = 10_000.0
+    rope_theta: Positive = 10_000.0
     """Base of the rotary frequencies; the paper's value is not public, this is Llama's."""
-    rope_factor: float = 1.0
+    rope_factor: Annotated[float, number(least=1.0)] = 1.0
     """Divisor of slow rotary frequencies, Llama 3.1's `llama3` scaling; 1: none, as in the paper's
     own runs. Continued pre-training takes its base model's (Sec. 7.2; Llama 3.2: 32)."""
-    rope_low_factor: float = 1.0
+    rope_low_factor: Positive = 1.0
     """Turns within rope_original_block up to which a frequency is divided in full."""
-    rope_high_factor: float = 4.0
+    rope_high_factor: Positive = 4.0
     """Turns from which a frequency stays as it is; between the two the divisor fades out."""
-    rope_original_block: int = 8192
+    rope_original_block: Count = 8192
     """Context length before scaling, tokens; Llama 3.1's and 3.2's."""
-    norm_eps: float = 1e-5
+    norm_eps: Positive = 1e-5
     """Added to the mean square in RMSNorm."""
-    init_std: float = 0.02
+    init_std: Positive = 0.02
     """Standard deviation of every matrix at the start (the paper's initializer_range)."""
 
     def __post_init__(self) -> None:
-        for name in ("n_layer", "n_head", "n_kv_head", "n_embd", "n_mlp", "vocab_size"):
-            check_integer(f"model.{name}", getattr(self, name), 1)
-        check_integer("model.block_size", self.block_size, 2)
-        for name in ("rope_theta", "rope_low_factor", "norm_eps", "init_std"):
-            check_number(f"model.{name}", getattr(self, name), above=0.0)
-        check_number("model.rope_factor", self.rope_factor, least=1.0)
+        super().__post_init__()
         check_number("model.rope_high_factor", self.rope_high_factor, above=self.rope_low_factor)
-        check_integer("model.rope_original_block", self.rope_original_block, 1)
-        as_floats(self)
-        check(
-            self.n_head % self.n_kv_head == 0,
-            "model.n_kv_head",
-            self.n_kv_head,
-            f"must divide n_head = {self.n_head}",
-        )
-        check(
-            self.n_embd % (2 * self.n_head) == 0,
-            "model.n_embd",
-            self.n_embd,
-            f"must be a multiple of 2 * n_head = {2 * self.n_head} (rotary pairs)",
-        )
+        allowed = f"must divide n_head = {self.n_head}"
+        check(self.n_head % self.n_kv_head == 0, "model.n_kv_head", self.n_kv_head, allowed)
+        pairs = 2 * self.n_head
+        allowed = f"must be a multiple of 2 * n_head = {pairs} (rotary pairs)"
+        check(self.n_embd % pairs == 0, "model.n_embd", self.n_embd, allowed)
 
     @property
     def head_dim(self) -> int:
+        """Channels of one head."""
         return self.n_embd // self.n_head
 
     def count(self) -> ParameterCount:

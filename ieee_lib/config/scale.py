@@ -6,26 +6,21 @@ scale.spec("0.14M", corpus="9f86d081884c7d65", wd=1.6, lr=3e-3, epochs=16)
 
 import os
 import tomllib
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
 from ieee_lib import paths
-from ieee_lib.config import (
-    ModelConfig,
-    RunSpec,
-    build,
-    check_integer,
-    check_number,
-    check_text,
-)
-from ieee_lib.config.tables import (
+from ieee_lib.config.corpus import CorpusConfig
+from ieee_lib.config.execution import Execution
+from ieee_lib.config.fields import Checked, Count, OneOrMore, Positive, Text, build
+from ieee_lib.config.model import ModelConfig
+from ieee_lib.config.run import RunSpec
+from ieee_lib.config.scale_tables import (
     EPOCHS_GRID,
-    MANY,
     Beyond,
     Distillation,
     Downstream,
     Ensembles,
-    Execution,
     Midtraining,
     Search,
     Settings,
@@ -33,70 +28,73 @@ from ieee_lib.config.tables import (
     Training,
 )
 from ieee_lib.errors import InputError, check, check_choice
-from ieee_lib.text.corpus import CorpusConfig
 
 FOLDER = paths.PACKAGE / "config" / "scales"
-
-NEEDED = {"wd": 0.1, "lr": 1e-3, "epochs": 1}
-SHARED = {"model", "corpus", "seed_tokens", "init_seed", "data_seed", "val_sequences", "evals"}
-SHARED |= {"synthetic", "synthetic_weight", "synthetic_only", "start"}
-"""Fields of a run in which all rows of notebook 10 agree."""
-"""Fields without a default, where a spec is only built to be checked."""
 
 UNITS = {"M": 1e6, "B": 1e9}
 """What one unit of N is in fits."""
 
+PLACEHOLDERS: dict[str, Any] = {"wd": 0.1, "lr": 1e-3, "epochs": 1}
+"""Fields of a run without a default, for a spec that is only built to be checked."""
 
-@dataclass(frozen=True)
-class Scale:
+COMMON = (
+    "model", "corpus", "seed_tokens", "init_seed", "data_seed", "val_sequences", "evals",
+    "synthetic", "synthetic_weight", "synthetic_only", "start",
+)  # fmt: skip
+"""Fields of a run in which all rows of notebook 10 agree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale(Checked):
     """A loaded scale file; raises InputError for anything unknown, missing or out of range."""
 
     name: str
-    about: str
-    """What it is for, and what it can prove."""
-    unit: str
+    about: Text
+    """Purpose of the scale, and what its results can show."""
+    unit: Literal["M", "B"]
     """Unit of N in fits: M or B (millions or billions of parameters)."""
-    assumed_noise: float
+    assumed_noise: Positive
     """Standard deviation between seeds where nothing is replicated, nats/token."""
     corpus: CorpusConfig
     training: Training
-    execution: Execution
+    execution: Execution = field(default_factory=Execution)
     search: Search
     models: dict[str, ModelConfig]
     """The ladder in N, smallest first."""
-    seed_tokens: tuple[int, ...]
-    """The ladder in D, rising."""
+    seed_tokens: tuple[Count, ...]
+    """The ladder in D, rising, tokens."""
     base_tokens: int
-    """The D that most figures are drawn at."""
-    seeds: int
+    """The D of most figures, tokens."""
+    seeds: OneOrMore
     """Seeds of every point that a figure shows at the base D."""
-    ladder_seeds: int
+    ladder_seeds: OneOrMore
     """Seeds of a tuned single model at every other D."""
     overfitting: Sweep
     """Loss against epochs at the standard weight decay (Fig 2, left)."""
     wd_sweep: Sweep
     """Loss against weight decay (v1 Fig 13, right)."""
     heatmap: Sweep
-    """Loss over epochs and weight decay, for one member and for infinitely many."""
+    """Loss over epochs and weight decay, for one member and for K → ∞."""
     ensembles: Ensembles
     distillation: Distillation
     downstream: Downstream
     midtraining: Midtraining
-    beyond: Beyond
+    beyond: Beyond = field(default_factory=Beyond)
     standard: tuple[Settings, ...]
     """Where the search of the standard recipe (wd 0.1) starts."""
     regularized: tuple[Settings, ...]
     """Where the search of the regularized recipe starts."""
     evidence: bool = True
-    """False where the scale is too small to say anything; figures then say so."""
+    """False where the scale is too small to be evidence; figures then say so."""
 
     @classmethod
     def names(cls) -> list[str]:
+        """Return the names of the shipped scales."""
         return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
     @classmethod
     def load(cls, name: str) -> "Scale":
-        """Load a shipped scale by name, or a file of your own by a path that ends in .toml.
+        """Load a shipped scale by its name, or another file by a path that ends in .toml.
 
         A relative path is below data/.
         """
@@ -118,82 +116,55 @@ class Scale:
     def from_dict(cls, name: str, table: dict[str, Any]) -> "Scale":
         """Build from what a scale file holds; raises InputError for anything wrong in it."""
         check(isinstance(table, dict), "scale", table, "must be a table of fields")
-        table = dict(table)
-        corpus = build(CorpusConfig, table.pop("corpus", None), "corpus")
-        training = build(Training, table.pop("training", None), "training")
-        shared = {"vocab_size": corpus.vocab_size, "block_size": training.block_size}
-        models = table.pop("models", None)
-        check(isinstance(models, dict) and models, "models", models, "must be a table of models")
-        ladder = {}
+        corpus = build(CorpusConfig, table.get("corpus"), "corpus")
+        training = build(Training, table.get("training"), "training")
+        shared = {"block_size": training.block_size, "vocab_size": corpus.vocab_size}
+        models = table.get("models")
+        if not isinstance(models, dict) or not models:
+            raise InputError("models", models, "must be a table of models")
+        shapes = {}
         for key, shape in models.items():
             check(isinstance(shape, dict), f"models.{key}", shape, "must be a table of fields")
-            twice = sorted(shared.keys() & shape.keys())
+            twice = [name for name in shared if name in shape]
             allowed = "is set for all models, under [corpus] or [training]"
             check(not twice, f"models.{key}", twice, allowed)
-            ladder[key] = build(ModelConfig, {**shared, **shape}, f"models.{key}")
-        parts = {
-            "name": name,
-            "corpus": corpus,
-            "training": training,
-            "models": ladder,
-            "execution": build(Execution, table.pop("execution", {}), "execution"),
-            "search": build(Search, table.pop("search", None), "search"),
-            "ensembles": build(Ensembles, _tuples(table.pop("ensembles", None)), "ensembles"),
-            "distillation": build(
-                Distillation, _tuples(table.pop("distillation", None)), "distillation"
-            ),
-            "downstream": build(Downstream, _tuples(table.pop("downstream", None)), "downstream"),
-            "midtraining": _midtraining(table.pop("midtraining", None), training),
-            "beyond": build(Beyond, table.pop("beyond", {}), "beyond"),
-            "seed_tokens": _listed("seed_tokens", table.pop("seed_tokens", None)),
-        }
-        for sweep in ("overfitting", "wd_sweep", "heatmap"):
-            value = table.pop(sweep, None)
-            parts[sweep] = build(Sweep, _tuples(value), sweep)
-        for recipe in ("standard", "regularized"):
-            rows = _listed(recipe, table.pop(recipe, None))
-            parts[recipe] = tuple(
-                build(Settings, row, f"{recipe}[{i}]") for i, row in enumerate(rows)
-            )
-        scale = build(cls, {**table, **parts}, f"scale {name}")
-        scale._check()
+            shapes[key] = {**shared, **shape}
+        parts = {"name": name, "corpus": corpus, "training": training, "models": shapes}
+        midtraining = table.get("midtraining")
+        if isinstance(midtraining, dict) and isinstance(midtraining.get("model"), dict):
+            shape = {"block_size": training.block_size, **midtraining["model"]}
+            parts["midtraining"] = {**midtraining, "model": shape}
+        scale = build(cls, {**table, **parts}, f"scale {name}", prefix="")
+        scale._check_ladders()
+        scale._check_batches()
+        scale._check_beyond()
+        scale._check_recipes()
         return scale
 
-    def _check(self) -> None:
-        check_text("about", self.about)
-        check_choice("evidence", self.evidence, (True, False))
-        check_choice("unit", self.unit, UNITS)
-        for seed_tokens in self.seed_tokens:
-            check_integer("seed_tokens", seed_tokens, 1)
+    def _check_ladders(self) -> None:
+        """Check that D rises and holds the base, and that named models exist."""
         rising = sorted(set(self.seed_tokens)) == list(self.seed_tokens)
         check(rising, "seed_tokens", self.seed_tokens, "must rise")
         check_choice("base_tokens", self.base_tokens, self.seed_tokens)
-        check_integer("seeds", self.seeds, 1, MANY)
-        check_integer("ladder_seeds", self.ladder_seeds, 1, MANY)
-        check_number("assumed_noise", self.assumed_noise, above=0.0)
         for name in ("overfitting", "wd_sweep", "heatmap", "ensembles"):
             check_choice(f"{name}.model", getattr(self, name).model, self.models)
-        self._check_batches()
-        self._check_beyond()
-        self._check_recipes()
 
     def _check_batches(self) -> None:
-        """Check that every D fits every batch, and every batch what passes at a time."""
-        training, wanted = self.training, self.midtraining
-        sizes = {"training.batch_size": training.batch_size}
-        sizes |= {f"midtraining.{n}": getattr(wanted, n) for n in ("batch_size", "small_batch")}
-        for name, size in sizes.items():
-            self._check_batch(name, size)
-        shape = next(iter(self.models))
-        asked = [(d, training.batch_size) for d in self.seed_tokens]
-        asked += [(d, wanted.batch_size) for d in wanted.ladder]
-        asked += [(wanted.seed_tokens, wanted.small_batch)]
-        if wanted.base is not None:
-            check_choice("midtraining.base.model", wanted.base.model, self.models)
-            asked += [(wanted.base.seed_tokens, training.batch_size)]
-        for seed_tokens, batch_size in asked:
+        """Check that every D is a multiple of its step, and every batch divides evenly."""
+        training, continued = self.training, self.midtraining
+        self._check_batch("training.batch_size", training.batch_size)
+        self._check_batch("midtraining.batch_size", continued.batch_size)
+        self._check_batch("midtraining.small_batch", continued.small_batch)
+        runs = [(seed_tokens, training.batch_size) for seed_tokens in self.seed_tokens]
+        runs += [(seed_tokens, continued.batch_size) for seed_tokens in continued.ladder]
+        runs += [(continued.seed_tokens, continued.small_batch)]
+        if continued.base is not None:
+            check_choice("midtraining.base.model", continued.base.model, self.models)
+            runs += [(continued.base.seed_tokens, training.batch_size)]
+        model = next(iter(self.models))
+        for seed_tokens, batch_size in runs:
             sizes = {"seed_tokens": seed_tokens, "batch_size": batch_size}
-            self.spec(shape, corpus="0" * 16, **NEEDED, **sizes)
+            self.spec(model, corpus="0" * 16, **sizes, **PLACEHOLDERS)
 
     def _check_batch(self, name: str, size: int) -> None:
         self.execution.sequences_at_once(size)
@@ -201,30 +172,33 @@ class Scale:
         check(n % size == 0, name, size, f"must divide val_sequences = {n}")
 
     def _check_beyond(self) -> None:
-        """Check that a recipe of 10 is a run that may stand beside the members it is judged by."""
-        own = [each.name for each in fields(RunSpec) if each.name not in SHARED]
+        """Check that a recipe of notebook 10 is a run comparable with the ensemble's members."""
+        options = [each.name for each in fields(RunSpec) if each.name not in COMMON]
         for name, changes in self.beyond.recipes.items():
             where = f"beyond.recipes.{name}"
             for option in changes:
-                check_choice(where, option, own)
+                check_choice(where, option, options)
             if "epochs" in changes:
                 check_choice(f"{where}.epochs", changes["epochs"], EPOCHS_GRID)
-            spec = self.spec(self.ensembles.model, corpus="0" * 16, **{**NEEDED, **changes})
+            model = self.ensembles.model
+            spec = self.spec(model, corpus="0" * 16, **{**PLACEHOLDERS, **changes})
             self._check_batch(f"{where}.batch_size", spec.batch_size)
 
     def _check_recipes(self) -> None:
-        """Check that a recipe names every cell once, and what the sections compare has a cell."""
-        cells = {}
+        """Check that a recipe lists every cell (N, D) once, and all that sections compare."""
+        cells: list[tuple[str, int]] = []
         for recipe in ("standard", "regularized"):
-            cells[recipe] = [(row.model, row.seed_tokens) for row in getattr(self, recipe)]
-            for i, (model, seed_tokens) in enumerate(cells[recipe]):
-                check_choice(f"{recipe}[{i}].model", model, self.models)
-                check_choice(f"{recipe}[{i}].seed_tokens", seed_tokens, self.seed_tokens)
-                again = (model, seed_tokens) in cells[recipe][:i]
-                check(not again, recipe, model, f"must be listed once at D = {seed_tokens}")
-            at_base = self.base_tokens in self.ladder(recipe)
-            check(at_base, recipe, self.ladder(recipe), f"must list D = {self.base_tokens}")
-        missing = sorted(set(self.ladder()) - set(self.ladder("standard")))
+            cells = []
+            for i, row in enumerate(getattr(self, recipe)):
+                check_choice(f"{recipe}[{i}].model", row.model, self.models)
+                check_choice(f"{recipe}[{i}].seed_tokens", row.seed_tokens, self.seed_tokens)
+                cell = (row.model, row.seed_tokens)
+                allowed = f"must be listed once at D = {row.seed_tokens}"
+                check(cell not in cells, recipe, row.model, allowed)
+                cells.append(cell)
+            has_base = self.base_tokens in self.ladder(recipe)
+            check(has_base, recipe, self.ladder(recipe), f"must list D = {self.base_tokens}")
+        missing = [tokens for tokens in self.ladder() if tokens not in self.ladder("standard")]
         check(not missing, "regularized", missing, "must be a D of the standard recipe too")
         check_choice("ensembles.model", self.ensembles.model, self.members())
         for name in self.ensembles.alone:
@@ -233,9 +207,9 @@ class Scale:
         allowed = "must leave three models: a law needs as many"
         check(enough, "ensembles.alone", list(self.ensembles.alone), allowed)
         for seed_tokens in self.ladder():
-            known = (self.ensembles.model, seed_tokens) in cells["regularized"]
+            is_listed = (self.ensembles.model, seed_tokens) in cells
             allowed = f"must be listed under regularized at D = {seed_tokens}"
-            check(known, "ensembles.model", self.ensembles.model, allowed)
+            check(is_listed, "ensembles.model", self.ensembles.model, allowed)
 
     def spec(self, model: str, *, corpus: str, seed: int = 0, **fields: Any) -> RunSpec:
         """Return the run of a named model; `seed` sets both the weights' and the order's seed."""
@@ -257,7 +231,7 @@ class Scale:
         )
 
     def on(self, corpus: str) -> "Scale":
-        """Return the same scale with another text; continued pre-training starts from it too."""
+        """Return the scale with another source of text, for continued pre-training's base too."""
         if corpus == self.corpus.source:
             return self
         return replace(
@@ -282,28 +256,3 @@ class Scale:
         """Return a recipe's starting points at one D, in the order of the ladder in N."""
         rows = [row for row in getattr(self, recipe) if row.seed_tokens == seed_tokens]
         return sorted(rows, key=lambda row: list(self.models).index(row.model))
-
-
-def _midtraining(table: Any, training: Training) -> Midtraining:
-    check(isinstance(table, dict), "midtraining", table, "must be a table of fields")
-    fields = _tuples(table)
-    if "base" in fields:
-        fields["base"] = build(Settings, fields["base"], "midtraining.base")
-    if "model" in fields:
-        shape = fields["model"]
-        check(isinstance(shape, dict), "midtraining.model", shape, "must be a table of fields")
-        shape = {"block_size": training.block_size, **shape}
-        fields["model"] = build(ModelConfig, shape, "midtraining.model")
-    return build(Midtraining, fields, "midtraining")
-
-
-def _listed(name: str, value: Any) -> tuple:
-    listed = isinstance(value, list) and len(value) > 0
-    check(listed, name, value, "must be a list of at least one")
-    return tuple(value)
-
-
-def _tuples(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}

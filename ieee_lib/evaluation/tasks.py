@@ -24,7 +24,7 @@ from typing import Any
 
 from ieee_lib.errors import InputError, Unreachable, check, check_choice
 from ieee_lib.evaluation.probe import PROBE
-from ieee_lib.files import parsed
+from ieee_lib.files import parse_json
 
 Row = dict[str, Any]
 
@@ -205,7 +205,7 @@ def _local_rows(name: str, folder: Path) -> list[Row]:
     rows = []
     for number, (line, label) in enumerate(zip(lines, extra, strict=True), start=1):
         try:
-            rows.append(task.row(parsed(line), *label))
+            rows.append(task.row(parse_json(line), *label))
         except (ValueError, KeyError, TypeError) as error:
             cause = f"lacks {error}" if isinstance(error, KeyError) else error
             allowed = f"line {number} is no item of {name}: {cause}"

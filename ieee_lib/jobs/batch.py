@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ieee_lib.config import RunSpec
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import TrainingError
-from ieee_lib.files import check_room
+from ieee_lib.files import check_free_space
 from ieee_lib.jobs.executors import Executor
 from ieee_lib.jobs.job import Job
 from ieee_lib.jobs.outcome import Failure
@@ -104,7 +104,7 @@ def run_batch(
     small, and TrainingError, after all others have run, where jobs failed. An interruption ends
     the executor's workers.
     """
-    check_room(store.records_folder, sum(job.disk_bytes for job in jobs))
+    check_free_space(store.records_folder, sum(job.disk_bytes for job in jobs))
     to_run: list[Job] = []
     failures: list[Failure] = []
     for job in jobs:

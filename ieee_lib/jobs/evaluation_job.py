@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ieee_lib.config import EvaluationSpec, RunSpec
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.evaluation.probe import PROBE, answer_items, continuation_items
 from ieee_lib.evaluation.tasks import digests, fingerprint, open_task, split_of

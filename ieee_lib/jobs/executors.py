@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 from ieee_lib.config import ModelConfig
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import Job
 from ieee_lib.jobs.machine import visible_gpus, worker_count
 from ieee_lib.jobs.outcome import TRIES, Failure, Outcome, attempt, handle

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, ModelConfig, RunSpec, SampleSpec
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import TrainingError, check
 from ieee_lib.runs.store import Record, RunStore
 from ieee_lib.text.corpus import Corpus, open_corpus

@@ -6,7 +6,7 @@ worker_count(execution)          # jobs at once
 import os
 import subprocess
 
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 
 
 def worker_count(execution: Execution) -> int:

@@ -10,7 +10,7 @@ go on. Bad input stops everything, since the next job would meet it too.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError
 from ieee_lib.jobs.job import Job, Listener, Work
 from ieee_lib.jobs.progress import Progress

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from multiprocessing.queues import SimpleQueue
 
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import Listener, Work, ignore
 from ieee_lib.jobs.processes import of_library
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.jobs.machine import visible_gpus, worker_count
 from ieee_lib.jobs.outcome import first_line
@@ -142,7 +142,7 @@ class RayCluster:
         """Return how many jobs of so many bytes of memory run at once."""
         return sum(n_job for _, n_job in self.fitting(memory))
 
-    def check_room(self, memory: int) -> None:
+    def check_free_space(self, memory: int) -> None:
         """Raise InputError where a job would wait for ever; a cluster that may grow is trusted."""
         needs = self.needs()
         allowed = (

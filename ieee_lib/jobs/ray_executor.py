@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
 
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import Job
 from ieee_lib.jobs.machine import worker_count
 from ieee_lib.jobs.outcome import TRIES, Failure, Outcome, first_line, handle
@@ -106,7 +106,7 @@ class RayExecutor:
         if self.progress_actor is None:
             self.progress_actor = cluster.start_progress()
         memory = max((job.memory_bytes(self.execution) for job in jobs), default=0)
-        cluster.check_room(memory)
+        cluster.check_free_space(memory)
         if memory > self.memory:
             self._release()  # one size for all, so that no worker is too small for what waits
             self.memory = memory

@@ -4,7 +4,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import Job
 from ieee_lib.jobs.outcome import Outcome, attempt
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from ieee_lib.config import EnsembleSpec, RunSpec
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import (
     Listener,
     ModelsJob,

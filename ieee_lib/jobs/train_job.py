@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ieee_lib import paths
 from ieee_lib.config import ModelConfig, RunSpec, build
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import check
 from ieee_lib.jobs.job import RECORD_BYTES, Listener, ignore, open_for, records_with_weights
 from ieee_lib.jobs.ranks import launch, rank

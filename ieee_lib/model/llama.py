@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ieee_lib.config import ModelConfig, RunSpec, check_id
 from ieee_lib.errors import InputError, check
-from ieee_lib.files import parsed
+from ieee_lib.files import parse_json
 from ieee_lib.model.llama_format import config_of, fields_of, layout
 from ieee_lib.runs.store import RunStore
 from ieee_lib.text.corpus import open_corpus
@@ -183,7 +183,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        fields = parsed(path.read_bytes())
+        fields = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError("source", str(path), f"cannot be read: {error}") from error
     check(isinstance(fields, dict), "source", str(path), "must hold one JSON object")

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from ieee_lib.config import ModelConfig
-from ieee_lib.runs.stages import DRAW, FIT, PREPARE, WORK
 from ieee_lib.laws.estimates import Estimate
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots.saving import Table
+from ieee_lib.runs.stages import DRAW, FIT, PREPARE, WORK
 
 
 def count_frame(models: Mapping[str, ModelConfig]) -> pd.DataFrame:

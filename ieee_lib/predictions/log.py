@@ -16,7 +16,7 @@ from typing import Any
 from ieee_lib import paths
 from ieee_lib.config import content_id
 from ieee_lib.errors import MissingRuns, check
-from ieee_lib.files import parsed, seal, verified, write_atomically
+from ieee_lib.files import parse_json, verify_checksum, with_checksum, write_atomically
 from ieee_lib.predictions.questions import Question, questions
 from ieee_lib.runs.provenance import git_commit
 from ieee_lib.study import Study
@@ -45,14 +45,14 @@ def predictions(scale: str) -> list[Prediction]:
 
 def _read(path) -> Prediction:
     try:
-        found = parsed(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except ValueError:
         found = None
     whole = isinstance(found, dict) and set(found) == FIELDS
     check(whole, "prediction", str(path), f"must have the fields {', '.join(sorted(FIELDS))}")
     same = found["prediction_id"] == path.stem
     check(same, "prediction", str(path), f"is that of {found['prediction_id']}")
-    return verified(found, str(path))
+    return verify_checksum(found, str(path))
 
 
 def committed(scale: str) -> set[str]:
@@ -89,7 +89,7 @@ def foretell(study: Study) -> list[Prediction]:
 
 def _foretold(question: Question, study: Study) -> Prediction:
     loss, target = question.predicted(study), question.target
-    return seal(
+    return with_checksum(
         {
             "prediction_id": prediction_id(question, study),
             "axis": question.axis,

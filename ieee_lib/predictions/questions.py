@@ -15,7 +15,7 @@ import numpy as np
 
 from ieee_lib.config import EnsembleSpec, RunSpec
 from ieee_lib.config.scale import UNITS
-from ieee_lib.config.tables import Settings
+from ieee_lib.config.scale_tables import Settings
 from ieee_lib.laws.ensembles import EnsembleLaw, ensemble_laws
 from ieee_lib.laws.estimates import (
     N_DRAW,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ieee_lib import paths
 from ieee_lib.config import RunSpec
-from ieee_lib.config.tables import Settings
+from ieee_lib.config.scale_tables import Settings
 from ieee_lib.errors import MissingRuns
 from ieee_lib.laws.estimates import Estimate
 from ieee_lib.plots import scaling_figures as figures

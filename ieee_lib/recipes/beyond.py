@@ -7,7 +7,7 @@ chain = snapshots(study, heuristic(centre))      # one run, its weights after ev
 import dataclasses
 
 from ieee_lib.config import EnsembleSpec
-from ieee_lib.config.tables import Settings
+from ieee_lib.config.scale_tables import Settings
 from ieee_lib.recipes.ensembles import ensemble
 from ieee_lib.study import Study
 

@@ -13,7 +13,7 @@ from functools import cached_property
 import pandas as pd
 
 from ieee_lib.config import EnsembleSpec, RunSpec
-from ieee_lib.config.tables import Midtraining
+from ieee_lib.config.scale_tables import Midtraining
 from ieee_lib.errors import check
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import open_corpus

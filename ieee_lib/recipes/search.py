@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ieee_lib.config import RunSpec
-from ieee_lib.config.tables import EPOCHS_GRID, LR_GRID, WD_GRID, Settings
+from ieee_lib.config.scale_tables import EPOCHS_GRID, LR_GRID, WD_GRID, Settings
 from ieee_lib.runs.frames import pooled_noise, seed_means
 from ieee_lib.study import Study
 

@@ -12,7 +12,7 @@ import dataclasses
 import pandas as pd
 
 from ieee_lib.config import RunSpec, check_integer
-from ieee_lib.config.tables import EPOCHS_GRID, Settings, Sweep
+from ieee_lib.config.scale_tables import EPOCHS_GRID, Settings, Sweep
 from ieee_lib.errors import MissingRuns, check
 from ieee_lib.recipes.search import SearchResult, ring_specs, search, specs_of
 from ieee_lib.study import Study

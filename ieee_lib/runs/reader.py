@@ -20,7 +20,7 @@ from ieee_lib.runs.frames import curves_frame, label_models, mean_curve, runs_fr
 from ieee_lib.runs.stages import PREPARE, stage
 from ieee_lib.runs.store import Archive, Record, RunStore
 from ieee_lib.runs.trace import Trace
-from ieee_lib.text.corpus import open_corpus, prepare
+from ieee_lib.text.corpus import folder_of, is_packed, open_corpus
 
 T = TypeVar("T")
 
@@ -123,10 +123,10 @@ def open_reader(scale: Scale, *, corpus: str, source: str) -> Reader:
         fingerprint = recorded_text(archive, scale) or recorded_text(archive)
         return Reader(scale, source, archive, fingerprint)
     store = RunStore.of(scale.name)
-    if source == "records" and not scale.corpus.is_here():  # records may come from elsewhere
+    if source == "records" and not is_packed(scale.corpus):  # records may come from elsewhere
         fingerprint = recorded_text(store, scale)
         if corpus and not fingerprint:
-            scale.corpus.folder()  # a name that matches no file is the nearer fault
+            folder_of(scale.corpus)  # a name that matches no file is the nearer fault
         allowed = (
             f"nothing was trained here at scale {scale.name}; run "
             f"`python -m ieee_lib reproduce --scale {scale.name}` first"
@@ -148,11 +148,13 @@ def open_text(scale: Scale, beside: Reader) -> Reader:
         # A text that no record names may be the scale's own: cut short, two can be one.
         fingerprint = texts.get(scale.corpus.source, beside.fingerprint)
         return Reader(scale, source, store, fingerprint, beside.corpus_folder, trace)
-    if source != "train" and not scale.corpus.is_here():
+    if source != "train" and not is_packed(scale.corpus):
         return Reader(scale, source, store, UNPREPARED, None, trace)
-    folder = scale.corpus.folder()
+    folder = folder_of(scale.corpus)
     if source != "train":
         return Reader(scale, source, store, open_corpus(folder).fingerprint, folder, trace)
+    from ieee_lib.text.packing import prepare
+
     with stage(PREPARE):
         packed = prepare(scale.corpus, _report)
     packed.check_length(

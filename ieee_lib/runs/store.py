@@ -23,15 +23,15 @@ from ieee_lib import paths
 from ieee_lib.config import RunSpec
 from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.files import (
-    held,
-    is_whole,
-    parsed,
-    read_sealed,
-    seal,
-    set_aside,
-    verified,
+    is_intact,
+    lock,
+    parse_json,
+    quarantine,
+    read_checked,
+    verify_checksum,
+    with_checksum,
     write_atomically,
-    write_sealed,
+    write_checked,
 )
 from ieee_lib.runs.schema import FAILURE, FORMS, fits
 
@@ -55,7 +55,7 @@ def result_of(record: Record) -> Record:
 
 def sealed(record: Record) -> Record:
     """Return the record with its schema version and the sha256 of everything else."""
-    return seal({"schema": SCHEMA, **record})
+    return with_checksum({"schema": SCHEMA, **record})
 
 
 def current(record: Any, where: str) -> Record:
@@ -63,12 +63,12 @@ def current(record: Any, where: str) -> Record:
     schema = record.get("schema") if isinstance(record, dict) else None
     known = isinstance(schema, int) and 1 <= schema <= SCHEMA
     check(known, "record", where, f"has schema {schema}; this version reads 1 to {SCHEMA}")
-    record = verified(record, where)
+    record = verify_checksum(record, where)
     check_choice("record: kind", record.get("kind"), FORMS)
     known = fits(record, FORMS[record["kind"]])
     check(known, "record", where, f"is damaged: it is no record of kind {record['kind']}")
     for version in range(schema, SCHEMA):
-        record = seal({**MIGRATIONS[version](record), "schema": version + 1})
+        record = with_checksum({**MIGRATIONS[version](record), "schema": version + 1})
     return record
 
 
@@ -104,7 +104,7 @@ class RunStore:
         """
         path = self.records_folder / f"{run_id}.json"
         try:
-            record = parsed(path.read_bytes())
+            record = parse_json(path.read_bytes())
         except FileNotFoundError:
             return None
         except (ValueError, IsADirectoryError):
@@ -117,7 +117,7 @@ class RunStore:
             schema = record.get("schema") if isinstance(record, dict) else None
             if isinstance(schema, int) and schema > SCHEMA:
                 raise
-            set_aside(path)
+            quarantine(path)
             return None
 
     def has(self, run_id: str, *, weights: bool = False) -> bool:
@@ -130,9 +130,9 @@ class RunStore:
             return record is not None
         if record["kind"] == "sample":
             shards = enumerate(record["shards"])
-            return all([is_whole(self.shard_path(run_id, i), digest) for i, digest in shards])
+            return all([is_intact(self.shard_path(run_id, i), digest) for i, digest in shards])
         kept = record.get("weights")
-        return kept is not None and is_whole(self.weights_path(run_id), kept["sha256"])
+        return kept is not None and is_intact(self.weights_path(run_id), kept["sha256"])
 
     def records(self) -> Iterator[Record]:
         """Yield every record, in the order of run ids."""
@@ -157,7 +157,7 @@ class RunStore:
         """Write that a run could not be made; `put` takes it back when it is."""
         about = {"run_id": spec.run_id, "spec": spec.to_dict(), "why": why}
         about |= {"host": socket.gethostname(), "when": datetime.now(UTC).isoformat("T", "seconds")}
-        text = json.dumps(seal(about), indent=1, sort_keys=True) + "\n"
+        text = json.dumps(with_checksum(about), indent=1, sort_keys=True) + "\n"
         write_atomically(self._failure_path(spec.run_id), text.encode())
 
     def failures(self) -> list[Record]:
@@ -165,11 +165,11 @@ class RunStore:
         found = []
         for path in sorted(self._failure_path("*").parent.glob("*.json")):
             try:
-                failure = verified(parsed(path.read_bytes()), str(path))
+                failure = verify_checksum(parse_json(path.read_bytes()), str(path))
                 check(fits(failure, FAILURE), "failure", str(path), "is damaged")
                 found.append(failure)
             except ValueError:  # no JSON, or damaged
-                set_aside(path)
+                quarantine(path)
         return found
 
     def _failure_path(self, run_id: str) -> Path:
@@ -194,12 +194,12 @@ class RunStore:
         Who goes on after a kill keeps stacks together: in others sums round differently.
         """
         specs = [spec.to_dict() for spec in stack]
-        write_sealed(self._begun_path(stack), json.dumps(specs).encode())
+        write_checked(self._begun_path(stack), json.dumps(specs).encode())
 
     def begun(self) -> list[tuple[RunSpec, ...]]:
         """Return the stacks that were begun and not ended."""
         files = sorted((self.weights_folder / "unfinished").glob("*.stack"))
-        found = [body for body in map(read_sealed, files) if body is not None]
+        found = [body for body in map(read_checked, files) if body is not None]
         return [tuple(map(RunSpec.from_dict, json.loads(body))) for body in found]
 
     def end(self, stack: Sequence[RunSpec]) -> None:
@@ -212,16 +212,16 @@ class RunStore:
         return self.samples_folder / run_id / f"{shard:05d}.shard"
 
     def put_shard(self, run_id: str, shard: int, ids: bytes) -> None:
-        write_sealed(self.shard_path(run_id, shard), ids)
+        write_checked(self.shard_path(run_id, shard), ids)
 
     def get_shard(self, run_id: str, shard: int) -> bytes | None:
         """Return the ids of one shard of a sample, or None; a damaged one is set aside."""
-        return read_sealed(self.shard_path(run_id, shard))
+        return read_checked(self.shard_path(run_id, shard))
 
     @contextlib.contextmanager
     def locked(self, run_ids: Iterable[str]) -> Iterator[None]:
         """Hold these runs' locks, so that two processes never train the same one."""
-        with held(*(self.records_folder / ".locks" / f"{run_id}.lock" for run_id in run_ids)):
+        with lock(*(self.records_folder / ".locks" / f"{run_id}.lock" for run_id in run_ids)):
             yield
 
 
@@ -264,7 +264,7 @@ def _read_archive(path: Path, changed: int) -> dict[str, Record]:
         found: dict[str, Record] = {}
         try:
             for line in _lines(path):
-                record = current(parsed(line), str(path))
+                record = current(parse_json(line), str(path))
                 twice = record["run_id"] in found
                 check(not twice, "archive", str(path), f"holds run {record['run_id']} twice")
                 found[record["run_id"]] = record

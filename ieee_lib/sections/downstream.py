@@ -10,7 +10,7 @@ import pandas as pd
 from ieee_lib.claims import verdicts as verdicts
 from ieee_lib.claims.verdicts import Claim, claims_table
 from ieee_lib.config import EnsembleSpec, RunSpec, check_text
-from ieee_lib.config.tables import Settings
+from ieee_lib.config.scale_tables import Settings
 from ieee_lib.errors import check
 from ieee_lib.evaluation.probe import PROBE, continuation_items
 from ieee_lib.evaluation.tasks import open_task

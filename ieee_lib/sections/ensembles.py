@@ -8,7 +8,7 @@ from ieee_lib.claims import verdicts as verdicts
 from ieee_lib.claims.verdicts import Claim, claims_table
 from ieee_lib.config import EnsembleSpec, RunSpec
 from ieee_lib.config.scale import UNITS
-from ieee_lib.config.tables import Settings
+from ieee_lib.config.scale_tables import Settings
 from ieee_lib.laws.ensembles import EnsembleLaw, ensemble_laws, laws_frame
 from ieee_lib.laws.estimates import replicate_noise
 from ieee_lib.plots import ensemble_figures as figures

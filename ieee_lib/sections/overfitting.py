@@ -6,7 +6,7 @@ import pandas as pd
 
 from ieee_lib.claims.verdicts import Claim, claims_table, memorizes, overfits, standard_stalls
 from ieee_lib.config import RunSpec
-from ieee_lib.config.tables import EPOCHS_GRID
+from ieee_lib.config.scale_tables import EPOCHS_GRID
 from ieee_lib.plots import explorers, figures, tables
 from ieee_lib.plots.explore import Explorer, Knob
 from ieee_lib.plots.saving import Drawing, Table

@@ -1,114 +1,82 @@
-"""Packed corpora: documents -> disjoint splits -> token ids in memory maps (Sec. 2).
+"""Packed corpora: token ids of disjoint splits in memory maps, and nested slices of D (Sec. 2).
 
-Preparing streams: documents pass through a scratch file and the tokenizer in batches of bounded
-size, and seen documents are remembered on disk, so memory does not grow with the corpus.
-
-    corpus = prepare(CorpusConfig(source="stdlib", vocab_size=1024))
-    corpus.slice(seed_tokens=32768, block_size=64)     # (512, 64) ids: the first D tokens
-    corpus.sequences(seed_tokens=32768, block_size=64) # the same, read where it is indexed
-    corpus.validation(512, block_size=64)              # (512, 64) ids of other documents
+    corpus = open_corpus(folder)
+    corpus.slice(seed_tokens=32768, block_size=64)      # (512, 64) ids: the first D tokens
+    corpus.sequences(seed_tokens=32768, block_size=64)  # the same, read where it is indexed
+    corpus.validation(512, block_size=64)               # (512, 64) ids of other documents
 
 The slice of D tokens is a prefix of one fixed random order of the training sequences, so slices
-are nested, D1 ⊂ D2, and each is a fair sample of the whole corpus.
+are nested, D1 ⊂ D2, and each is a fair sample of the whole corpus. `text.packing` makes a corpus.
 """
 
 import contextlib
 import hashlib
 import json
-import shutil
-import sqlite3
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ieee_lib import paths
-from ieee_lib.config import check_integer, check_number, check_text
+from ieee_lib.config.corpus import CorpusConfig, tokenizer_file
 from ieee_lib.errors import InputError, check
-from ieee_lib.files import held, parsed, seal, set_aside, sha256_of, verified, writing_to
-from ieee_lib.text.sources import open_source, tokenizer_file
+from ieee_lib.files import parse_json, sha256_of, verify_checksum
+from ieee_lib.text.sources import open_source
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SCHEMA = 2
+"""Version of the packing; part of the name of a corpus's folder."""
+
 FILES = ("train.bin", "val.bin", "tokenizer.json")
-PIECE_CHARACTERS = 20_000
-"""Longer documents pass through the tokenizer in pieces cut at line ends, to bound memory."""
-BATCH_CHARACTERS = 500_000
-TOKENIZER_CHARACTERS = 50_000_000
-"""Text that a BPE tokenizer is trained on, at most: more changes few merges."""
+"""Files of a packed corpus beside its manifest."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorpusConfig:
-    """How to make a packed corpus."""
+def folder_of(config: CorpusConfig) -> Path:
+    """Return where a corpus is kept; changes when its source files do.
 
-    source: str
-    """stdlib, files:GLOB (below data/ or absolute) or hub:NAME@REVISION."""
-    vocab_size: int
-    """Entries of the tokenizer; a loaded tokenizer must not have more."""
-    tokenizer: str = "bpe"
-    """bpe (trained on the training split), file:PATH or hub:NAME[@REVISION]."""
-    val_source: str = ""
-    """Source of the validation documents; empty: a share of `source`."""
-    val_fraction: float = 0.1
-    """Share of the documents held out where there is no `val_source`."""
-    text_field: str = "text"
-    """Field of a record that holds its text; a+b joins two by a line end."""
-    max_tokens: int = 0
-    """Stop packing the training split here; 0: take everything. Tokens."""
-    credits: str = ""
-    """Whose the text is, as its licence asks to be told; every record repeats it."""
+    Raises InputError where a source has no files.
+    """
+    names = [name for name in (config.source, config.val_source) if name != ""]
+    states = [open_source(name).state() for name in names]
+    key = asdict(config)
+    if config.credits == "":
+        del key["credits"]  # corpora that were packed before there were any keep their name
+    if (file := tokenizer_file(config.tokenizer)) is not None:
+        states.append(sha256_of(file))
+        key["tokenizer"] = "file"  # what it holds counts, not where it lies
+    digest = hashlib.sha256(json.dumps([SCHEMA, key, states]).encode()).hexdigest()[:12]
+    return paths.corpora() / f"{config.source.partition(':')[0]}-{digest}"
 
-    def __post_init__(self) -> None:
-        open_source(self.source, self.text_field)
-        if self.val_source != "":
-            open_source(self.val_source, self.text_field, role="corpus.val_source")
-        tokenizer_file(self.tokenizer)
-        check_text("corpus.text_field", self.text_field)
-        check_text("corpus.credits", self.credits)
-        check_integer("corpus.vocab_size", self.vocab_size, 257, 2**32)
-        check_number("corpus.val_fraction", self.val_fraction, above=0.0, below=1.0)
-        check_integer("corpus.max_tokens", self.max_tokens, 0)
 
-    def is_here(self) -> bool:
-        """Say whether its text is here and was packed."""
-        try:
-            return self.folder().is_dir()
-        except InputError:  # no file of that name
-            return False
-
-    def folder(self) -> Path:
-        """Return where this corpus is kept; changes when its source files do."""
-        states = [open_source(s).state() for s in (self.source, self.val_source) if s]
-        config = asdict(self)
-        if not self.credits:
-            del config["credits"]  # corpora that were packed before there were any keep their name
-        if (file := tokenizer_file(self.tokenizer)) is not None:
-            states.append(sha256_of(file))
-            config["tokenizer"] = "file"  # what it holds counts, not where it lies
-        key = hashlib.sha256(json.dumps([SCHEMA, config, states]).encode()).hexdigest()[:12]
-        kind = self.source.partition(":")[0]
-        return paths.corpora() / f"{kind}-{key}"
+def is_packed(config: CorpusConfig) -> bool:
+    """Say whether a corpus's text is here and was packed."""
+    try:
+        return folder_of(config).is_dir()
+    except InputError:  # no file of that name
+        return False
 
 
 @dataclass(frozen=True)
 class PackedSequences:
     """Token sequences in a fixed random order, read from the disk where they are indexed.
 
-    A place, a slice or an array of places gives int64 ids (..., T), as of an array (n, T).
+    An index, a slice or an array of indices gives int64 ids (..., T), as of an array (n, T).
     """
 
     blocks: np.ndarray
-    chosen: np.ndarray
-    """Which blocks, in their order."""
+    """All sequences of the split, in the order of the file."""
+    order: np.ndarray
+    """Indices of the chosen blocks, in their random order."""
 
     def __len__(self) -> int:
-        return len(self.chosen)
+        return len(self.order)
 
-    def __getitem__(self, places) -> np.ndarray:
-        return self.blocks[self.chosen[places]].astype(np.int64)
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.blocks[self.order[index]].astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -116,7 +84,7 @@ class Corpus:
     """A packed corpus on disk; opening verifies every file against its sha256."""
 
     folder: Path
-    manifest: dict
+    manifest: dict[str, Any]
 
     @property
     def fingerprint(self) -> str:
@@ -125,15 +93,17 @@ class Corpus:
 
     @cached_property
     def train_ids(self) -> np.ndarray:
+        """Token ids of the training split, on the disk."""
         return np.memmap(self.folder / "train.bin", dtype=self.manifest["dtype"], mode="r")
 
     @cached_property
     def val_ids(self) -> np.ndarray:
+        """Token ids of the validation split, on the disk."""
         return np.memmap(self.folder / "val.bin", dtype=self.manifest["dtype"], mode="r")
 
     @cached_property
-    def tokenizer(self):
-        """The `tokenizers.Tokenizer` that packed this corpus."""
+    def tokenizer(self) -> "Tokenizer":
+        """The tokenizer that packed this corpus."""
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
@@ -165,229 +135,57 @@ class Corpus:
         return self._sequences("val", n_sequence, block_size)[:]
 
     def check_length(self, *, seed_tokens: int, val_sequences: int, block_size: int) -> None:
-        """Raise InputError where a split is shorter than what is asked of it."""
-        asked = {"train": seed_tokens // block_size, "val": val_sequences}
-        names = {"train": "seed_tokens", "val": "val_sequences"}
-        for split, n in asked.items():
-            available = self.manifest["tokens"][split] // block_size
-            check(
-                n <= available,
-                names[split],
-                seed_tokens if split == "train" else n,
-                f"the {split} split of {self.manifest['config']['source']} holds {available} "
-                f"sequences of {block_size} tokens = {available * block_size} tokens; "
-                "ask for fewer or bring more text",
-            )
+        """Raise InputError where a split has fewer tokens or sequences than that."""
+        self._available("train", seed_tokens // block_size, block_size)
+        self._available("val", val_sequences, block_size)
+
+    def _available(self, split: str, n: int, block_size: int) -> int:
+        """Return the sequences of a split; raises InputError where they are fewer than `n`."""
+        available = self.manifest["tokens"][split] // block_size
+        field, value = ("seed_tokens", n * block_size) if split == "train" else ("val_sequences", n)
+        allowed = (
+            f"the {split} split of {self.manifest['config']['source']} holds {available} "
+            f"sequences of {block_size} tokens = {available * block_size} tokens; "
+            "ask for fewer or bring more text"
+        )
+        check(n <= available, field, value, allowed)
+        return available
 
     def _sequences(self, split: str, n: int, block_size: int) -> PackedSequences:
-        limits = {"seed_tokens": 0, "val_sequences": 0}
-        limits |= {"seed_tokens": n * block_size} if split == "train" else {"val_sequences": n}
-        self.check_length(**limits, block_size=block_size)
+        available = self._available(split, n, block_size)
         ids = self.train_ids if split == "train" else self.val_ids
-        available = len(ids) // block_size
-        chosen = np.random.default_rng(0).permutation(available)[:n]
+        order = np.random.default_rng(0).permutation(available)[:n]
         blocks = np.asarray(ids[: available * block_size]).reshape(available, block_size)
-        return PackedSequences(blocks, chosen)
+        return PackedSequences(blocks, order)
 
 
 def open_corpus(folder: Path) -> Corpus:
     """Open and verify a packed corpus; raises InputError that names a missing or damaged file."""
     path = folder / "manifest.json"
     try:
-        manifest = verified(parsed(path.read_bytes()), str(path))
+        manifest = verify_checksum(parse_json(path.read_bytes()), str(path))
     except (OSError, ValueError) as error:
         allowed = "is missing or damaged; the same command makes the corpus again"
         raise InputError("corpus", str(path), allowed) from error
-    files = manifest.get("files")
-    known = isinstance(files, dict) and files.keys() == set(FILES)
-    check(known, "corpus", str(path), f"must name the files {', '.join(FILES)}; remove it")
-    for name, expected in files.items():
+    checksums = manifest.get("files")
+    if not isinstance(checksums, dict) or checksums.keys() != set(FILES):
+        allowed = f"must name the files {', '.join(FILES)}; remove it"
+        raise InputError("corpus", str(path), allowed)
+    for name, expected in checksums.items():
         path = folder / name
-        whole = path.is_file() and sha256_of(path) == expected
+        intact = path.is_file() and sha256_of(path) == expected
         allowed = "is missing or damaged (its sha256 differs); the same command makes it again"
-        check(whole, "corpus", str(path), allowed)
+        check(intact, "corpus", str(path), allowed)
     return Corpus(folder, manifest)
 
 
 def find_corpus(fingerprint: str) -> Path:
     """Return the folder of the packed corpus of that fingerprint; raises InputError without one."""
-    for manifest in sorted(paths.corpora().glob("[!.]*/manifest.json")):
-        if manifest.parent.suffix == ".damaged":
+    for path in sorted(paths.corpora().glob("[!.]*/manifest.json")):
+        if path.parent.suffix == ".damaged":
             continue
-        with contextlib.suppress(ValueError, KeyError):  # a damaged one is another's
-            if verified(parsed(manifest.read_bytes()), "")["fingerprint"] == fingerprint:
-                return manifest.parent
-    raise InputError(
-        "corpus",
-        fingerprint,
-        f"is packed in no folder of {paths.corpora()} any more; pack it again from the same text",
-    )
-
-
-def prepare(config: CorpusConfig, report: Callable[[str], None] = lambda line: None) -> Corpus:
-    """Return the packed corpus of `config`, made first where it is missing or damaged."""
-    folder = config.folder()
-    with held(folder.with_name(f"{folder.name}.lock")), writing_to(folder.parent):
-        if folder.is_dir():
-            try:
-                return open_corpus(folder)
-            except InputError as error:
-                report(f"{error}")
-                set_aside(folder)
-        for left_over in folder.parent.glob(f".making-{folder.name}-*"):
-            shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed
-        report(f"corpus {config.source}: reading, tokenizing and packing, once")
-        scratch = Path(tempfile.mkdtemp(prefix=f".making-{folder.name}-", dir=folder.parent))
-        try:
-            make(config, scratch)
-            scratch.chmod(0o755)
-            scratch.rename(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return open_corpus(folder)
-
-
-def make(config: CorpusConfig, folder: Path) -> None:
-    """Split, tokenize and pack a corpus into an empty folder."""
-    from tokenizers import Tokenizer
-
-    from ieee_lib.text.tokenizer import load_tokenizer, separator_id, train_bpe
-
-    counts = _split(config, folder)
-    if config.tokenizer == "bpe":
-        sample = _capped(_read(folder / "train.jsonl"), TOKENIZER_CHARACTERS)
-        pieces = (piece for text in sample for piece in _pieces(text))
-        tokenizer = train_bpe(pieces, vocab_size=config.vocab_size)
-    else:
-        tokenizer = load_tokenizer(config.tokenizer)
-    size = 1 + max(tokenizer.get_vocab().values(), default=0)  # ids may leave some out
-    check(
-        size <= config.vocab_size,
-        "corpus.vocab_size",
-        config.vocab_size,
-        f"tokenizer {config.tokenizer} has {size} entries; vocab_size must be at least that",
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_truncation()
-    dtype = np.dtype("<u2" if config.vocab_size <= 2**16 else "<u4")
-    separator = separator_id(tokenizer, config.tokenizer)
-    tokens = {}
-    for split, cap in (("train", config.max_tokens), ("val", 0)):
-        documents = _read(folder / f"{split}.jsonl")
-        tokens[split] = pack(documents, tokenizer, separator, folder / f"{split}.bin", dtype, cap)
-        (folder / f"{split}.jsonl").unlink()
-    files = {name: sha256_of(folder / name) for name in FILES}
-    manifest = {
-        "schema": SCHEMA,
-        "config": asdict(config),
-        "documents": counts,
-        "tokens": tokens,
-        "dtype": dtype.str,
-        "files": files,
-        "fingerprint": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16],
-    }
-    (folder / "manifest.json").write_text(json.dumps(seal(manifest), indent=1) + "\n")
-
-
-def _split(config: CorpusConfig, folder: Path) -> dict[str, int]:
-    """Write train.jsonl and val.jsonl, one document a line; return counts.
-
-    A document's side follows from the hash of its text, so both copies of a duplicate would
-    fall on the same side even if none were dropped.
-    """
-    counts = {"train": 0, "val": 0, "duplicates": 0}
-    seen = sqlite3.connect(folder / "seen.sqlite", isolation_level=None)
-    seen.executescript(
-        "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
-        "CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID; BEGIN"
-    )
-    enough = 8 * config.max_tokens  # characters; text rarely has more than 5 a token
-    with (
-        contextlib.closing(seen),
-        (folder / "train.jsonl").open("w") as train,
-        (folder / "val.jsonl").open("w") as val,
-    ):
-        sources = [(config.val_source, val), (config.source, train)]
-        for name, side in [(n, s) for n, s in sources if n]:
-            written = 0
-            for text in open_source(name, config.text_field).documents():
-                digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-                if not seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", [digest]).rowcount:
-                    counts["duplicates"] += 1
-                    continue
-                share = int.from_bytes(digest[:8]) / 2**64
-                held_out = side is val or (not config.val_source and share < config.val_fraction)
-                json.dump(text, val if held_out else train)
-                (val if held_out else train).write("\n")
-                counts["val" if held_out else "train"] += 1
-                written += len(text)
-                if enough and side is train and written > enough:
-                    break
-    (folder / "seen.sqlite").unlink()
-    for split in ("train", "val"):
-        check(
-            counts[split] > 0,
-            "corpus",
-            config.source,
-            f"has {counts['train'] + counts['val']} different documents with text and none of them "
-            f"for the {split} split; a few are needed",
-        )
-    return counts
-
-
-def pack(documents, tokenizer, separator: int, path: Path, dtype: np.dtype, cap: int) -> int:
-    """Write every document's ids, each with a separator behind; return the tokens written.
-
-    `cap`: end after as many tokens; 0: never.
-    """
-    written = 0
-    with path.open("wb") as out:
-        for batch in batches(documents):
-            encodings = tokenizer.encode_batch_fast([p for p, _ in batch], add_special_tokens=False)
-            for encoding, (_, is_last) in zip(encodings, batch, strict=True):
-                ids = np.array(encoding.ids + [separator] * is_last, dtype=dtype)
-                ids = ids[: cap - written] if cap else ids
-                out.write(ids.tobytes())
-                written += len(ids)
-            if cap and written >= cap:
-                break
-    return written
-
-
-def _read(path: Path) -> Iterator[str]:
-    with path.open() as lines:
-        for line in lines:
-            yield json.loads(line)
-
-
-def _capped(texts: Iterable[str], characters: int) -> Iterator[str]:
-    for text in texts:
-        yield text
-        characters -= len(text)
-        if characters <= 0:
-            return
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Cut a text after line ends into pieces of about PIECE_CHARACTERS."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start + PIECE_CHARACTERS) + 1 or len(text)
-        yield text[start:end]
-        start = end
-
-
-def batches(documents: Iterable[str]) -> Iterator[list[tuple[str, bool]]]:
-    """Group pieces into batches of bounded size; each piece says whether it ends a document."""
-    batch, size = [], 0
-    for text in documents:
-        pieces = list(_pieces(text))
-        for i, piece in enumerate(pieces):
-            batch.append((piece, i == len(pieces) - 1))
-            size += len(piece)
-            if size >= BATCH_CHARACTERS:
-                yield batch
-                batch, size = [], 0
-    if batch:
-        yield batch
+        with contextlib.suppress(ValueError, KeyError):  # a damaged manifest names no corpus
+            if verify_checksum(parse_json(path.read_bytes()), "")["fingerprint"] == fingerprint:
+                return path.parent
+    allowed = f"is packed in no folder of {paths.corpora()} any more; pack it again from the same "
+    raise InputError("corpus", fingerprint, allowed + "text")

@@ -1,10 +1,4 @@
-"""Sources of documents: a name in, a stream of texts out.
-
-stdlib                  source files of the running Python's standard library
-stdlib:code             the same without its documentation of the language
-stdlib:prose            that documentation: the texts behind help("for"), one document a topic
-files:GLOB              .txt, .jsonl, .jsonl.gz, .parquet through `datasets`; relative: below data/
-hub:NAME@REVISION       a Hugging Face data set (or a local folder, by its absolute path), streamed
+"""Sources of documents: a name in, a stream of texts out (`config.corpus` lists the names).
 
 for text in open_source("files:books/*.txt").documents(): ...
 """
@@ -18,20 +12,21 @@ import os
 import sys
 import sysconfig
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.errors import InputError, check
-from ieee_lib.files import parsed
+from ieee_lib.config.corpus import parse_source
+from ieee_lib.errors import InputError, check, first_line
+from ieee_lib.files import parse_json
 
 BUILDERS = {".txt": "text", ".jsonl": "json", ".jsonl.gz": "json", ".parquet": "parquet"}
 """File ending -> builder of `datasets`."""
 
 SKIPPED = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"}
 """Folders of the standard library left out: not in every installation, or not its own code."""
-
 
 TOPICS = Path("pydoc_data", "topics.py")
 """The language reference as the standard library carries it: one long dictionary of texts."""
@@ -44,13 +39,15 @@ class StdlibSource:
     name: str = "stdlib"
 
     def paths(self) -> list[Path]:
+        """Return the files that hold the documents."""
         base = Path(sysconfig.get_paths()["stdlib"])
         if self.name == "stdlib:prose":
             check((base / TOPICS).is_file(), "corpus", self.name, f"this Python has no {TOPICS}")
             return [base / TOPICS]
-        skipped = SKIPPED | ({TOPICS.parts[0]} if self.name == "stdlib:code" else set())
-        found = (p for p in base.rglob("*.py") if not skipped & set(p.relative_to(base).parts))
-        return sorted(found, key=lambda p: p.relative_to(base).as_posix())
+        skipped = {*SKIPPED, TOPICS.parts[0]} if self.name == "stdlib:code" else SKIPPED
+        files = {path.relative_to(base): path for path in base.rglob("*.py")}
+        kept = [name for name in files if skipped.isdisjoint(name.parts)]
+        return [files[name] for name in sorted(kept, key=Path.as_posix)]
 
     def state(self) -> str:
         """Return a hash that changes when the documents may have changed."""
@@ -58,6 +55,7 @@ class StdlibSource:
         return _digest([version, *(f"{p}:{p.stat().st_size}" for p in self.paths())])
 
     def documents(self) -> Iterator[str]:
+        """Yield the text of each file, or of each topic of the language reference."""
         for path in self.paths():
             text = path.read_text(encoding="utf-8", errors="replace")
             if self.name == "stdlib:prose":
@@ -77,35 +75,38 @@ class FileSource:
 
     @property
     def name(self) -> str:
+        """The source as it is given: files:GLOB."""
         return f"files:{self.pattern}"
 
     def paths(self) -> list[Path]:
+        """Return the files that match, sorted."""
         pattern, below = os.path.expanduser(self.pattern), paths.data()
-        found = glob.glob(pattern, root_dir=below, recursive=True)
-        return sorted(below / name for name in found if os.path.isfile(below / name))
+        matches = glob.glob(pattern, root_dir=below, recursive=True)
+        return sorted(below / name for name in matches if os.path.isfile(below / name))
 
     def builder(self) -> str:
-        found = self.paths()
+        """Return the builder of `datasets` that reads the files."""
+        files = self.paths()
         allowed = "matches no file; name a glob that matches some"
         if not os.path.isabs(os.path.expanduser(self.pattern)):
             allowed += f"; a relative one is below {paths.data()}"
-        check(bool(found), self.role, self.name, allowed)
-        endings = {next((e for e in BUILDERS if p.name.endswith(e)), p.suffix) for p in found}
-        kinds = {BUILDERS.get(ending) for ending in endings}
-        check(
-            len(kinds) == 1 and None not in kinds,
-            self.role,
-            self.name,
-            f"matches {', '.join(sorted(endings))}; one kind of {', '.join(BUILDERS)} is allowed",
-        )
-        return kinds.pop()
+        check(len(files) > 0, self.role, self.name, allowed)
+        endings = {next((e for e in BUILDERS if p.name.endswith(e)), p.suffix) for p in files}
+        builders = {BUILDERS.get(ending, "") for ending in endings}
+        one_kind = len(builders) == 1 and "" not in builders
+        matched = f"matches {', '.join(sorted(endings))}"
+        allowed = f"{matched}; one kind of {', '.join(BUILDERS)} is allowed"
+        check(one_kind, self.role, self.name, allowed)
+        return builders.pop()
 
     def state(self) -> str:
+        """Return a hash that changes when the documents may have changed."""
         self.builder()
         stats = [(p, p.stat()) for p in self.paths()]
         return _digest(f"{p}:{s.st_size}:{s.st_mtime_ns}" for p, s in stats)
 
     def documents(self) -> Iterator[str]:
+        """Yield the text of each document; raises InputError that names a damaged file."""
         from datasets import load_dataset
 
         builder = self.builder()
@@ -117,14 +118,11 @@ class FileSource:
         except InputError:
             raise
         except Exception as error:  # `datasets` wraps decoding errors in several types
-            raise self._explain(error) from error
-
-    def _explain(self, error: Exception) -> InputError:
-        for path in self.paths():
-            if wrong := _fault(path):
-                return InputError(self.role, str(path), wrong)
-        cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
-        return InputError(self.role, self.name, f"cannot be read: {cause}")
+            for path in self.paths():
+                if fault := _fault(path):
+                    raise InputError(self.role, str(path), fault) from error
+            cause = first_line(error.__cause__ or error)
+            raise InputError(self.role, self.name, f"cannot be read: {cause}") from error
 
 
 def _fault(path: Path) -> str:
@@ -142,7 +140,9 @@ def _fault(path: Path) -> str:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as lines:
             for number, line in enumerate(lines, start=1):  # noqa: B007, for the message
                 text = line.decode()
-                if path.suffix != ".txt" and text.strip() and not isinstance(parsed(text), dict):
+                if path.suffix == ".txt" or not text.strip():
+                    continue
+                if not isinstance(parse_json(text), dict):
                     raise ValueError("it is another value")
     except UnicodeDecodeError as error:
         return f"must be UTF-8 text; line {number} is not ({error.reason})"
@@ -163,16 +163,19 @@ class HubSource:
 
     @property
     def name(self) -> str:
+        """The source as it is given: hub:NAME@REVISION."""
         return f"hub:{self.dataset}@{self.revision}"
 
     def state(self) -> str:
+        """Return a hash of the name: a revision does not change."""
         return _digest([self.name])
 
     def documents(self) -> Iterator[str]:
+        """Yield the text of each document; raises InputError where the hub cannot be reached."""
         from datasets import load_dataset, packaged_modules
 
-        # `datasets` would take a folder of that name, or its own reader of that name, and with
-        # them whatever lies in the working directory.
+        # `datasets` prefers a folder of that name, or its own reader of that name, which would
+        # read any files in the working directory.
         here = os.path.exists(self.dataset) or hasattr(packaged_modules, self.dataset)
         allowed = "is not on the hub but here; give the absolute path of a local folder"
         check(os.path.isabs(self.dataset) or not here, "corpus", self.name, allowed)
@@ -182,49 +185,24 @@ class HubSource:
         except InputError:
             raise
         except Exception as error:  # no network, no such data set, no such revision
-            cause = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError("corpus", self.name, f"cannot be read: {cause}") from error
+            raise InputError("corpus", self.name, f"cannot be read: {first_line(error)}") from error
 
 
 Source = StdlibSource | FileSource | HubSource
 
 
-def open_source(name: str, field: str = "text", *, role: str = "corpus") -> Source:
-    """Return the source of that name; raises InputError for a form that is not known.
+def open_source(name: str, text_field: str = "text", *, role: str = "corpus") -> Source:
+    """Return the source of that name; raises InputError for a name of another form.
 
     `role` is what messages call it.
     """
-    kind, _, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if name in ("stdlib", "stdlib:code", "stdlib:prose"):
-        return StdlibSource(name)
-    if kind == "files" and rest:
-        paths.below_data(role, rest)
-        return FileSource(rest, field, role)
-    if kind == "hub" and "@" in rest:
-        folder, _, revision = rest.rpartition("@")
-        if os.path.isabs(folder) and revision:
-            return HubSource(folder, revision, field)
-        return HubSource(*paths.hub_name(role, name), field)
-    allowed = "stdlib, stdlib:code, stdlib:prose, files:GLOB and hub:NAME@REVISION"
-    raise InputError(role, name, f"allowed are {allowed}")
-
-
-def tokenizer_file(name: str) -> Path | None:
-    """Return the file that a tokenizer's name asks for, or None.
-
-    Raises InputError for an unknown form, and for a file that is not there.
-    """
-    kind, _, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if name == "bpe":
-        return None
-    if kind == "file" and rest:
-        path = paths.below_data("tokenizer", rest)
-        allowed = f"names no file; {path} must be a tokenizer.json"
-        check(os.path.isfile(path), "tokenizer", name, allowed)
-        return path
-    check(kind == "hub", "tokenizer", name, "allowed are bpe, file:PATH and hub:NAME[@REVISION]")
-    paths.hub_name("tokenizer", name if "@" in name else f"{name}@main")
-    return None
+    match parse_source(role, name):
+        case "files", pattern:
+            return FileSource(pattern, text_field, role)
+        case "hub", dataset, revision:
+            return HubSource(dataset, revision, text_field)
+        case _:
+            return StdlibSource(name)
 
 
 def _topics(text: str) -> list[str]:
@@ -233,7 +211,7 @@ def _topics(text: str) -> list[str]:
     return [topic for topic in ast.literal_eval(values[0]).values() if topic.strip()]
 
 
-def _texts(rows, field: str, name: str) -> Iterator[str]:
+def _texts(rows: Iterable[dict[str, Any]], field: str, name: str) -> Iterator[str]:
     parts = field.split("+")
     for row in rows:
         for part in parts:
@@ -247,5 +225,5 @@ def _texts(rows, field: str, name: str) -> Iterator[str]:
             yield text
 
 
-def _digest(parts) -> str:
+def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:16]

@@ -9,12 +9,11 @@ from collections.abc import Iterable
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from ieee_lib.errors import InputError, check
-from ieee_lib.paths import hub_name
-from ieee_lib.text.sources import tokenizer_file
+from ieee_lib.config.corpus import tokenizer_file, tokenizer_on_hub
+from ieee_lib.errors import InputError, check, first_line
 
 SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
-"""Names of the token put after each document; the first one a tokenizer knows is taken."""
+"""Names of the token put after each document; the first one in the vocabulary is taken."""
 
 
 def train_bpe(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
@@ -39,20 +38,19 @@ def load_tokenizer(name: str) -> Tokenizer:
     try:
         if file is not None:
             return Tokenizer.from_file(str(file))
-        pinned = name if "@" in name else f"{name}@main"
-        repository, revision = hub_name("tokenizer", pinned)
+        repository, revision = tokenizer_on_hub(name)
         return Tokenizer.from_pretrained(repository, revision=revision)
     except InputError:
         raise
     except Exception as error:  # tokenizers raises plain Exception for everything
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError("tokenizer", name, f"cannot be loaded: {cause}") from error
+        raise InputError("tokenizer", name, f"cannot be loaded: {first_line(error)}") from error
 
 
 def separator_id(tokenizer: Tokenizer, name: str = "of the corpus") -> int:
     """Return the id of the token that ends a document; `name` is the tokenizer's, for messages."""
-    ids = (tokenizer.token_to_id(token) for token in SEPARATORS)
-    found = next((i for i in ids if i is not None), None)
+    for token in SEPARATORS:
+        token_id = tokenizer.token_to_id(token)
+        if token_id is not None:
+            return token_id
     allowed = f"must know one of {', '.join(SEPARATORS)} to end a document with"
-    check(found is not None, "tokenizer", name, allowed)
-    return found
+    raise InputError("tokenizer", name, allowed)

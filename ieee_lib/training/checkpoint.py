@@ -20,7 +20,7 @@ from lightning.pytorch.plugins import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from ieee_lib.files import check_room, set_aside, whole_or_absent
+from ieee_lib.files import atomic_path, check_free_space, quarantine
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -30,8 +30,8 @@ class SafeCheckpointIO(CheckpointIO):
         path, tensors = Path(path), {}
         tree = json.dumps(_without_tensors(checkpoint, tensors))
         n_byte = sum(tensor.nbytes for tensor in tensors.values())
-        with whole_or_absent(path, n_byte) as temporary:
-            check_room(path.parent, n_byte)  # safetensors does not say why it could not write
+        with atomic_path(path, n_byte) as temporary:
+            check_free_space(path.parent, n_byte)  # safetensors does not say why it could not write
             save_file(tensors, temporary, {"tree": tree, "sha256": _sha256(tree, tensors)})
 
     def load_checkpoint(self, path, map_location: Any = None, weights_only: Any = None) -> dict:
@@ -68,7 +68,7 @@ def usable(path: Path | None) -> Path | None:
             return path
     except (SafetensorError, KeyError, OSError, ValueError):
         pass  # safetensors has several ways to say that a file is none of its own
-    set_aside(path)
+    quarantine(path)
     return None
 
 

@@ -27,7 +27,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from ieee_lib.config import RunSpec
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.checkpoint import Checkpoint, SafeCheckpointIO, passes_done, usable

@@ -12,7 +12,7 @@ from ieee_lib.book.chapters import choose
 from ieee_lib.book.plan import Speed, open_plan, plan_frame
 from ieee_lib.book.schedule import place, schedule_lines, simulate, slots
 from ieee_lib.cli import main
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from tests.conftest import ROOT
 
 

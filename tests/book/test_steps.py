@@ -23,7 +23,7 @@ from ieee_lib.book.runner import INCOMPLETE
 from ieee_lib.claims.verdicts import NOT_RUN
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns
-from ieee_lib.files import seal
+from ieee_lib.files import with_checksum
 from ieee_lib.plots.saving import save
 from ieee_lib.predictions import questions as prediction
 from ieee_lib.predictions import scores as section
@@ -295,7 +295,7 @@ def test_what_diverged_foretells_nothing_and_is_not_scored(finished, small, monk
     before = path.read_text()
     try:
         gone = {**json.loads(before), "status": "diverged", "val_loss": None}
-        path.write_text(json.dumps(seal(gone)))
+        path.write_text(json.dumps(with_checksum(gone)))
         assert question.is_lost(study) and math.isnan(measured(study, question.target).value)
         rows = section.frame(section.gather(study))
         assert "diverged" in set(rows.counts) and not rows[rows.counts == "diverged"].covered.any()
@@ -319,7 +319,7 @@ def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch)
     again |= {"created": "2000-01-01T00:00:00+00:00"}
     path = folder / f"{'f' * 16}.json"
     try:
-        path.write_text(json.dumps(seal({**first, **again, "prediction_id": path.stem})))
+        path.write_text(json.dumps(with_checksum({**first, **again, "prediction_id": path.stem})))
         counts = list(section.frame(section.gather(study)).counts)
         assert counts.count("second attempt") == 1 and set(counts) == {"yes", "second attempt"}
     finally:
@@ -344,7 +344,9 @@ def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkey
         path.write_text(json.dumps({**known, "predicted": known["predicted"] + 0.01}))
         with pytest.raises(InputError, match="sha256 differs"):
             predictions("small")
-        path.write_text(json.dumps(seal({**known, "created": "2099-01-01T00:00:00+00:00"})))
+        path.write_text(
+            json.dumps(with_checksum({**known, "created": "2099-01-01T00:00:00+00:00"}))
+        )
         rows = section.frame(section.gather(study))
         assert sorted(rows.counts)[0] == "made too late"
         assert (rows.counts == "yes").sum() == len(before) - 1

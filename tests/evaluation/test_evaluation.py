@@ -13,8 +13,8 @@ import torch
 
 import ieee_lib.evaluation.continuations as continuations
 from ieee_lib import InputError, Scale, Study
-from ieee_lib.config import EnsembleSpec, EvaluationSpec, ModelConfig
-from ieee_lib.config.tables import Execution
+from ieee_lib.config import CorpusConfig, EnsembleSpec, EvaluationSpec, ModelConfig
+from ieee_lib.config.execution import Execution
 from ieee_lib.evaluation.continuations import score_continuations
 from ieee_lib.evaluation.probe import answer_items, continuation_items
 from ieee_lib.evaluation.tasks import LOCAL, fingerprint, open_task, split_of
@@ -22,7 +22,7 @@ from ieee_lib.jobs.evaluation_job import singles_and_prefixes
 from ieee_lib.model import memory
 from ieee_lib.model.decoder import StackedDecoder
 from ieee_lib.runs.store import RunStore
-from ieee_lib.text.corpus import CorpusConfig, prepare
+from ieee_lib.text.packing import prepare
 from ieee_lib.text.tokenizer import separator_id, train_bpe
 from tests.conftest import TINY
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.batch import into_stacks
 from ieee_lib.jobs.executors import LocalExecutor, uninterrupted
 from ieee_lib.jobs.outcome import out_of_memory

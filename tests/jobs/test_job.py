@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ieee_lib.config import EnsembleSpec
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import TrainingError
 from ieee_lib.jobs.score_job import ScoreJob
 from ieee_lib.jobs.train_job import TrainJob

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ieee_lib import InputError
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.executors import InlineExecutor, LocalExecutor
 from ieee_lib.jobs.progress import Progress
 from ieee_lib.jobs.train_job import TrainJob

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ieee_lib import paths
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError
 from ieee_lib.jobs.executors import InlineExecutor, open_executor
 from ieee_lib.jobs.progress import Progress

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from ieee_lib import InputError, paths
 from ieee_lib.cli import main
 from ieee_lib.config import EnsembleSpec, ModelConfig, SampleSpec
-from ieee_lib.config.tables import Execution
-from ieee_lib.files import seal
+from ieee_lib.config.execution import Execution
+from ieee_lib.files import with_checksum
 from ieee_lib.jobs.sample_job import SampleJob
 from ieee_lib.jobs.score_job import ScoreJob
 from ieee_lib.jobs.train_job import TrainJob
@@ -297,7 +297,9 @@ def test_an_export_is_whole_or_absent(run_id, corpus, home, monkeypatch):
     other = home / "other"
     shutil.copytree(corpus.folder, other)
     manifest = json.loads((other / "manifest.json").read_text())
-    (other / "manifest.json").write_text(json.dumps(seal({**manifest, "fingerprint": "0" * 16})))
+    (other / "manifest.json").write_text(
+        json.dumps(with_checksum({**manifest, "fingerprint": "0" * 16}))
+    )
     with pytest.raises(InputError, match=r"corpus = '0{16}': is not the run's, which is"):
         export_run(store, run_id, corpus_folder=other, folder=folder)
 

@@ -10,7 +10,7 @@ from ieee_lib import Scale
 from ieee_lib.benchmarks.speed import most_allocated
 from ieee_lib.cli import main
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, SampleSpec
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs import train_job as train_unit
 from ieee_lib.jobs.evaluation_job import EvaluationJob
 from ieee_lib.jobs.sample_job import SampleJob

@@ -4,7 +4,7 @@ import pytest
 
 from ieee_lib import InputError, Scale
 from ieee_lib.config import EnsembleSpec
-from ieee_lib.config.tables import Settings
+from ieee_lib.config.scale_tables import Settings
 from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.runs.store import RunStore
 from ieee_lib.study import Study

@@ -9,15 +9,17 @@ import torch
 from safetensors.torch import load_file
 
 from ieee_lib import InputError, Scale
-from ieee_lib.config.tables import Execution
+from ieee_lib.config import CorpusConfig
+from ieee_lib.config.execution import Execution
 from ieee_lib.errors import MissingRuns, TrainingError
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.laws.effective_data import effective_data
 from ieee_lib.laws.estimates import Estimate
 from ieee_lib.recipes.midtraining import open_setting
+from ieee_lib.runs.reader import UNPREPARED
 from ieee_lib.runs.store import RunStore
-from ieee_lib.study import UNPREPARED, Study
-from ieee_lib.text.corpus import CorpusConfig, prepare
+from ieee_lib.study import Study
+from ieee_lib.text.packing import prepare
 from ieee_lib.text.sources import open_source
 from ieee_lib.training.fit import train
 

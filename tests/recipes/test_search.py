@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.config.tables import Search, Settings
+from ieee_lib.config.scale_tables import Search, Settings
 from ieee_lib.recipes.search import (
     CERTIFIED,
     UNCERTIFIED,

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 from ieee_lib import InputError, load_runs, paths
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.runs.store import SCHEMA, Archive, RunStore, pack_archive, sealed
 

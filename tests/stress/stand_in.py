@@ -19,7 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ieee_lib.text.corpus import Corpus, CorpusConfig, make, open_corpus
+from ieee_lib.config import CorpusConfig
+from ieee_lib.text.corpus import Corpus, open_corpus
+from ieee_lib.text.packing import make
 from ieee_lib.text.sources import open_source
 from tests.stress import Outcome
 

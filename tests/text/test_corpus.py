@@ -11,8 +11,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from ieee_lib import InputError
+from ieee_lib.config import CorpusConfig
 from ieee_lib.runs.provenance import provenance
-from ieee_lib.text.corpus import CorpusConfig, open_corpus, prepare
+from ieee_lib.text.corpus import open_corpus
+from ieee_lib.text.packing import prepare
 from ieee_lib.text.sources import open_source
 
 
@@ -203,7 +205,8 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
     program = (
         "import sys\n"
         "from tests.stress.stand_in import peak_memory\n"
-        "from ieee_lib.text.corpus import CorpusConfig, prepare\n"
+        "from ieee_lib.config import CorpusConfig\n"
+        "from ieee_lib.text.packing import prepare\n"
         "prepare(CorpusConfig(source=f'files:{sys.argv[1]}', vocab_size=400, val_fraction=0.2))\n"
         "print(peak_memory())\n"
     )

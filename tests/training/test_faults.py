@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.runs.store import RunStore, result_of
 

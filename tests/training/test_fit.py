@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ieee_lib import InputError
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.training.data import StepBatches
 from ieee_lib.training.fit import can_compile, open_logger, train
 

@@ -10,7 +10,7 @@ import lightning
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.recipes.ensembles import heuristic
 from ieee_lib.text.sources import open_source
 from ieee_lib.training.fit import train

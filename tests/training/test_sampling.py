@@ -7,7 +7,7 @@ from scipy.stats import chisquare
 from ieee_lib import InputError
 from ieee_lib.benchmarks.sampling import recomputed
 from ieee_lib.config import EnsembleSpec, SampleSpec
-from ieee_lib.config.tables import Execution
+from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.sample_job import SampleJob, open_sample
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.model.decoder import StackedDecoder

@@ -1,23 +1,15 @@
-"""What is done with trained runs: ensembles, samples, evaluations (Sec. 4, 6 and 7.1).
+"""Specs of what follows trained runs: ensembles, samples, evaluations (Sec. 4, 6 and 7.1).
 
 EnsembleSpec((spec, spec.replace(init_seed=1, data_seed=1))).run_id
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from ieee_lib.config.fields import check_integer, content_id
+from ieee_lib.config.fields import Checked, Count, content_id, whole
 from ieee_lib.config.run import RunSpec
-from ieee_lib.errors import check, check_choice
-
-KINDS = {
-    "train": "runs",
-    "ensemble": "ensembles",
-    "sample": "samples",
-    "evaluation": "evaluations",
-}
-"""Kind of a record -> what several of them are called."""
+from ieee_lib.errors import check
 
 
 @dataclass(frozen=True)
@@ -36,12 +28,8 @@ class EnsembleSpec:
         first = self.members[0]
         for name in ("model", "corpus", "val_sequences"):
             for member in self.members:
-                check(
-                    getattr(member, name) == getattr(first, name),
-                    "ensemble",
-                    member.run_id,
-                    f"must have the {name} of the first member",
-                )
+                same = getattr(member, name) == getattr(first, name)
+                check(same, "ensemble", member.run_id, f"must have the {name} of the first member")
 
     @cached_property
     def run_id(self) -> str:
@@ -66,73 +54,71 @@ class EnsembleSpec:
         return {**shared, "members": [member.run_id for member in self.members]}
 
 
-SAMPLE_KINDS = ("mixture", "average")
+SampleKind = Literal["mixture", "average"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleSpec:
+class SampleSpec(Checked, prefix="sample."):
     """Unconditional samples of trained models: the synthetic data D' (Sec. 6)."""
 
     teachers: EnsembleSpec
-    kind: str
-    """mixture: each teacher writes an equal part of the sequences (the paper's data set, by its
-    name). average: all write each sequence together, from their averaged logits."""
-    n_token: int
-    """Tokens to write; rounded up to whole sequences of every teacher."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_choice("sample.kind", self.kind, SAMPLE_KINDS)
-        check_integer("sample.n_token", self.n_token, 1)
-        check_integer("sample.seed", self.seed, 0)
+    """The models that generate."""
+    kind: SampleKind
+    """mixture: each teacher generates an equal part of the sequences (the paper's data set, by its
+    name). average: all generate each sequence together, from their averaged logits."""
+    n_token: Count
+    """Tokens to generate; rounded up to whole sequences of every teacher."""
+    seed: Annotated[int, whole(0)] = 0
+    """Seed of the draws."""
 
     @cached_property
     def run_id(self) -> str:
         """16 hexadecimal digits: the hash of teachers, kind, length and seed."""
-        return content_id("sample", {**self._own, "teachers": self.teachers.run_id})
+        return content_id("sample", {**self._settings, "teachers": self.teachers.run_id})
 
     @property
     def flops(self) -> float:
-        """Forward FLOPs: every teacher reads every token that it helps to write."""
-        readers = len(self.teachers.members) if self.kind == "average" else 1
-        return self.teachers.members[0].model.flops_per_token() * self.n_token * readers / 3
+        """Forward FLOPs: every teacher reads every token that it helps to generate."""
+        n_reader = len(self.teachers.members) if self.kind == "average" else 1
+        return self.teachers.members[0].model.flops_per_token() * self.n_token * n_reader / 3
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is sampled, with the members' shared fields, ready for JSON."""
-        return {**self.teachers.to_dict(), **self._own}
+        return {**self.teachers.to_dict(), **self._settings}
 
     @property
-    def _own(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         return {"kind": self.kind, "n_token": self.n_token, "seed": self.seed}
 
 
 ASSUMED_ITEMS = 1000
-"""Items of a task that are counted for its cost where all are asked for."""
+"""Items that a task without a limit is assumed to have, for its cost."""
 
 ASSUMED_CHOICES = 4
+"""Choices that an item is assumed to have, for its cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSpec:
+class EvaluationSpec(Checked):
     """Accuracy of trained models, and of their ensembles, on a multiple-choice task (Sec. 7.1)."""
 
     models: EnsembleSpec
     """Each is evaluated alone, and each prefix as an ensemble that averages logits."""
     task: str
     """continuation (the probe on held-out text), or the name of a task of lm-eval."""
-    n_item: int = 0
+    n_item: Annotated[int, whole(0)] = 0
     """Items, the task's first ones; 0: all."""
     files: str = ""
     """Fingerprint of local files with the items (`tasks.fingerprint`); empty: from the hub."""
 
     def __post_init__(self) -> None:
-        check(isinstance(self.task, str) and self.task, "task", self.task, "must be a name")
-        check_integer("n_item", self.n_item, 0)
+        super().__post_init__()
+        check(isinstance(self.task, str) and self.task != "", "task", self.task, "must be a name")
 
     @cached_property
     def run_id(self) -> str:
         """16 hexadecimal digits: the hash of models, task, number of items and files."""
-        return content_id("evaluation", {**self._own, "models": self.models.run_id})
+        return content_id("evaluation", {**self._settings, "models": self.models.run_id})
 
     @property
     def tokens(self) -> int:
@@ -142,13 +128,13 @@ class EvaluationSpec:
 
     @property
     def flops(self) -> float:
-        """Forward FLOPs of as many tokens, for progress only: a record has what was read."""
+        """Forward FLOPs of `tokens`, for progress only: a record has the exact count."""
         return self.models.members[0].model.flops_per_token() * self.tokens / 3
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is evaluated, with the models' shared fields, ready for JSON."""
-        return {**self.models.to_dict(), **self._own}
+        return {**self.models.to_dict(), **self._settings}
 
     @property
-    def _own(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         return {"task": self.task, "n_item": self.n_item, "files": self.files}
