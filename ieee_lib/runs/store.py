@@ -1,7 +1,7 @@
 """The run store: one JSON record a run, safetensors beside it, both named by content.
 
-Written to a temporary name, synced and renamed, so a record is whole or absent. Nothing here
-imports torch. An `Archive` offers the same reading from one recorded file, and never writes.
+A record is written to a temporary name, synced and renamed, so it is whole or absent. An `Archive`
+offers the same reading from one recorded file, and never writes. Nothing here imports torch.
 
     store = RunStore.of("laptop")
     record = store.get(spec.run_id)          # None while it is missing
@@ -13,15 +13,16 @@ import hashlib
 import json
 import socket
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.config import RunSpec
-from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.errors import InputError, check
 from ieee_lib.files import (
     held,
     is_whole,
@@ -33,56 +34,10 @@ from ieee_lib.files import (
     write_atomically,
     write_sealed,
 )
-from ieee_lib.runs.schema import FAILURE, FORMS, fits
-
-SCHEMA = 3
-"""Version of a record's layout; `MIGRATIONS` reads the older ones."""
+from ieee_lib.runs.schema import FAILURE, SCHEMA, WHEN, Record, current, fits, schema_of, sealed
 
 LINE_BYTES, ARCHIVE_BYTES = 2**24, 2**30
 """What a line of an archive, and all of them, unpack to at most; the book's have 1 MB."""
-
-WHEN = ("begun", "created")
-CIRCUMSTANCES = (*WHEN, "seconds", "stack", "device", "versions", "commit", "sha256")
-"""What a record says of when, where and how fast; the rest is its result."""
-
-Record = dict[str, Any]
-
-
-def result_of(record: Record) -> Record:
-    """Return what was found, without the circumstances."""
-    return {name: value for name, value in record.items() if name not in CIRCUMSTANCES}
-
-
-def sealed(record: Record) -> Record:
-    """Return the record with its schema version and the sha256 of everything else."""
-    return seal({"schema": SCHEMA, **record})
-
-
-def current(record: Any, where: str) -> Record:
-    """Return an intact record in today's schema; raises InputError for a newer one, or damage."""
-    schema = record.get("schema") if isinstance(record, dict) else None
-    known = isinstance(schema, int) and 1 <= schema <= SCHEMA
-    check(known, "record", where, f"has schema {schema}; this version reads 1 to {SCHEMA}")
-    record = verified(record, where)
-    check_choice("record: kind", record.get("kind"), FORMS)
-    known = fits(record, FORMS[record["kind"]])
-    check(known, "record", where, f"is damaged: it is no record of kind {record['kind']}")
-    for version in range(schema, SCHEMA):
-        record = seal({**MIGRATIONS[version](record), "schema": version + 1})
-    return record
-
-
-def _name_all_options(record: Record) -> Record:
-    """Older schemas leave out the options that came after a run; 1 also how long it compiled."""
-    if record["kind"] != "train":
-        return record
-    times = dict.fromkeys(("compile_seconds", "evaluation_seconds"))
-    spec = RunSpec.from_dict(record["spec"]).to_dict()
-    return {**record, "spec": spec, "stack": {**times, **record["stack"]}}
-
-
-MIGRATIONS: dict[int, Callable[[Record], Record]] = {1: _name_all_options, 2: _name_all_options}
-"""Schema -> what makes the next one of its records."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +50,7 @@ class RunStore:
 
     @classmethod
     def of(cls, scale: str) -> "RunStore":
+        """Return the store of a scale."""
         return cls(paths.runs(scale), paths.checkpoints(scale), paths.samples(scale))
 
     def get(self, run_id: str) -> Record | None:
@@ -103,18 +59,16 @@ class RunStore:
         Raises InputError for a record of a newer schema.
         """
         path = self.records_folder / f"{run_id}.json"
+        content = None
         try:
-            record = parsed(path.read_bytes())
+            content = parsed(path.read_bytes())
+            record = current(content, str(path))
+            check(record["run_id"] == run_id, "record", str(path), f"is of {record['run_id']}")
+            return record
         except FileNotFoundError:
             return None
-        except (ValueError, IsADirectoryError):
-            record = None
-        try:
-            found = current(record, str(path))
-            check(found["run_id"] == run_id, "record", str(path), f"is of {found['run_id']}")
-            return found
-        except InputError:
-            schema = record.get("schema") if isinstance(record, dict) else None
+        except (ValueError, IsADirectoryError):  # an InputError is a ValueError
+            schema = schema_of(content)
             if isinstance(schema, int) and schema > SCHEMA:
                 raise
             set_aside(path)
@@ -144,74 +98,87 @@ class RunStore:
     def put(self, record: Record) -> None:
         """Write a record; weights named in it must be written before.
 
-        A run that is trained again for its weights has been known since the first time.
+        A run that is trained again, for its weights, keeps the times of the first record.
         """
-        if (known := self.get(record["run_id"])) is not None:
+        earlier = self.get(record["run_id"])
+        if earlier is not None:
             record = {name: value for name, value in record.items() if name not in WHEN}
-            record |= {name: known[name] for name in WHEN if name in known}
+            record |= {name: earlier[name] for name in WHEN if name in earlier}
         text = json.dumps(sealed(record), indent=1, sort_keys=True) + "\n"
         write_atomically(self.records_folder / f"{record['run_id']}.json", text.encode())
         self._failure_path(record["run_id"]).unlink(missing_ok=True)
 
     def put_failure(self, spec: Any, why: str) -> None:
-        """Write that a run could not be made; `put` takes it back when it is."""
-        about = {"run_id": spec.run_id, "spec": spec.to_dict(), "why": why}
-        about |= {"host": socket.gethostname(), "when": datetime.now(UTC).isoformat("T", "seconds")}
-        text = json.dumps(seal(about), indent=1, sort_keys=True) + "\n"
+        """Write that a run failed, and why; `put` removes that when the run is done."""
+        failure = {
+            "run_id": spec.run_id,
+            "spec": spec.to_dict(),
+            "why": why,
+            "host": socket.gethostname(),
+            "when": datetime.now(UTC).isoformat("T", "seconds"),
+        }
+        text = json.dumps(seal(failure), indent=1, sort_keys=True) + "\n"
         write_atomically(self._failure_path(spec.run_id), text.encode())
 
     def failures(self) -> list[Record]:
-        """Return what could not be made when it was last tried: run_id, spec, why, host, when."""
-        found = []
+        """Return the runs that failed when last tried: run_id, spec, why, host, when."""
+        failures = []
         for path in sorted(self._failure_path("*").parent.glob("*.json")):
             try:
                 failure = verified(parsed(path.read_bytes()), str(path))
                 check(fits(failure, FAILURE), "failure", str(path), "is damaged")
-                found.append(failure)
+                failures.append(failure)
             except ValueError:  # no JSON, or damaged
                 set_aside(path)
-        return found
+        return failures
 
     def _failure_path(self, run_id: str) -> Path:
         return self.records_folder / "failed" / f"{run_id}.json"
 
     def weights_path(self, run_id: str) -> Path:
+        """Return where a run's final parameters are, or will be."""
         return self.weights_folder / f"{run_id}.safetensors"
 
     def put_weights(self, run_id: str, data: bytes) -> dict[str, Any]:
-        """Write a run's safetensors; returns what its record says of them."""
+        """Write a run's safetensors; return their size in bytes and sha256, for its record."""
         write_atomically(self.weights_path(run_id), data)
         return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     def unfinished_path(self, run_ids: Iterable[str]) -> Path:
-        """Return where the checkpoint of a stack lies while it trains."""
+        """Return where the checkpoint of a stack is while it trains."""
         name = hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:16]
         return self.weights_folder / "unfinished" / f"{name}.checkpoint"
 
     def begin(self, stack: Sequence[RunSpec]) -> None:
         """Note which runs train together, until `end`.
 
-        Who goes on after a kill keeps stacks together: in others sums round differently.
+        After a kill the same stacks continue: in other stacks sums round differently.
         """
         specs = [spec.to_dict() for spec in stack]
         write_sealed(self._begun_path(stack), json.dumps(specs).encode())
 
     def begun(self) -> list[tuple[RunSpec, ...]]:
         """Return the stacks that were begun and not ended."""
-        files = sorted((self.weights_folder / "unfinished").glob("*.stack"))
-        found = [body for body in map(read_sealed, files) if body is not None]
-        return [tuple(map(RunSpec.from_dict, json.loads(body))) for body in found]
+        stacks = []
+        for path in sorted((self.weights_folder / "unfinished").glob("*.stack")):
+            body = read_sealed(path)
+            if body is not None:
+                stacks.append(tuple(RunSpec.from_dict(spec) for spec in json.loads(body)))
+        return stacks
 
     def end(self, stack: Sequence[RunSpec]) -> None:
+        """Note that a stack has trained."""
         self._begun_path(stack).unlink(missing_ok=True)
 
     def _begun_path(self, stack: Sequence[RunSpec]) -> Path:
         return self.unfinished_path(spec.run_id for spec in stack).with_suffix(".stack")
 
     def shard_path(self, run_id: str, shard: int) -> Path:
+        """Return where one shard of a sample is, or will be."""
         return self.samples_folder / run_id / f"{shard:05d}.shard"
 
     def put_shard(self, run_id: str, shard: int, ids: bytes) -> None:
+        """Write the ids of one shard of a sample, with their sha256."""
         write_sealed(self.shard_path(run_id, shard), ids)
 
     def get_shard(self, run_id: str, shard: int) -> bytes | None:
@@ -220,7 +187,7 @@ class RunStore:
 
     @contextlib.contextmanager
     def locked(self, run_ids: Iterable[str]) -> Iterator[None]:
-        """Hold these runs' locks, so that two processes never train the same one."""
+        """Lock these runs in a block, so that two processes never train the same one."""
         with held(*(self.records_folder / ".locks" / f"{run_id}.lock" for run_id in run_ids)):
             yield
 
@@ -233,48 +200,45 @@ class Archive:
 
     @classmethod
     def of(cls, scale: str) -> "Archive":
+        """Return the archive of a scale; raises InputError where none is shipped."""
         path = paths.archive(scale)
         shipped = sorted(p.name.split(".")[0] for p in path.parent.glob("*.jsonl.gz"))
-        check(
-            path.is_file(),
-            "source",
-            "archive",
-            f"there is no recorded book of scale {scale}; recorded are: {', '.join(shipped)}",
-        )
+        allowed = f"there is no recorded book of scale {scale}; recorded are: {', '.join(shipped)}"
+        check(path.is_file(), "source", "archive", allowed)
         return cls(path)
 
     def get(self, run_id: str) -> Record | None:
+        """Return a record, or None; raises InputError for a damaged archive."""
         return self._by_id().get(run_id)
 
     def has(self, run_id: str, *, weights: bool = False) -> bool:
+        """Say whether a run is recorded; its weights are not asked for, since none are shipped."""
         return run_id in self._by_id()
 
     def records(self) -> Iterator[Record]:
+        """Yield every record, in the order of the file."""
         yield from self._by_id().values()
 
     def _by_id(self) -> dict[str, Record]:
         return _read_archive(self.path, self.path.stat().st_mtime_ns)
 
 
-_ARCHIVES: dict[tuple[Path, int], dict[str, Record]] = {}
-
-
+@cache
 def _read_archive(path: Path, changed: int) -> dict[str, Record]:
-    if (path, changed) not in _ARCHIVES:
-        found: dict[str, Record] = {}
-        try:
-            for line in _lines(path):
-                record = current(parsed(line), str(path))
-                twice = record["run_id"] in found
-                check(not twice, "archive", str(path), f"holds run {record['run_id']} twice")
-                found[record["run_id"]] = record
-        except InputError:
-            raise
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise InputError("archive", str(path), f"cannot be read: {error}") from error
-        check(bool(found), "archive", str(path), "holds no record")
-        _ARCHIVES[path, changed] = found
-    return _ARCHIVES[path, changed]
+    """Return an archive's records by run id; `changed` tells apart what the file held when."""
+    records: dict[str, Record] = {}
+    try:
+        for line in _lines(path):
+            record = current(parsed(line), str(path))
+            twice = record["run_id"] in records
+            check(not twice, "archive", str(path), f"holds run {record['run_id']} twice")
+            records[record["run_id"]] = record
+    except InputError:
+        raise
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError("archive", str(path), f"cannot be read: {error}") from error
+    check(bool(records), "archive", str(path), "holds no record")
+    return records
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -289,7 +253,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def pack_archive(records: Iterable[Record], path: Path) -> int:
-    """Write records into one archive, byte-identical for equal records; returns their number."""
+    """Write records into one archive, equal bytes for equal records; return their number."""
     lines = [json.dumps(record, sort_keys=True) + "\n" for record in records]
     check(bool(lines), "archive", str(path), "there is no record to pack")
     write_atomically(path, gzip.compress("".join(lines).encode(), mtime=0))
