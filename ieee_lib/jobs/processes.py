@@ -15,10 +15,11 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def of_library() -> Iterator[None]:
     """Hide the main file from processes that are spawned in a block."""
-    main = sys.modules["__main__"]
-    hidden = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
-    vars(main).update(dict.fromkeys(hidden))
+    main = vars(sys.modules["__main__"])
+    hidden = {name: main[name] for name in ["__file__", "__spec__"] if name in main}
+    for name in hidden:
+        main[name] = None
     try:
         yield
     finally:
-        vars(main).update(hidden)
+        main.update(hidden)

@@ -16,14 +16,18 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ieee_lib import paths
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.jobs.machine import visible_gpus, worker_count
 from ieee_lib.jobs.outcome import first_line
-from ieee_lib.jobs.ray_worker import ProgressActor, Worker, sees
+from ieee_lib.jobs.ray_worker import ProgressActor, ProgressHandle, Worker, WorkerHandle, sees
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+    from ray.actor import ActorHandle
 
 LOOPBACK = "127.0.0.1"
 
@@ -77,6 +81,7 @@ class RayCluster:
         if self.connected_here:
             with _kept_sigterm():
                 self._connect()
+        self.progress = self._start_progress()
 
     def _connect(self) -> None:
         execution, address = self.execution, self.execution.ray_address
@@ -164,15 +169,14 @@ class RayCluster:
         with _marker(paths.root() / "data") as marker:
             answers = {}
             for node in new:
-                at = self._at(node["NodeID"])
-                task = self.ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=at)(sees)
+                task = self.ray.remote(**_on(node["NodeID"]), max_retries=0)(sees)
                 answers[task.remote(str(marker))] = node
             self.ray.wait(list(answers), num_returns=len(answers), timeout=ANSWER_SECONDS)
             for answer, node in answers.items():
                 self._check_answer(answer, node)
         self.seen_from |= {node["NodeID"] for node in new}
 
-    def _check_answer(self, answer: Any, node: Node) -> None:
+    def _check_answer(self, answer: "ObjectRef[bool]", node: Node) -> None:
         try:
             seen = self.ray.get(answer, timeout=0)
         except self.ray.exceptions.RayError as error:
@@ -189,27 +193,35 @@ class RayCluster:
         allowed = f"node {_name(node)} does not see this folder: {REQUIRED}"
         check(seen, "IEEE_LIB_HOME", folder, allowed)
 
-    def start_worker(self, progress: Any, memory: int) -> Any:
+    def start_worker(self, memory: int) -> WorkerHandle:
         """Ask for a worker with a job's resources; its actor comes up when there is room."""
-        options = {**self.needs(), "memory": memory}
+        options: dict[str, Any] = {**self.needs(), "memory": memory}
         worker = self.ray.remote(**options)(Worker)
-        return worker.remote(self.execution, progress, str(paths.root()))
+        actor = worker.remote(self.execution, self.progress, str(paths.root()))
+        return cast(WorkerHandle, actor)
 
-    def start_progress(self) -> Any:
+    def _start_progress(self) -> ProgressHandle:
         """Return a new progress actor beside the driver, which takes nothing from the cluster."""
-        at = self._at(self.ray.get_runtime_context().get_node_id())
-        options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": at}
-        return self.ray.remote(**options)(ProgressActor).remote()
+        options = _on(self.ray.get_runtime_context().get_node_id())
+        actor = self.ray.remote(**options, max_restarts=-1)(ProgressActor).remote()
+        return cast(ProgressHandle, actor)
 
-    def _at(self, node_id: str) -> Any:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        return NodeAffinitySchedulingStrategy(node_id, soft=False)
+    def end(self, actor: WorkerHandle | ProgressHandle) -> None:
+        """End an actor at once; what it was asked for is gone."""
+        self.ray.kill(cast("ActorHandle[Any]", actor))
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
+        self.end(self.progress)
         if self.connected_here:
             self.ray.shutdown()
+
+
+def _on(node_id: str) -> dict[str, Any]:
+    """Return Ray's options for what runs on one node and takes nothing from it."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node_id, False)}
 
 
 @contextlib.contextmanager

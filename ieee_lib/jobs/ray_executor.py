@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import Job
@@ -24,6 +24,10 @@ from ieee_lib.jobs.machine import worker_count
 from ieee_lib.jobs.outcome import TRIES, Failure, Outcome, first_line, handle
 from ieee_lib.jobs.progress import Progress
 from ieee_lib.jobs.ray_cluster import RayCluster, check_installed
+from ieee_lib.jobs.ray_worker import WorkerHandle
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
 
 LOSSES = 5
 """Of nodes under a job, until it has failed: it is not to blame for them."""
@@ -51,17 +55,16 @@ class _Attempt:
     queued: _Queued
     key: int
     """Names the attempt in reports: what a dead one has left has another key."""
-    result: Any
-    """Ray's reference to the `Outcome`."""
+    result: "ObjectRef[Outcome]"
 
 
 @dataclass
 class _Handle:
     """A worker as the driver sees it."""
 
-    actor: Any
-    node: Any
-    """Ray's reference to the id of its node; ready as soon as the worker is up."""
+    actor: WorkerHandle
+    node: "ObjectRef[str]"
+    """The id of its node; ready as soon as the worker is up."""
     up: bool = False
     attempt: _Attempt | None = None
 
@@ -81,7 +84,6 @@ class RayExecutor:
         check_installed()
         self.execution = execution
         self.cluster: RayCluster | None = None
-        self.progress_actor: Any = None
         self.handles: list[_Handle] = []
         self.memory = 0
         """Bytes that each worker has asked for."""
@@ -103,8 +105,6 @@ class RayExecutor:
         """
         self._stop_clock()
         cluster = self._opened()
-        if self.progress_actor is None:
-            self.progress_actor = cluster.start_progress()
         memory = max((job.memory_bytes(self.execution) for job in jobs), default=0)
         cluster.check_free_space(memory)
         if memory > self.memory:
@@ -143,13 +143,17 @@ class RayExecutor:
                 worker.attempt = _Attempt(queued, key, result)
         coming = sum(not worker.up for worker in self.handles)
         for _ in range(min(len(waiting) - coming, self.n_worker - len(self.handles))):
-            actor = self._opened().start_worker(self.progress_actor, self.memory)
+            actor = self._opened().start_worker(self.memory)
             self.handles.append(_Handle(actor, actor.node.remote()))
 
     def _ended(self) -> list[_Handle]:
         """Wait until a job has ended or a worker has come up; return workers whose job ended."""
-        watched = {worker.node: worker for worker in self.handles if not worker.up}
-        watched |= {worker.attempt.result: worker for worker in self.handles if worker.attempt}
+        watched: dict[ObjectRef[Any], _Handle] = {}
+        for worker in self.handles:
+            if worker.attempt:
+                watched[worker.attempt.result] = worker
+            elif not worker.up:
+                watched[worker.node] = worker
         ready, _ = self._opened().ray.wait(list(watched), timeout=POLL_SECONDS)
         ended = []
         for reference in ready:
@@ -212,15 +216,15 @@ class RayExecutor:
 
     def _pass_on_reports(self, progress: Progress) -> None:
         """Pass on how far jobs are."""
-        ray = self._opened().ray
-        with contextlib.suppress(ray.exceptions.RayActorError):  # it is restarted
-            n_token = ray.get(self.progress_actor.take.remote())
+        cluster = self._opened()
+        with contextlib.suppress(cluster.ray.exceptions.RayActorError):  # it is restarted
+            n_token = cluster.ray.get(cluster.progress.take.remote())
             for worker in self.handles:
                 if worker.attempt and worker.attempt.key in n_token:
                     progress.moved(worker.attempt.queued.job, n_token[worker.attempt.key])
 
     def _dismiss(self, worker: _Handle) -> None:
-        self._opened().ray.kill(worker.actor)
+        self._opened().end(worker.actor)
         self.handles.remove(worker)
 
     def _release(self) -> None:
@@ -238,7 +242,5 @@ class RayExecutor:
         self._stop_clock()
         if self.cluster is not None and self.cluster.ray.is_initialized():
             self._release()
-            if self.progress_actor is not None:
-                self.cluster.ray.kill(self.progress_actor)
             self.cluster.close()
-        self.cluster, self.progress_actor, self.handles = None, None, []
+        self.cluster, self.handles = None, []

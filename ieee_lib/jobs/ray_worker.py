@@ -1,18 +1,43 @@
-"""What runs on the nodes of a Ray cluster, with the code installed there."""
+"""What runs on the nodes of a Ray cluster, with the code installed there.
+
+worker.work.remote(job, key)           # on a node: reports tokens, returns an `Outcome`
+progress.take.remote()                 # beside the driver: tokens by key
+"""
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import Job
 from ieee_lib.jobs.outcome import Outcome, attempt
 
 if TYPE_CHECKING:
-    from ray.actor import ActorProxy
+    from ray import ObjectRef
 
 REPORT_SECONDS = 1.0
 """Between two reports of a worker on its job."""
+
+
+class Remote(Protocol):
+    """A method of an actor, as other processes call it."""
+
+    def remote(self, *args: object) -> "ObjectRef[Any]":
+        """Call the method; returns at once."""
+
+
+class ProgressHandle(Protocol):
+    """A `ProgressActor` as other processes see it."""
+
+    report: Remote
+    take: Remote
+
+
+class WorkerHandle(Protocol):
+    """A `Worker` as the driver sees it."""
+
+    node: Remote
+    work: Remote
 
 
 class ProgressActor:
@@ -34,9 +59,7 @@ class ProgressActor:
 class Worker:
     """Runs one job after another."""
 
-    def __init__(
-        self, execution: Execution, progress: "ActorProxy[ProgressActor]", home: str
-    ) -> None:
+    def __init__(self, execution: Execution, progress: ProgressHandle, home: str) -> None:
         os.environ["IEEE_LIB_HOME"] = home
         self.execution, self.progress, self.reported = execution, progress, 0.0
 

@@ -1,7 +1,9 @@
-"""Records to tidy frames: one row a run, one row a point of a curve.
+"""Turn records into tidy frames: one row a run, one row a point of a curve.
 
-runs = runs_frame(store.records())
-seed_means(runs, ["N", "wd"])          # loss, se, n
+    runs = runs_frame(store.records())
+    seed_means(runs, ["N", "wd"])          # loss, se, n
+
+Losses are in nats/token, D and `tokens` in tokens, N in parameters.
 """
 
 from collections.abc import Iterable
@@ -12,6 +14,7 @@ import pandas as pd
 
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
+from ieee_lib.runs.schema import Record
 from ieee_lib.runs.store import Archive, RunStore
 
 COLUMNS = [
@@ -47,7 +50,6 @@ COLUMNS = [
     "device",
 ]
 
-
 MEMBER_COLUMNS = [
     "D",
     "N",
@@ -65,14 +67,9 @@ MEMBER_COLUMNS = [
     "members",
     "n_diverged",
 ]
-"""What is said of a subset of members, whatever was done with it."""
+"""What a row says of a subset of members, whatever was done with it."""
 
-SUBSET_COLUMNS = [
-    "ensemble",
-    *MEMBER_COLUMNS,
-    "loss",
-    "loss_probabilities",
-]
+SUBSET_COLUMNS = ["ensemble", *MEMBER_COLUMNS, "loss", "loss_probabilities"]
 
 EVALUATION_COLUMNS = [
     "evaluation",
@@ -91,20 +88,23 @@ EVALUATION_COLUMNS = [
 
 
 def load_runs(scale: str = "laptop", *, source: str = "records") -> pd.DataFrame:
-    """Return every training run recorded here (`records`) or shipped (`archive`) at a scale."""
+    """Return every training run recorded here (`records`) or shipped (`archive`) at a scale.
+
+    Raises InputError for another source, and for a scale without an archive.
+    """
     check_choice("source", source, ("records", "archive"))
     store = Archive.of(scale) if source == "archive" else RunStore.of(scale)
     return runs_frame(store.records())
 
 
-def runs_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def runs_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row a training run: settings, N and D, losses (nats/token), cost."""
     rows = [_row(record) for record in records if record["kind"] == "train"]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return frame.astype({"val_loss": float, "train_loss": float})
 
 
-def curves_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def curves_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row an evaluation: run_id, step, tokens, train_loss, val_loss (nats/token)."""
     points = [
         {"run_id": record["run_id"], **point}
@@ -121,29 +121,28 @@ def mean_curve(points: pd.DataFrame) -> pd.DataFrame:
     return points.groupby("tokens")[["train_loss", "val_loss"]].mean().reset_index()
 
 
-def subsets_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def subsets_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row a scored member subset of each ensemble.
 
-    Settings are those all members share (None where they differ). K: members of the ensemble,
+    Settings are those that all members share (None where they differ). K: members of the ensemble,
     k: of the subset, `members`: the subset's run ids, in order. `loss` averages logits,
     `loss_probabilities` probabilities (nats/token).
     """
     rows = []
     for record in records:
-        shared, losses = {"ensemble": record["run_id"], **_members(record)}, record["losses"]
-        scored = zip(record["subsets"], losses["logits"], losses["probabilities"], strict=True)
-        for subset, logits, probabilities in scored:
-            members = tuple(record["members"][i] for i in subset)
-            row = {"k": len(subset), "members": members, "loss": logits}
-            rows.append({**shared, **row, "loss_probabilities": probabilities})
+        shared = {"ensemble": record["run_id"], **_shared(record)}
+        losses = zip(record["losses"]["logits"], record["losses"]["probabilities"], strict=True)
+        for subset, (logits, probabilities) in zip(record["subsets"], losses, strict=True):
+            loss = {"loss": logits, "loss_probabilities": probabilities}
+            rows.append({**shared, **_subset(record, subset), **loss})
     return pd.DataFrame(rows, columns=SUBSET_COLUMNS)
 
 
-def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def evaluations_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row a metric and member subset of each evaluation: members alone, and prefixes.
 
     Settings, K, k and `members` as in `subsets_frame`. metric: acc, and acc_norm or, for the probe,
-    acc_mutual_info; accuracy: share of n_item items answered rightly; chance: that of guessing;
+    acc_mutual_info; accuracy: share of n_item items answered correctly; chance: that of guessing;
     `correct`: bool (n_item,); groups (n_item,): items of equal value are alike; truncated: share of
     the requests too long for the context; cut: share that is an answer too long for it, of which
     only the end was scored.
@@ -153,37 +152,50 @@ def evaluations_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
         if record["status"] != "done":
             continue
         n_item = record["n_item"]
-        shared = {"evaluation": record["run_id"], **_members(record)}
-        shared |= {"task": record["spec"]["task"], "split": record["split"], "n_item": n_item}
-        shared["groups"] = np.array(record.get("groups", range(n_item)))
-        shared["chance"] = sum(n / int(c) for c, n in record["n_choice"].items()) / n_item
-        shared |= {name: record[name] / record["requests"] for name in ("truncated", "cut")}
+        shared = {
+            "evaluation": record["run_id"],
+            **_shared(record),
+            "task": record["spec"]["task"],
+            "split": record["split"],
+            "n_item": n_item,
+            "groups": np.array(record.get("groups", range(n_item))),
+            "chance": sum(n / int(c) for c, n in record["n_choice"].items()) / n_item,
+            "truncated": record["truncated"] / record["requests"],
+            "cut": record["cut"] / record["requests"],
+        }
         for metric, answered in record["correct"].items():
             for subset, marks in zip(record["subsets"], answered, strict=True):
-                members = tuple(record["members"][i] for i in subset)
-                row = {"metric": metric, "k": len(subset), "members": members}
                 correct = np.frombuffer(marks.encode(), dtype=np.uint8) == ord("1")
-                rows.append({**shared, **row, "accuracy": correct.mean(), "correct": correct})
+                answers = {"metric": metric, "accuracy": correct.mean(), "correct": correct}
+                rows.append({**shared, **_subset(record, subset), **answers})
     return pd.DataFrame(rows, columns=EVALUATION_COLUMNS)
 
 
-def _members(record: dict[str, Any]) -> dict[str, Any]:
+def _shared(record: Record) -> dict[str, Any]:
     """Return what an ensemble's or evaluation's record says of all its members."""
     spec = record["spec"]
     return {
         **{name: spec.get(name) for name in MEMBER_COLUMNS},
-        **{"D": spec.get("seed_tokens"), "N": record["N"]},
-        **{"K": len(record["members"]), "n_diverged": len(record["diverged"])},
+        "D": spec.get("seed_tokens"),
+        "N": record["N"],
+        "K": len(record["members"]),
+        "n_diverged": len(record["diverged"]),
     }
 
 
-def _row(record: dict[str, Any]) -> dict[str, Any]:
+def _subset(record: Record, subset: list[int]) -> dict[str, Any]:
+    """Return size and run ids of a subset of members."""
+    return {"k": len(subset), "members": tuple(record["members"][i] for i in subset)}
+
+
+def _row(record: Record) -> dict[str, Any]:
+    """Return the row of a training run: columns of its spec and of its record."""
     spec = record["spec"]
-    known = {name: v for name, v in spec.items() if name in COLUMNS}
+    outcome = ("run_id", "kind", "status", "val_loss", "train_loss")
+    expense = ("tokens", "flops", "seconds", "device")
     return {
-        **known,
-        **{k: record[k] for k in ("run_id", "kind", "status", "val_loss", "train_loss")},
-        **{k: record[k] for k in ("tokens", "flops", "seconds", "device")},
+        **{name: spec[name] for name in COLUMNS if name in spec},
+        **{name: record[name] for name in (*outcome, *expense)},
         "D": spec["seed_tokens"],
         "N": record["parameters"]["total"],
         "N_non_embedding": record["parameters"]["non_embedding"],
@@ -210,8 +222,8 @@ def seed_means(
     groups = done.groupby(by, sort=True)[value]
     noise = pooled_noise(done, by, value=value) if noise is None else noise
     means = groups.agg(loss="mean", n="count")
-    lost = (runs.status == "diverged").groupby([runs[b] for b in by]).sum()
-    means = means.join(lost.rename("n_diverged"), how="outer").fillna({"n": 0})
+    diverged = (runs.status == "diverged").groupby([runs[column] for column in by]).sum()
+    means = means.join(diverged.rename("n_diverged"), how="outer").fillna({"n": 0})
     means["se"] = noise / np.sqrt(means.n.where(means.n > 0))
     return means.reset_index().astype({"n": int})
 
@@ -219,7 +231,7 @@ def seed_means(
 def pooled_noise(runs: pd.DataFrame, by: list[str], *, value: str = "val_loss") -> float:
     """Return the standard deviation over seeds, pooled over groups; NaN without replicates."""
     groups = runs[runs.status == "done"].groupby(by)[value]
-    freedom = groups.count() - 1
-    squares = groups.var(ddof=1).mul(freedom)
-    total = freedom[freedom > 0].sum()
-    return float(np.sqrt(squares.sum() / total)) if total else float("nan")
+    dof = groups.count() - 1
+    squares = groups.var(ddof=1).mul(dof)
+    total_dof = dof[dof > 0].sum()
+    return float(np.sqrt(squares.sum() / total_dof)) if total_dof else float("nan")

@@ -1,12 +1,26 @@
-"""What a record holds that is read again, kind by kind.
+"""What a record holds, kind by kind, and how older layouts are read.
 
-A record whose checksum holds may still be somebody else's: what does not fit is treated as
-damaged, so that no reader meets a field that is missing or of another type.
+A record whose checksum is right may still be somebody else's: what does not fit its form is
+treated as damaged, so that no reader meets a field that is missing or of another type.
 
-fits(record, FORMS[record["kind"]])
+    record = current(json.loads(text), "x.json")       # verified, in today's schema
 """
 
 from typing import Any
+
+from ieee_lib.config import RunSpec
+from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.files import seal, verified
+
+SCHEMA = 3
+"""Version of a record's layout; `current` reads the older ones."""
+
+WHEN = ("begun", "created")
+CIRCUMSTANCES = (*WHEN, "seconds", "stack", "device", "versions", "commit", "sha256")
+"""What a record says of when, where and how fast; the rest is its result."""
+
+Record = dict[str, Any]
+"""One run's record, as its JSON; `FORMS` says which fields it has."""
 
 NONE = type(None)
 
@@ -63,3 +77,45 @@ def fits(value: Any, form: Form) -> bool:
     if isinstance(form, tuple):
         return any(fits(value, alternative) for alternative in form)
     return isinstance(value, form)
+
+
+def result_of(record: Record) -> Record:
+    """Return a record without its circumstances: equal for two trainings of one run."""
+    return {name: value for name, value in record.items() if name not in CIRCUMSTANCES}
+
+
+def sealed(record: Record) -> Record:
+    """Return the record with its schema version and the sha256 of everything else."""
+    return seal({"schema": SCHEMA, **record})
+
+
+def current(record: Any, where: str) -> Record:
+    """Return an intact record in today's schema; raises InputError for a newer one, or damage."""
+    schema = schema_of(record)
+    allowed = f"has schema {schema}; this version reads 1 to {SCHEMA}"
+    if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
+        raise InputError("record", where, allowed)
+    record = verified(record, where)
+    check_choice("record: kind", record.get("kind"), FORMS)
+    allowed = f"is damaged: it is no record of kind {record['kind']}"
+    check(fits(record, FORMS[record["kind"]]), "record", where, allowed)
+    if schema < SCHEMA:
+        record = seal({**_name_all_options(record), "schema": SCHEMA})
+    return record
+
+
+def schema_of(record: Any) -> Any:
+    """Return the schema that a record says it has; None where it is no record."""
+    return record.get("schema") if isinstance(record, dict) else None
+
+
+def _name_all_options(record: Record) -> Record:
+    """Return a record of schema 1 or 2 with the options that came after it.
+
+    Schema 1 also left out how long a stack compiled and validated.
+    """
+    if record["kind"] != "train":
+        return record
+    times = dict.fromkeys(("compile_seconds", "evaluation_seconds"))
+    spec = RunSpec.from_dict(record["spec"]).to_dict()
+    return {**record, "spec": spec, "stack": {**times, **record["stack"]}}

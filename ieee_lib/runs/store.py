@@ -1,7 +1,7 @@
 """The run store: one JSON record a run, safetensors beside it, both named by content.
 
-Written to a temporary name, synced and renamed, so a record is whole or absent. Nothing here
-imports torch. An `Archive` offers the same reading from one recorded file, and never writes.
+A record is written to a temporary name, synced and renamed, so it is whole or absent. An `Archive`
+offers the same reading from one recorded file, and never writes. Nothing here imports torch.
 
     store = RunStore.of("laptop")
     record = store.get(spec.run_id)          # None while it is missing
@@ -13,15 +13,16 @@ import hashlib
 import json
 import socket
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.config import RunSpec
-from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.errors import InputError, check
 from ieee_lib.files import (
     is_intact,
     lock,
@@ -33,10 +34,7 @@ from ieee_lib.files import (
     write_atomically,
     write_checked,
 )
-from ieee_lib.runs.schema import FAILURE, FORMS, fits
-
-SCHEMA = 3
-"""Version of a record's layout; `MIGRATIONS` reads the older ones."""
+from ieee_lib.runs.schema import FAILURE, SCHEMA, WHEN, Record, current, fits, schema_of, sealed
 
 LINE_BYTES, ARCHIVE_BYTES = 2**24, 2**30
 """What a line of an archive, and all of them, unpack to at most; the book's have 1 MB."""
@@ -95,6 +93,7 @@ class RunStore:
 
     @classmethod
     def of(cls, scale: str) -> "RunStore":
+        """Return the store of a scale."""
         return cls(paths.runs(scale), paths.checkpoints(scale), paths.samples(scale))
 
     def get(self, run_id: str) -> Record | None:
@@ -103,18 +102,13 @@ class RunStore:
         Raises InputError for a record of a newer schema.
         """
         path = self.records_folder / f"{run_id}.json"
+        content = None
         try:
             record = parse_json(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, IsADirectoryError):
-            record = None
-        try:
-            found = current(record, str(path))
-            check(found["run_id"] == run_id, "record", str(path), f"is of {found['run_id']}")
-            return found
-        except InputError:
-            schema = record.get("schema") if isinstance(record, dict) else None
+        except (ValueError, IsADirectoryError):  # an InputError is a ValueError
+            schema = schema_of(content)
             if isinstance(schema, int) and schema > SCHEMA:
                 raise
             quarantine(path)
@@ -144,11 +138,12 @@ class RunStore:
     def put(self, record: Record) -> None:
         """Write a record; weights named in it must be written before.
 
-        A run that is trained again for its weights has been known since the first time.
+        A run that is trained again, for its weights, keeps the times of the first record.
         """
-        if (known := self.get(record["run_id"])) is not None:
+        earlier = self.get(record["run_id"])
+        if earlier is not None:
             record = {name: value for name, value in record.items() if name not in WHEN}
-            record |= {name: known[name] for name in WHEN if name in known}
+            record |= {name: earlier[name] for name in WHEN if name in earlier}
         text = json.dumps(sealed(record), indent=1, sort_keys=True) + "\n"
         write_atomically(self.records_folder / f"{record['run_id']}.json", text.encode())
         self._failure_path(record["run_id"]).unlink(missing_ok=True)
@@ -161,13 +156,13 @@ class RunStore:
         write_atomically(self._failure_path(spec.run_id), text.encode())
 
     def failures(self) -> list[Record]:
-        """Return what could not be made when it was last tried: run_id, spec, why, host, when."""
-        found = []
+        """Return the runs that failed when last tried: run_id, spec, why, host, when."""
+        failures = []
         for path in sorted(self._failure_path("*").parent.glob("*.json")):
             try:
                 failure = verify_checksum(parse_json(path.read_bytes()), str(path))
                 check(fits(failure, FAILURE), "failure", str(path), "is damaged")
-                found.append(failure)
+                failures.append(failure)
             except ValueError:  # no JSON, or damaged
                 quarantine(path)
         return found
@@ -176,22 +171,23 @@ class RunStore:
         return self.records_folder / "failed" / f"{run_id}.json"
 
     def weights_path(self, run_id: str) -> Path:
+        """Return where a run's final parameters are, or will be."""
         return self.weights_folder / f"{run_id}.safetensors"
 
     def put_weights(self, run_id: str, data: bytes) -> dict[str, Any]:
-        """Write a run's safetensors; returns what its record says of them."""
+        """Write a run's safetensors; return their size in bytes and sha256, for its record."""
         write_atomically(self.weights_path(run_id), data)
         return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     def unfinished_path(self, run_ids: Iterable[str]) -> Path:
-        """Return where the checkpoint of a stack lies while it trains."""
+        """Return where the checkpoint of a stack is while it trains."""
         name = hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:16]
         return self.weights_folder / "unfinished" / f"{name}.checkpoint"
 
     def begin(self, stack: Sequence[RunSpec]) -> None:
         """Note which runs train together, until `end`.
 
-        Who goes on after a kill keeps stacks together: in others sums round differently.
+        After a kill the same stacks continue: in other stacks sums round differently.
         """
         specs = [spec.to_dict() for spec in stack]
         write_checked(self._begun_path(stack), json.dumps(specs).encode())
@@ -203,12 +199,14 @@ class RunStore:
         return [tuple(map(RunSpec.from_dict, json.loads(body))) for body in found]
 
     def end(self, stack: Sequence[RunSpec]) -> None:
+        """Note that a stack has trained."""
         self._begun_path(stack).unlink(missing_ok=True)
 
     def _begun_path(self, stack: Sequence[RunSpec]) -> Path:
         return self.unfinished_path(spec.run_id for spec in stack).with_suffix(".stack")
 
     def shard_path(self, run_id: str, shard: int) -> Path:
+        """Return where one shard of a sample is, or will be."""
         return self.samples_folder / run_id / f"{shard:05d}.shard"
 
     def put_shard(self, run_id: str, shard: int, ids: bytes) -> None:
@@ -233,32 +231,30 @@ class Archive:
 
     @classmethod
     def of(cls, scale: str) -> "Archive":
+        """Return the archive of a scale; raises InputError where none is shipped."""
         path = paths.archive(scale)
         shipped = sorted(p.name.split(".")[0] for p in path.parent.glob("*.jsonl.gz"))
-        check(
-            path.is_file(),
-            "source",
-            "archive",
-            f"there is no recorded book of scale {scale}; recorded are: {', '.join(shipped)}",
-        )
+        allowed = f"there is no recorded book of scale {scale}; recorded are: {', '.join(shipped)}"
+        check(path.is_file(), "source", "archive", allowed)
         return cls(path)
 
     def get(self, run_id: str) -> Record | None:
+        """Return a record, or None; raises InputError for a damaged archive."""
         return self._by_id().get(run_id)
 
     def has(self, run_id: str, *, weights: bool = False) -> bool:
+        """Say whether a run is recorded; its weights are not asked for, since none are shipped."""
         return run_id in self._by_id()
 
     def records(self) -> Iterator[Record]:
+        """Yield every record, in the order of the file."""
         yield from self._by_id().values()
 
     def _by_id(self) -> dict[str, Record]:
         return _read_archive(self.path, self.path.stat().st_mtime_ns)
 
 
-_ARCHIVES: dict[tuple[Path, int], dict[str, Record]] = {}
-
-
+@cache
 def _read_archive(path: Path, changed: int) -> dict[str, Record]:
     if (path, changed) not in _ARCHIVES:
         found: dict[str, Record] = {}
@@ -289,7 +285,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def pack_archive(records: Iterable[Record], path: Path) -> int:
-    """Write records into one archive, byte-identical for equal records; returns their number."""
+    """Write records into one archive, equal bytes for equal records; return their number."""
     lines = [json.dumps(record, sort_keys=True) + "\n" for record in records]
     check(bool(lines), "archive", str(path), "there is no record to pack")
     write_atomically(path, gzip.compress("".join(lines).encode(), mtime=0))

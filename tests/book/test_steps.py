@@ -32,7 +32,8 @@ from ieee_lib.predictions.questions import Cell, Question, measured, questions
 from ieee_lib.recipes import single
 from ieee_lib.recipes.ensembles import ensemble, heuristic
 from ieee_lib.recipes.search import NOT_SEARCHED
-from ieee_lib.runs.store import RunStore, pack_archive, result_of
+from ieee_lib.runs.schema import result_of
+from ieee_lib.runs.store import RunStore, pack_archive
 from ieee_lib.sections import data_scaling, downstream, ensembles, joint
 from ieee_lib.study import Study
 

@@ -19,7 +19,8 @@ import pytest
 from ieee_lib.book.chapters import SECTIONS, choose
 from ieee_lib.book.runner import INCOMPLETE
 from ieee_lib.claims.statements import STATEMENTS
-from ieee_lib.runs.store import pack_archive, result_of, sealed
+from ieee_lib.runs.schema import result_of
+from ieee_lib.runs.store import pack_archive, sealed
 from ieee_lib.sections import overfitting
 from ieee_lib.study import Study
 from tests.conftest import ROOT

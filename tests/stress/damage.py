@@ -15,7 +15,8 @@ from ieee_lib import paths
 from ieee_lib.config import EnsembleSpec, RunSpec, SampleSpec
 from ieee_lib.errors import InputError
 from ieee_lib.jobs.train_job import TrainJob
-from ieee_lib.runs.store import Archive, Record, pack_archive, result_of
+from ieee_lib.runs.schema import result_of
+from ieee_lib.runs.store import Archive, Record, pack_archive
 from ieee_lib.study import Study
 from tests.stress import Outcome
 

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from ieee_lib.runs.store import Record, RunStore, result_of
+from ieee_lib.runs.schema import result_of
+from ieee_lib.runs.store import Record, RunStore
 from tests.stress import Outcome
 
 N_KILL = 20

@@ -9,7 +9,8 @@ import pytest
 
 from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.train_job import TrainJob
-from ieee_lib.runs.store import RunStore, result_of
+from ieee_lib.runs.schema import result_of
+from ieee_lib.runs.store import RunStore
 
 OFTEN = Execution(compile="never", accelerator="cpu", logger="none", checkpoint_minutes=1e-6)
 NEVER = Execution(compile="never", accelerator="cpu", logger="none", checkpoint_minutes=0.0)
