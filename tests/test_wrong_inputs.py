@@ -20,7 +20,7 @@ from ieee_lib.cli import main
 from ieee_lib.config.scale import FOLDER
 from ieee_lib.files import with_checksum
 from ieee_lib.runs.store import SCHEMA, RunStore
-from ieee_lib.study import UNPREPARED
+from ieee_lib.runs.reader import UNPREPARED
 
 
 @pytest.fixture

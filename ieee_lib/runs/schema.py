@@ -10,7 +10,7 @@ from typing import Any
 
 from ieee_lib.config import RunSpec
 from ieee_lib.errors import InputError, check, check_choice
-from ieee_lib.files import seal, verified
+from ieee_lib.files import verify_checksum, with_checksum
 
 SCHEMA = 3
 """Version of a record's layout; `current` reads the older ones."""
@@ -86,7 +86,7 @@ def result_of(record: Record) -> Record:
 
 def sealed(record: Record) -> Record:
     """Return the record with its schema version and the sha256 of everything else."""
-    return seal({"schema": SCHEMA, **record})
+    return with_checksum({"schema": SCHEMA, **record})
 
 
 def current(record: Any, where: str) -> Record:
@@ -95,12 +95,12 @@ def current(record: Any, where: str) -> Record:
     allowed = f"has schema {schema}; this version reads 1 to {SCHEMA}"
     if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
         raise InputError("record", where, allowed)
-    record = verified(record, where)
+    record = verify_checksum(record, where)
     check_choice("record: kind", record.get("kind"), FORMS)
     allowed = f"is damaged: it is no record of kind {record['kind']}"
     check(fits(record, FORMS[record["kind"]]), "record", where, allowed)
     if schema < SCHEMA:
-        record = seal({**_name_all_options(record), "schema": SCHEMA})
+        record = with_checksum({**_name_all_options(record), "schema": SCHEMA})
     return record
 
 

@@ -39,49 +39,6 @@ from ieee_lib.runs.schema import FAILURE, SCHEMA, WHEN, Record, current, fits, s
 LINE_BYTES, ARCHIVE_BYTES = 2**24, 2**30
 """What a line of an archive, and all of them, unpack to at most; the book's have 1 MB."""
 
-WHEN = ("begun", "created")
-CIRCUMSTANCES = (*WHEN, "seconds", "stack", "device", "versions", "commit", "sha256")
-"""What a record says of when, where and how fast; the rest is its result."""
-
-Record = dict[str, Any]
-
-
-def result_of(record: Record) -> Record:
-    """Return what was found, without the circumstances."""
-    return {name: value for name, value in record.items() if name not in CIRCUMSTANCES}
-
-
-def sealed(record: Record) -> Record:
-    """Return the record with its schema version and the sha256 of everything else."""
-    return with_checksum({"schema": SCHEMA, **record})
-
-
-def current(record: Any, where: str) -> Record:
-    """Return an intact record in today's schema; raises InputError for a newer one, or damage."""
-    schema = record.get("schema") if isinstance(record, dict) else None
-    known = isinstance(schema, int) and 1 <= schema <= SCHEMA
-    check(known, "record", where, f"has schema {schema}; this version reads 1 to {SCHEMA}")
-    record = verify_checksum(record, where)
-    check_choice("record: kind", record.get("kind"), FORMS)
-    known = fits(record, FORMS[record["kind"]])
-    check(known, "record", where, f"is damaged: it is no record of kind {record['kind']}")
-    for version in range(schema, SCHEMA):
-        record = with_checksum({**MIGRATIONS[version](record), "schema": version + 1})
-    return record
-
-
-def _name_all_options(record: Record) -> Record:
-    """Older schemas leave out the options that came after a run; 1 also how long it compiled."""
-    if record["kind"] != "train":
-        return record
-    times = dict.fromkeys(("compile_seconds", "evaluation_seconds"))
-    spec = RunSpec.from_dict(record["spec"]).to_dict()
-    return {**record, "spec": spec, "stack": {**times, **record["stack"]}}
-
-
-MIGRATIONS: dict[int, Callable[[Record], Record]] = {1: _name_all_options, 2: _name_all_options}
-"""Schema -> what makes the next one of its records."""
-
 
 @dataclass(frozen=True)
 class RunStore:
@@ -104,7 +61,10 @@ class RunStore:
         path = self.records_folder / f"{run_id}.json"
         content = None
         try:
-            record = parse_json(path.read_bytes())
+            content = parse_json(path.read_bytes())
+            record = current(content, str(path))
+            check(record["run_id"] == run_id, "record", str(path), f"is of {record['run_id']}")
+            return record
         except FileNotFoundError:
             return None
         except (ValueError, IsADirectoryError):  # an InputError is a ValueError
@@ -149,10 +109,15 @@ class RunStore:
         self._failure_path(record["run_id"]).unlink(missing_ok=True)
 
     def put_failure(self, spec: Any, why: str) -> None:
-        """Write that a run could not be made; `put` takes it back when it is."""
-        about = {"run_id": spec.run_id, "spec": spec.to_dict(), "why": why}
-        about |= {"host": socket.gethostname(), "when": datetime.now(UTC).isoformat("T", "seconds")}
-        text = json.dumps(with_checksum(about), indent=1, sort_keys=True) + "\n"
+        """Write that a run failed, and why; `put` removes that when the run is done."""
+        failure = {
+            "run_id": spec.run_id,
+            "spec": spec.to_dict(),
+            "why": why,
+            "host": socket.gethostname(),
+            "when": datetime.now(UTC).isoformat("T", "seconds"),
+        }
+        text = json.dumps(with_checksum(failure), indent=1, sort_keys=True) + "\n"
         write_atomically(self._failure_path(spec.run_id), text.encode())
 
     def failures(self) -> list[Record]:
@@ -165,7 +130,7 @@ class RunStore:
                 failures.append(failure)
             except ValueError:  # no JSON, or damaged
                 quarantine(path)
-        return found
+        return failures
 
     def _failure_path(self, run_id: str) -> Path:
         return self.records_folder / "failed" / f"{run_id}.json"
@@ -194,9 +159,12 @@ class RunStore:
 
     def begun(self) -> list[tuple[RunSpec, ...]]:
         """Return the stacks that were begun and not ended."""
-        files = sorted((self.weights_folder / "unfinished").glob("*.stack"))
-        found = [body for body in map(read_checked, files) if body is not None]
-        return [tuple(map(RunSpec.from_dict, json.loads(body))) for body in found]
+        stacks = []
+        for path in sorted((self.weights_folder / "unfinished").glob("*.stack")):
+            body = read_checked(path)
+            if body is not None:
+                stacks.append(tuple(RunSpec.from_dict(spec) for spec in json.loads(body)))
+        return stacks
 
     def end(self, stack: Sequence[RunSpec]) -> None:
         """Note that a stack has trained."""
@@ -210,6 +178,7 @@ class RunStore:
         return self.samples_folder / run_id / f"{shard:05d}.shard"
 
     def put_shard(self, run_id: str, shard: int, ids: bytes) -> None:
+        """Write the ids of one shard of a sample, with their sha256."""
         write_checked(self.shard_path(run_id, shard), ids)
 
     def get_shard(self, run_id: str, shard: int) -> bytes | None:
@@ -218,7 +187,7 @@ class RunStore:
 
     @contextlib.contextmanager
     def locked(self, run_ids: Iterable[str]) -> Iterator[None]:
-        """Hold these runs' locks, so that two processes never train the same one."""
+        """Lock these runs in a block, so that two processes never train the same one."""
         with lock(*(self.records_folder / ".locks" / f"{run_id}.lock" for run_id in run_ids)):
             yield
 
@@ -256,21 +225,20 @@ class Archive:
 
 @cache
 def _read_archive(path: Path, changed: int) -> dict[str, Record]:
-    if (path, changed) not in _ARCHIVES:
-        found: dict[str, Record] = {}
-        try:
-            for line in _lines(path):
-                record = current(parse_json(line), str(path))
-                twice = record["run_id"] in found
-                check(not twice, "archive", str(path), f"holds run {record['run_id']} twice")
-                found[record["run_id"]] = record
-        except InputError:
-            raise
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise InputError("archive", str(path), f"cannot be read: {error}") from error
-        check(bool(found), "archive", str(path), "holds no record")
-        _ARCHIVES[path, changed] = found
-    return _ARCHIVES[path, changed]
+    """Return an archive's records by run id; `changed` tells apart what the file held when."""
+    records: dict[str, Record] = {}
+    try:
+        for line in _lines(path):
+            record = current(parse_json(line), str(path))
+            twice = record["run_id"] in records
+            check(not twice, "archive", str(path), f"holds run {record['run_id']} twice")
+            records[record["run_id"]] = record
+    except InputError:
+        raise
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError("archive", str(path), f"cannot be read: {error}") from error
+    check(bool(records), "archive", str(path), "holds no record")
+    return records
 
 
 def _lines(path: Path) -> Iterator[bytes]:
