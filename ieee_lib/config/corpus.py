@@ -8,7 +8,7 @@
 
 CorpusConfig(source="files:books/*.txt", vocab_size=1024)
 
-`text.corpus` reads and packs what is set here.
+`text.packing` makes the corpus that is set here, `text.corpus` reads it.
 """
 
 import os

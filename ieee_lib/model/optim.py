@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 def decayed_names(model: nn.Module, mask: str) -> set[str]:
-    """Return the names of the parameters that decay under a mask of `spec.DECAY_MASKS`.
+    """Return the names of the parameters that decay under a `RunSpec.decay_mask`.
 
     `paper` is Levanter's: everything but norms and what has "Embedding" in its path.
     """
