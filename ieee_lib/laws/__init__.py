@@ -7,6 +7,14 @@ Frames in, laws and estimates out; imports no torch.
     data_efficiency(standard.limit, loss, reference)
 """
 
+from ieee_lib.laws.data_scaling import (
+    best,
+    efficiencies,
+    fit_laws_in_data,
+    losses_by_data,
+    measured_by_data,
+    missing_limits,
+)
 from ieee_lib.laws.downstream import error_of, error_rate, rank_correlation
 from ieee_lib.laws.effective_data import effective_data
 from ieee_lib.laws.ensembles import (
@@ -51,22 +59,28 @@ __all__ = [
     "Limit",
     "N_then_K",
     "PowerLaw",
+    "best",
     "concat",
     "data_efficiency",
     "effective_data",
+    "efficiencies",
     "ensembles_frame",
     "error_of",
     "error_rate",
     "estimates",
     "expand",
     "fit_ensembles",
+    "fit_laws_in_data",
     "fit_power_law",
     "fit_through",
     "laws_frame",
     "limit_pairs",
     "loss_surface",
+    "losses_by_data",
     "mean",
     "mean_curve",
+    "measured_by_data",
+    "missing_limits",
     "multipliers",
     "pooled_noise",
     "published",
