@@ -4,7 +4,6 @@ spec = EvaluationSpec(models=EnsembleSpec(specs), task="continuation", n_item=20
 EvaluationJob(spec, corpus_folder, "laptop").run(execution)
 """
 
-import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,16 +14,9 @@ from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.evaluation.probe import PROBE, answer_items, continuation_items
 from ieee_lib.evaluation.tasks import digests, fingerprint, open_task, split_of
-from ieee_lib.jobs.job import (
-    Listener,
-    ModelsJob,
-    Records,
-    device_of,
-    healthy_and_diverged,
-    open_for,
-)
+from ieee_lib.jobs.job import Listener, Models, ModelsJob
 from ieee_lib.model.memory import SCORED_REQUESTS, memory_of_reading
-from ieee_lib.runs.store import Record, RunStore
+from ieee_lib.runs.store import Record
 from ieee_lib.text.corpus import Corpus
 
 
@@ -45,16 +37,6 @@ class EvaluationJob(ModelsJob):
         """Name the job in messages."""
         return f"{self.spec.run_id} ({len(self.members)} models on {self.spec.task})"
 
-    @property
-    def members(self) -> tuple[RunSpec, ...]:
-        """Return the models to evaluate."""
-        return self.spec.models.members
-
-    @property
-    def tokens(self) -> int:
-        """Return the tokens to read, over all models, as far as they can be foreseen."""
-        return self.spec.tokens
-
     def memory_bytes(self, execution: Execution) -> int:
         """Return about the most device memory that answering needs."""
         return memory_of_reading(
@@ -65,36 +47,19 @@ class EvaluationJob(ModelsJob):
             on_cpu=execution.accelerator == "cpu",
         ).total
 
-    def result(
-        self, records: Records, store: RunStore, execution: Execution, on_tokens: Listener
-    ) -> Record:
-        """Return which items each subset answered correctly, with what answering took."""
-        import torch
-
-        from ieee_lib.runs.provenance import provenance
-        from ieee_lib.training.scoring import load_stack
-
-        members, first = healthy_and_diverged(records), self.members[0]
-        corpus = open_for(self.corpus_folder, execution, first.corpus)
-        device = device_of(execution)
-        start = time.perf_counter()
-        subsets = singles_and_prefixes(len(members["members"]))
+    def result(self, models: Models, on_tokens: Listener) -> Record:
+        """Return which items each subset answered correctly."""
+        subsets = singles_and_prefixes(len(models.healthy))
         answers: Record = {"correct": {}, "tokens": 0}
-        if subsets:
-            files = [store.weights_path(run_id) for run_id in members["members"]]
-            model = load_stack(first.model, files).to(device)
-            with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
-                answers = self._answers(corpus, model, subsets)
-        tokens = len(members["members"]) * answers["tokens"]
+        if models.healthy:
+            answers = self._answers(models.corpus, models.load(self.shape), subsets)
+        tokens = len(models.healthy) * answers["tokens"]
         return {
-            **members,
+            **models.named(),
             **answers,
             "subsets": [list(subset) for subset in subsets],
             "tokens": tokens,
-            "flops": first.model.flops_per_token() * tokens / 3,
-            "seconds": time.perf_counter() - start,
-            "device": device,
-            **provenance(corpus),
+            "flops": self.shape.flops_per_token() * tokens / 3,
         }
 
     def _answers(self, corpus: Corpus, model: Any, subsets: list[tuple[int, ...]]) -> Record:

@@ -8,12 +8,13 @@ models (`ModelsJob`). A job skips what has a record already, so running it twice
 
 import ctypes
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, ModelConfig, RunSpec, SampleSpec
 from ieee_lib.config.execution import Execution
@@ -21,13 +22,13 @@ from ieee_lib.errors import TrainingError, check
 from ieee_lib.runs.store import Record, RunStore
 from ieee_lib.text.corpus import Corpus, open_corpus
 
+if TYPE_CHECKING:
+    from ieee_lib.model.decoder import StackedDecoder
+
 RECORD_BYTES = 20_000
 """About what the larger records take."""
 
 Spec = RunSpec | EnsembleSpec | SampleSpec | EvaluationSpec
-
-Records = dict[str, Record]
-"""Run id -> record, in the order of a job's members."""
 
 Listener = Callable[[int], None]
 """Receives the tokens that a job has worked through so far."""
@@ -56,7 +57,7 @@ class Job(Protocol):
         """Return about what the job leaves on the disk."""
 
     def memory_bytes(self, execution: Execution) -> int:
-        """Return about the most device memory that the job needs (`model.memory`)."""
+        """Return about the most memory that the job needs of each device (`model.memory`)."""
 
     @property
     def shape(self) -> ModelConfig:
@@ -70,8 +71,11 @@ class Job(Protocol):
     def cost(self) -> float:
         """Return relative time, for order and progress."""
 
-    def run(self, execution: Execution, on_tokens: Listener = ...) -> None:
-        """Make the records that are missing."""
+    def run(self, execution: Execution, on_tokens: Listener = ignore) -> None:
+        """Make the records that are missing.
+
+        Raises InputError and TrainingError for a start, a sample or members that cannot be used.
+        """
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,6 @@ class ModelsJob(ABC):
 
     @property
     @abstractmethod
-    def members(self) -> tuple[RunSpec, ...]:
-        """Return the runs whose models are read."""
-
-    @property
-    @abstractmethod
     def label(self) -> str:
         """Name the job in messages."""
 
@@ -102,13 +101,22 @@ class ModelsJob(ABC):
         """Return about the most device memory that the job needs."""
 
     @property
+    def members(self) -> tuple[RunSpec, ...]:
+        """Return the runs whose models are read."""
+        if isinstance(self.spec, SampleSpec):
+            return self.spec.teachers.members
+        if isinstance(self.spec, EvaluationSpec):
+            return self.spec.models.members
+        return self.spec.members
+
+    @property
     def specs(self) -> tuple[Spec]:
         """Return the one spec that the job writes a record of."""
         return (self.spec,)
 
     @property
     def disk_bytes(self) -> int:
-        """Return about what the job leaves on the disk."""
+        """Return about what the record takes."""
         return RECORD_BYTES
 
     @property
@@ -117,9 +125,9 @@ class ModelsJob(ABC):
         return self.members[0].model
 
     @property
-    @abstractmethod
     def tokens(self) -> int:
-        """Return the tokens that the job works through, over all members."""
+        """Return the tokens to read, over all members; for a sample those to write."""
+        return self.spec.n_token if isinstance(self.spec, SampleSpec) else self.spec.tokens
 
     @property
     def cost(self) -> float:
@@ -135,29 +143,69 @@ class ModelsJob(ABC):
         shards = self.kind == "sample"  # the only weights that such a record can have
         with store.locked([run_id]):
             if not store.has(run_id, weights=shards):
-                members = [member.run_id for member in self.members]
-                records = records_with_weights(store, members, self.role)
-                result = self.result(records, store, execution, on_tokens)
-                spec = self.spec.to_dict()
-                store.put({"kind": self.kind, "run_id": run_id, "spec": spec, **result})
+                store.put(
+                    {
+                        "kind": self.kind,
+                        "run_id": run_id,
+                        "spec": self.spec.to_dict(),
+                        **self._timed_result(store, execution, on_tokens),
+                    }
+                )
         on_tokens(self.tokens)
 
+    def _timed_result(self, store: RunStore, execution: Execution, on_tokens: Listener) -> Record:
+        import torch
+
+        from ieee_lib.runs.provenance import provenance
+
+        first, run_ids = self.members[0], [member.run_id for member in self.members]
+        records = records_with_weights(store, run_ids, self.role)
+        corpus, device = open_for(self.corpus_folder, execution, first.corpus), device_of(execution)
+        start = time.perf_counter()
+        models = Models(records, store, corpus, device, execution.micro_batch or first.batch_size)
+        with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
+            result = self.result(models, on_tokens)
+        seconds = time.perf_counter() - start
+        return {**result, "seconds": seconds, "device": device, **provenance(corpus)}
+
     @abstractmethod
-    def result(
-        self, records: Records, store: RunStore, execution: Execution, on_tokens: Listener
-    ) -> Record:
-        """Compute the record's fields from the members' records and weights."""
+    def result(self, models: "Models", on_tokens: Listener) -> Record:
+        """Return the fields of the record that come from the models."""
 
 
-def healthy_and_diverged(records: Records) -> Record:
-    """Return the fields of a record that name its members; those that diverged are left out."""
-    healthy = [i for i, record in records.items() if record["status"] == "done"]
-    return {
-        "N": next(iter(records.values()))["parameters"]["total"],
-        "status": "done" if healthy else "diverged",
-        "members": healthy,
-        "diverged": [i for i in records if i not in healthy],
-    }
+@dataclass(frozen=True)
+class Models:
+    """What a `ModelsJob` reads: trained models, and the corpus that they were trained on."""
+
+    records: dict[str, Record]
+    """Run id -> record, in the order of the members."""
+    store: RunStore
+    corpus: Corpus
+    device: str
+    """cuda or cpu."""
+    batch_size: int
+    """Sequences of one forward pass."""
+
+    @property
+    def healthy(self) -> list[str]:
+        """Return the run ids of the members that did not diverge."""
+        return [i for i, record in self.records.items() if record["status"] == "done"]
+
+    def named(self) -> Record:
+        """Return the fields of a record that name its members; those that diverged are left out."""
+        return {
+            "N": next(iter(self.records.values()))["parameters"]["total"],
+            "status": "done" if self.healthy else "diverged",
+            "members": self.healthy,
+            "diverged": [i for i in self.records if i not in self.healthy],
+        }
+
+    def load(self, shape: ModelConfig) -> "StackedDecoder":
+        """Return the healthy members as one stack on the device."""
+        from ieee_lib.training.scoring import load_stack
+
+        files = [self.store.weights_path(run_id) for run_id in self.healthy]
+        return load_stack(shape, files).to(self.device)
 
 
 def open_for(folder: Path, execution: Execution, fingerprint: str) -> Corpus:
@@ -189,7 +237,7 @@ def keep_freed_memory() -> None:
         mallopt(mmap_threshold, 2**25)
 
 
-def records_with_weights(store: RunStore, run_ids: Sequence[str], role: str) -> Records:
+def records_with_weights(store: RunStore, run_ids: Sequence[str], role: str) -> dict[str, Record]:
     """Return the records of runs by id; raises TrainingError for one without weights."""
     records = {}
     for run_id in run_ids:

@@ -4,7 +4,6 @@ SampleJob(SampleSpec(teachers=..., kind="mixture", n_token=...), folder, "laptop
 open_sample(store, run_id)           # ids (n, T), verified
 """
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from ieee_lib.config import ModelConfig, RunSpec, SampleSpec, content_id
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.files import sha256_of
-from ieee_lib.jobs.job import RECORD_BYTES, Listener, ModelsJob, Records, device_of, open_for
+from ieee_lib.jobs.job import RECORD_BYTES, Listener, Models, ModelsJob
 from ieee_lib.runs.store import Record, RunStore
 
 if TYPE_CHECKING:
@@ -41,16 +40,6 @@ class SampleJob(ModelsJob):
         return f"{self.spec.run_id} (sample)"
 
     @property
-    def members(self) -> tuple[RunSpec, ...]:
-        """Return the teachers."""
-        return self.spec.teachers.members
-
-    @property
-    def tokens(self) -> int:
-        """Return the tokens to write."""
-        return self.spec.n_token
-
-    @property
     def disk_bytes(self) -> int:
         """Return about what the record and the shards take on the disk."""
         return RECORD_BYTES + 4 * self.spec.n_token
@@ -62,44 +51,33 @@ class SampleJob(ModelsJob):
         values = self.shape.count().total + rows * (cached_values(self.shape) + drawn_from)
         return 4 * len(self.members) * values
 
-    def result(
-        self, records: Records, store: RunStore, execution: Execution, on_tokens: Listener
-    ) -> Record:
-        """Write the shards that are missing; return their checksums, with what writing took."""
-        from ieee_lib.runs.provenance import provenance
-        from ieee_lib.training.scoring import load_stack
-
-        for run_id, record in records.items():
+    def result(self, models: Models, on_tokens: Listener) -> Record:
+        """Write the shards that are missing; return the checksums of all."""
+        for run_id, record in models.records.items():
             check(record["status"] == "done", "teacher", run_id, "diverged; choose another")
-        first, n_teacher = self.members[0], len(self.members)
-        corpus = open_for(self.corpus_folder, execution, first.corpus)
-        device = device_of(execution)
-        start = time.perf_counter()
-        model = load_stack(first.model, [store.weights_path(i) for i in records]).to(device)
-        packed = corpus.sequences(first.seed_tokens, first.model.block_size)
+        model = models.load(self.shape)
+        block_size, n_teacher = self.shape.block_size, len(self.members)
+        packed = models.corpus.sequences(self.members[0].seed_tokens, block_size)
         first_ids = packed.blocks[packed.chosen, 0]
         # Whole sequences, an equal number for each teacher, in all and in each shard.
-        n_sequence = -(-self.spec.n_token // first.model.block_size)
+        n_sequence = -(-self.spec.n_token // block_size)
         n_sequence += -n_sequence % n_teacher
         shard_size = SHARD_SEQUENCES - SHARD_SEQUENCES % n_teacher
         digests = []
         for shard, begin in enumerate(range(0, n_sequence, shard_size)):
             n = min(shard_size, n_sequence - begin)
-            written = store.get_shard(self.spec.run_id, shard)
-            if written is None or len(written) != n * first.model.block_size * 4:
-                ids = self._shard(shard, n, model, first_ids, device)
-                store.put_shard(self.spec.run_id, shard, ids)
-                on_tokens(min(self.tokens, (begin + n) * first.model.block_size))
-            digests.append(sha256_of(store.shard_path(self.spec.run_id, shard)))
+            written = models.store.get_shard(self.spec.run_id, shard)
+            if written is None or len(written) != n * block_size * 4:
+                ids = self._shard(shard, n, model, first_ids, models.device)
+                models.store.put_shard(self.spec.run_id, shard, ids)
+                on_tokens(min(self.tokens, (begin + n) * block_size))
+            digests.append(sha256_of(models.store.shard_path(self.spec.run_id, shard)))
         return {
             "status": "done",
             "tokens": self.tokens,
             "flops": self.spec.flops,
             "sequences": n_sequence,
             "shards": digests,
-            "seconds": time.perf_counter() - start,
-            "device": device,
-            **provenance(corpus),
         }
 
     def _shard(
@@ -113,20 +91,17 @@ class SampleJob(ModelsJob):
 
         from ieee_lib.training.sampling import sample
 
-        spec, first = self.spec, self.members[0]
+        spec = self.spec
         seed = int(content_id("shard", {"sample": spec.run_id, "shard": shard})[:15], 16)
         generator = torch.Generator(device).manual_seed(seed)
         chosen = torch.randint(len(first_ids), (n,), generator=generator, device=device)
         starts = torch.as_tensor(first_ids.astype(np.int64), device=device)[chosen]
-        rows = batch_rows(first.model, device)
+        rows = batch_rows(self.shape, device)
         if spec.kind == "mixture":  # each teacher writes a part of a batch
             rows *= len(self.members)
-        with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
-            parts = [
-                sample(model, part, kind=spec.kind, generator=generator)
-                for part in starts.split(rows)
-            ]
-        return torch.cat(parts).to(torch.int32).cpu().numpy().tobytes()
+        parts = starts.split(rows)
+        ids = [sample(model, part, kind=spec.kind, generator=generator) for part in parts]
+        return torch.cat(ids).to(torch.int32).cpu().numpy().tobytes()
 
 
 def batch_rows(model: ModelConfig, device: str) -> int:

@@ -3,7 +3,6 @@
 ScoreJob(EnsembleSpec(specs), corpus_folder, "laptop").run(execution)
 """
 
-import time
 from dataclasses import dataclass
 
 from ieee_lib.config import EnsembleSpec, RunSpec
@@ -17,7 +16,7 @@ from ieee_lib.jobs.job import (
     open_for,
 )
 from ieee_lib.model.memory import memory_of_reading
-from ieee_lib.runs.store import Record, RunStore
+from ieee_lib.runs.store import Record
 
 
 @dataclass(frozen=True)
@@ -35,58 +34,35 @@ class ScoreJob(ModelsJob):
         """Name the job in messages."""
         return f"{self.spec.run_id} (ensemble of {len(self.members)})"
 
-    @property
-    def members(self) -> tuple[RunSpec, ...]:
-        """Return the members of the ensemble."""
-        return self.spec.members
-
-    @property
-    def tokens(self) -> int:
-        """Return the tokens scored, over all members."""
-        return self.spec.tokens
-
     def memory_bytes(self, execution: Execution) -> int:
         """Return about the most device memory that scoring needs."""
-        first = self.members[0]
         return memory_of_reading(
             self.shape,
             n_member=len(self.members),
-            batch=execution.micro_batch or first.batch_size,
-            precision=first.precision,
+            batch=execution.micro_batch or self.members[0].batch_size,
+            precision=self.members[0].precision,
             on_cpu=execution.accelerator == "cpu",
         ).total
 
-    def result(
-        self, records: Records, store: RunStore, execution: Execution, on_tokens: Listener
-    ) -> Record:
-        """Return the subsets and their losses (nats/token), with what scoring took."""
+    def result(self, models: Models, on_tokens: Listener) -> Record:
+        """Return the subsets and their losses (nats/token)."""
         import torch
 
-        from ieee_lib.runs.provenance import provenance
-        from ieee_lib.training.scoring import load_stack, score_subsets, subsets_of
+        from ieee_lib.training.scoring import score_subsets, subsets_of
 
-        members, first = healthy_and_diverged(records), self.members[0]
-        corpus = open_for(self.corpus_folder, execution, first.corpus)
-        device = device_of(execution)
-        start = time.perf_counter()
+        first = self.members[0]
         subsets: list[tuple[int, ...]] = []
         losses: dict[str, list[float]] = {"logits": [], "probabilities": []}
-        if members["members"]:
-            subsets = subsets_of(len(members["members"]))
-            files = [store.weights_path(run_id) for run_id in members["members"]]
-            model = load_stack(first.model, files).to(device)
-            ids = torch.from_numpy(corpus.validation(first.val_sequences, first.model.block_size))
-            batch_size = execution.micro_batch or first.batch_size
-            batches = (batch.to(device) for batch in ids.split(batch_size))
-            with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
-                losses = score_subsets(model, batches, subsets)
+        if models.healthy:
+            subsets = subsets_of(len(models.healthy))
+            blocks = models.corpus.validation(first.val_sequences, first.model.block_size)
+            batches = torch.from_numpy(blocks).split(models.batch_size)
+            on_device = (batch.to(models.device) for batch in batches)
+            losses = score_subsets(models.load(self.shape), on_device, subsets)
         return {
-            **members,
+            **models.named(),
             "subsets": [list(subset) for subset in subsets],
             "losses": losses,
             "tokens": self.tokens,
             "flops": self.spec.flops,
-            "seconds": time.perf_counter() - start,
-            "device": device,
-            **provenance(corpus),
         }
