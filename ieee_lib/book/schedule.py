@@ -109,10 +109,10 @@ def slots(execution: Execution, n_gpu: int | None) -> tuple[int, int]:
     n_device = execution.devices
     if n_gpu is None:
         n_slot = worker_count(execution)
-        return n_slot, -(-n_slot // execution.jobs_on(execution.devices)) * n_device
+        return n_slot, -(-n_slot // execution.jobs_per_node(execution.devices)) * n_device
     check_integer("--gpus", n_gpu, 1)
     check(n_gpu >= n_device, "--gpus", n_gpu, f"must be at least {n_device}: a job takes as many")
-    n_slot = execution.jobs_on(n_gpu)
+    n_slot = execution.jobs_per_node(n_gpu)
     return (1 if execution.executor == "inline" else n_slot), n_gpu
 
 

@@ -33,8 +33,6 @@ class Execution(Checked, prefix="execution."):
     """CPU threads of a worker; 0: torch's default, which is 1 on a Ray cluster."""
     devices: OneOrMore = 1
     """GPUs of a node that train one stack together, or processes where it runs on CPUs."""
-    num_nodes: OneOrMore = 1
-    """Nodes that train one stack together; more than one needs the executor ray."""
     gpu_share: Positive = 1.0
     """Share of a GPU that a job takes, in (0, 1]: at 0.5 two jobs share each GPU."""
     ray_address: Annotated[str, check_ray_address] = ""
@@ -62,22 +60,14 @@ class Execution(Checked, prefix="execution."):
         whole_gpu = self.gpu_share == 1 or (self.gpu_share < 1 and self.devices == 1)
         allowed = "must be 1, or less with devices = 1"
         check(whole_gpu, "execution.gpu_share", self.gpu_share, allowed)
-        one_node = self.num_nodes == 1 or self.executor == "ray"
-        allowed = "needs executor = 'ray'; the others train on one node"
-        check(one_node, "execution.num_nodes", self.num_nodes, allowed)
-
-    @property
-    def world_size(self) -> int:
-        """Devices that train one stack together."""
-        return self.devices * self.num_nodes
 
     def sequences_at_once(self, batch_size: int) -> int:
         """Return the sequences of one forward pass on one device.
 
         Raises InputError where the devices cannot share a batch evenly.
         """
-        share, left_over = divmod(batch_size, self.world_size)
-        allowed = f"times num_nodes = {self.num_nodes} must divide batch_size = {batch_size}"
+        share, left_over = divmod(batch_size, self.devices)
+        allowed = f"must divide batch_size = {batch_size}"
         check(not left_over, "execution.devices", self.devices, allowed)
         size = self.micro_batch or share
         allowed = f"must divide a device's {share} sequences"

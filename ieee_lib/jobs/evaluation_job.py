@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ieee_lib.config import EvaluationSpec, RunSpec
+from ieee_lib.config import EvaluationSpec
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.evaluation.probe import PROBE, answer_items, continuation_items

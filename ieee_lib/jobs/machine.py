@@ -17,7 +17,7 @@ def worker_count(execution: Execution) -> int:
         return execution.workers
     gpus = visible_gpus() if execution.accelerator != "cpu" else []
     if gpus or execution.accelerator == "gpu":
-        return max(1, execution.jobs_on(len(gpus)))
+        return max(1, execution.jobs_per_node(len(gpus)))
     cores = execution.threads * execution.devices
     return max(1, core_count() // cores) if cores else 1
 

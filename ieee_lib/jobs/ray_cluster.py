@@ -138,7 +138,7 @@ class RayCluster:
             has = _has(node)
             n_job = int(has.get("CPU", 0) // needs["num_cpus"])
             if needs["num_gpus"]:
-                n_job = min(n_job, self.execution.jobs_on(int(has.get("GPU", 0))))
+                n_job = min(n_job, self.execution.jobs_per_node(int(has.get("GPU", 0))))
             if n_job and has.get("memory", 0) >= memory:
                 fitting.append((node, n_job))
         return fitting

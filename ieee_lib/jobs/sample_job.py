@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ieee_lib.config import ModelConfig, RunSpec, SampleSpec, content_id
+from ieee_lib.config import ModelConfig, SampleSpec, content_id
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.files import sha256_of

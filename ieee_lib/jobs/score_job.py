@@ -5,16 +5,9 @@ ScoreJob(EnsembleSpec(specs), corpus_folder, "laptop").run(execution)
 
 from dataclasses import dataclass
 
-from ieee_lib.config import EnsembleSpec, RunSpec
+from ieee_lib.config import EnsembleSpec
 from ieee_lib.config.execution import Execution
-from ieee_lib.jobs.job import (
-    Listener,
-    ModelsJob,
-    Records,
-    device_of,
-    healthy_and_diverged,
-    open_for,
-)
+from ieee_lib.jobs.job import Listener, Models, ModelsJob
 from ieee_lib.model.memory import memory_of_reading
 from ieee_lib.runs.store import Record
 
