@@ -6,6 +6,8 @@ Each function takes a study and returns a tidy frame whose rows name the runs be
     scores = recipes.heuristic_ensembles(study, tuned)
 """
 
+from ieee_lib.recipes.distill import student_sweep, students, teachers
+from ieee_lib.recipes.downstream import downstream_answers
 from ieee_lib.recipes.ensembles import (
     ensemble_grid,
     heuristic_ensembles,
@@ -13,11 +15,22 @@ from ieee_lib.recipes.ensembles import (
     seed_ablation,
     single_optimum_ensembles,
 )
+from ieee_lib.recipes.midtraining import (
+    continued_ensemble,
+    continued_pretraining,
+    continued_probe,
+    continued_setting,
+)
 from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_sweep
 from ieee_lib.recipes.tuned import certificate, regularized, standard
 
 __all__ = [
     "certificate",
+    "continued_ensemble",
+    "continued_pretraining",
+    "continued_probe",
+    "continued_setting",
+    "downstream_answers",
     "ensemble_grid",
     "epochs_and_decay",
     "heuristic_ensembles",
@@ -27,5 +40,8 @@ __all__ = [
     "seed_ablation",
     "single_optimum_ensembles",
     "standard",
+    "student_sweep",
+    "students",
+    "teachers",
     "weight_decay_sweep",
 ]
