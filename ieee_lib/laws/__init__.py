@@ -7,8 +7,15 @@ Frames in, laws and estimates out; imports no torch.
     data_efficiency(standard.limit, loss, reference)
 """
 
-from ieee_lib.laws.downstream import error_of, error_rate, rank_correlation
-from ieee_lib.laws.effective_data import effective_data
+from ieee_lib.laws.downstream import (
+    accuracies,
+    error_of,
+    error_rate,
+    mean_errors,
+    paired_differences,
+    rank_correlation,
+)
+from ieee_lib.laws.effective_data import effective_data, target_efficiency
 from ieee_lib.laws.ensembles import (
     ENSEMBLE_DIGITS,
     EnsembleLaw,
@@ -51,6 +58,7 @@ __all__ = [
     "Limit",
     "N_then_K",
     "PowerLaw",
+    "accuracies",
     "concat",
     "data_efficiency",
     "effective_data",
@@ -67,7 +75,9 @@ __all__ = [
     "loss_surface",
     "mean",
     "mean_curve",
+    "mean_errors",
     "multipliers",
+    "paired_differences",
     "pooled_noise",
     "published",
     "published_law",
@@ -79,5 +89,6 @@ __all__ = [
     "seed_means",
     "settings_label",
     "surface",
+    "target_efficiency",
     "unit_of",
 ]

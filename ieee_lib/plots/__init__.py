@@ -8,6 +8,16 @@ None opens a figure, fits, aggregates, loads or saves; imports no torch.
     legend_above(ax)
 """
 
+from ieee_lib.plots.continued_pretraining import loss_against_target_tokens
+from ieee_lib.plots.distillation import (
+    loss_against_synthetic_share,
+    students_against_total_parameters,
+)
+from ieee_lib.plots.downstream import (
+    error_against_loss,
+    error_against_total_parameters,
+    published_downstream,
+)
 from ieee_lib.plots.ensembles import (
     ensembles_against_total_parameters,
     limit_from_few,
@@ -60,6 +70,8 @@ __all__ = [
     "count_ticks",
     "curve",
     "ensembles_against_total_parameters",
+    "error_against_loss",
+    "error_against_total_parameters",
     "estimates",
     "focus",
     "heat_map",
@@ -75,14 +87,18 @@ __all__ = [
     "loss_against_epochs",
     "loss_against_members",
     "loss_against_parameters",
+    "loss_against_synthetic_share",
+    "loss_against_target_tokens",
     "loss_against_total_parameters",
     "loss_along_training",
     "loss_by_seed",
     "means",
     "one_curve",
     "one_member_and_limit",
+    "published_downstream",
     "remove",
     "short_count",
+    "students_against_total_parameters",
     "style",
     "use_style",
     "wide",
