@@ -22,7 +22,7 @@ def students_against_total_parameters(
     of one teacher are hollow.
     """
     single_models(ax, tuned, law)
-    members(ax, teachers, label=f"ensembles of {teachers.model}, K = 1–{teachers.K}")
+    members(ax, teachers, label=f"teachers of {teachers.model}, K = 1–{teachers.K}")
     ax.axvline(teachers.N, color=GREY, linewidth=0.8, linestyle=":")
     for k, loss in zip(students.teachers, students.loss, strict=True):
         ax.annotate(

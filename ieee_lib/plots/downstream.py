@@ -50,7 +50,13 @@ def published_downstream(ax: Axes, table: pd.DataFrame) -> Axes:
     rows = table[table.recipe == "distilled"]
     color, marker = COLORS["distilled"], MARKERS["distilled"]
     ax.plot(
-        rows.total, rows.error, linestyle="", marker=marker, color=color, label="distilled 300M"
+        rows.total,
+        rows.error,
+        linestyle="",
+        marker=marker,
+        color=color,
+        markersize=9,
+        label="distilled 300M",
     )
     marks.count_ticks(ax, [1.5e8, 3e8, 6e8, 1.4e9, 3e9, 7e9])
     ax.set(xlabel=marks.TOTAL_PARAMETERS, ylabel="mean error on three tasks (%)")
