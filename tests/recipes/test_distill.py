@@ -4,7 +4,7 @@ import pytest
 
 from ieee_lib import InputError, Scale
 from ieee_lib.config import EnsembleSpec
-from ieee_lib.recipes import distill
+from ieee_lib.recipes import distill, regularized
 from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.recipes.distill import distillation_specs, teacher_spec
 from ieee_lib.runs.store import RunStore
@@ -64,3 +64,19 @@ def test_a_teacher_that_diverged_does_not_teach(home, corpus, spec):
     assert distill.healthy(study, EnsembleSpec((spec, wild))).members == (spec,)
     with pytest.raises(InputError, match=f"teachers.*{wild.run_id}.*have all diverged"):
         distill.healthy(study, EnsembleSpec((wild,)))
+
+
+def test_the_recorded_students():
+    study = Study.open("laptop", source="archive")
+    tuned = regularized(study)
+    students = distill.students(study, tuned)
+    assert list(students.student) == ["ensemble", "self", "matched", "no real data"]
+    assert list(students.teachers) == [5, 1, 1, 1]
+    assert students.run_ids[1] == students.run_ids[2] != students.run_ids[3]
+    assert (students.flops > 1e9).all() and (students.tokens > study.scale.base_tokens).all()
+    scores = distill.teachers(study, tuned)
+    assert len(scores) == 2**5 - 1 and scores.noise.nunique() == 1
+    sweep = distill.student_sweep(study, tuned)
+    assert len(sweep) == 9 and all(len(ids) == 1 for ids in sweep.run_ids)
+    assert sweep.loss[4].se > students.loss[0].se  # one seed, and three of the same student
+    assert sweep.run_ids[4] == students.run_ids[0][:1]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,9 +13,13 @@ from ieee_lib import InputError, Scale
 from ieee_lib.config.tables import Execution
 from ieee_lib.errors import MissingRuns, TrainingError
 from ieee_lib.jobs.train_job import TrainJob
-from ieee_lib.laws.effective_data import effective_data
+from ieee_lib.laws.effective_data import effective_data, target_efficiency
 from ieee_lib.laws.estimates import Estimate
-from ieee_lib.recipes.midtraining import continued_setting
+from ieee_lib.recipes.midtraining import (
+    continued_pretraining,
+    continued_probe,
+    continued_setting,
+)
 from ieee_lib.runs.store import RunStore
 from ieee_lib.study import UNPREPARED, Study
 from ieee_lib.text.corpus import CorpusConfig, prepare
@@ -177,3 +182,36 @@ def test_effective_data_reads_the_default_curve():
     assert effective_data(level, estimate(3.9)).value == np.inf
     noisy = effective_data(curve, estimate(3.31, 0.05))
     assert noisy.ci_low < noisy.value < 16000 and noisy.ci_high == np.inf
+
+
+def test_data_efficiency_reads_the_default_rows_of_its_metric():
+    def rows(metric, *losses):
+        recipes = ["default", "default", "+ epoching"]
+        values = [estimate(loss) for loss in losses]
+        frame = pd.DataFrame({"recipe": recipes, "D": [1000, 4000, 1000], "loss": values})
+        return frame.assign(metric=metric)
+
+    frame = pd.concat([rows("a", 4.0, 3.6, 3.8), rows("b", 3.0, 2.0, 2.0)], ignore_index=True)
+    values = [efficiency.value for efficiency in target_efficiency(frame)]
+    assert values == pytest.approx([1, 1, 2, 1, 1, 4])
+    alone = target_efficiency(frame[:3].drop(columns="metric"))
+    assert [efficiency.value for efficiency in alone] == pytest.approx([1, 1, 2])
+
+
+def test_the_recorded_rows_of_table_1():
+    setting = continued_setting(Study.open("laptop", source="archive"))
+    continued, probe = continued_pretraining(setting), continued_probe(setting)
+    names = ["default", "smaller batch", "+ epoching", "+ ensemble", "default", "default"]
+    assert list(continued.recipe) == names and list(continued.K) == [1, 1, 1, 4, 1, 1]
+    assert list(continued.D) == [8192] * 4 + [32768, 131072]
+    assert list(probe.recipe[::2]) == names
+    assert set(probe.chance_error) == {0.75}
+    one, ensemble = continued.run_ids[2], continued.run_ids[3]
+    assert ensemble[: len(one)] == one  # the seeds of "+ epoching" are its first members
+    losses = [loss.value for loss in continued.loss]
+    assert losses[:4] == sorted(losses[:4], reverse=True)
+    assert (continued.flops[3], continued.tokens[3]) == (
+        4 * continued.flops[2],
+        4 * continued.tokens[2],
+    )
+    assert repr(setting).endswith("; base: stdlib:code")
