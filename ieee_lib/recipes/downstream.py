@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ieee_lib import errors
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, RunSpec, check_text
 from ieee_lib.config.tables import Settings
+from ieee_lib.errors import check as require
 from ieee_lib.evaluation.probe import PROBE, continuation_items
 from ieee_lib.evaluation.tasks import fingerprint, open_task
 from ieee_lib.laws.downstream import error_of
@@ -64,7 +64,7 @@ def downstream_answers(study: Study, *, tasks: str = "", files: str = "") -> pd.
     for i, model in enumerate(models):
         run_ids = {task: evaluations[i, task].run_id for task in item_ids}
         is_answered = set(run_ids.values()) <= set(by_evaluation)
-        errors.check(is_answered, "runs", f"{model.recipe}, {model.model}", "have all diverged")
+        require(is_answered, "runs", f"{model.recipe}, {model.model}", "have all diverged")
         frames = {task: by_evaluation[run_id] for task, run_id in run_ids.items()}
         largest = frames[PROBE].K.max() if model.is_ensemble else 1
         for k in range(1, 1 + largest):
@@ -77,7 +77,7 @@ def check(study: Study, *, tasks: str = "", files: str = "") -> None:
     """Raise InputError for tasks or files that cannot be used, and a text too short to probe."""
     names, folder = _task_names(study, tasks), _items_folder(study, files)
     allowed = "has items of tasks; name some: -p tasks piqa"
-    errors.check(folder is None or bool(names), "files", str(folder), allowed)
+    require(folder is None or bool(names), "files", str(folder), allowed)
     if study.source == "train":
         assert study.corpus_folder is not None
         for task in set(names) - set(recorded_fingerprints(study)):

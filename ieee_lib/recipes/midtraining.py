@@ -15,9 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from ieee_lib import errors
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, ModelConfig, RunSpec
 from ieee_lib.config.tables import Midtraining
+from ieee_lib.errors import check as require
 from ieee_lib.evaluation.probe import PROBE, continuation_items
 from ieee_lib.laws.downstream import error_of
 from ieee_lib.laws.ensembles import fit_ensembles
@@ -194,8 +194,8 @@ def continued_probe(setting: Setting) -> pd.DataFrame:
     """Return every recipe's error on the probe of notebook 07, on held-out text of the target.
 
     Columns: recipe, D, K, metric, error (estimate; of seeds their mean), chance_error (of
-    guessing), evaluation, run_ids. Trains and evaluates what is missing. Raises InputError where all
-    runs of a recipe diverged.
+    guessing), evaluation, run_ids. Trains and evaluates what is missing. Raises InputError where
+    all runs of a recipe diverged.
     """
     setting.train()
     n_item = setting.target.scale.downstream.probe_items
@@ -209,7 +209,7 @@ def continued_probe(setting: Setting) -> pd.DataFrame:
         answers = frame[frame.evaluation == spec.run_id]
         k = answers.K.max() if name == ENSEMBLE else 1
         answers = answers[answers.k == k]
-        errors.check(len(answers) > 0, "continued runs", name, "have all diverged")
+        require(len(answers) > 0, "continued runs", name, "have all diverged")
         rows += [
             {
                 "recipe": name,
@@ -259,7 +259,7 @@ def continued_setting(study: Study, *, target: str = "", text_field: str = "") -
         kinds = {name.partition(":")[0] for name in (source, text.source)}
         is_seen = source == text.source or ("stdlib" in (source, text.source) and len(kinds) == 1)
         allowed = f"shares text with the base's {text.source}; name another"
-        errors.check(not is_seen, role, source, allowed)
+        require(not is_seen, role, source, allowed)
         base = study.beside(replace(scale, corpus=text, seed_tokens=(scale.base_tokens,)))
     text = replace(
         scale.corpus,
