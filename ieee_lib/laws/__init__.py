@@ -15,8 +15,15 @@ from ieee_lib.laws.data_scaling import (
     measured_by_data,
     missing_limits,
 )
-from ieee_lib.laws.downstream import error_of, error_rate, rank_correlation
-from ieee_lib.laws.effective_data import effective_data
+from ieee_lib.laws.downstream import (
+    accuracies,
+    error_of,
+    error_rate,
+    mean_errors,
+    paired_differences,
+    rank_correlation,
+)
+from ieee_lib.laws.effective_data import effective_data, target_efficiency
 from ieee_lib.laws.ensembles import (
     ENSEMBLE_DIGITS,
     EnsembleLaw,
@@ -25,14 +32,7 @@ from ieee_lib.laws.ensembles import (
     fit_ensembles,
     settings_label,
 )
-from ieee_lib.laws.estimates import (
-    Estimate,
-    estimates,
-    expand,
-    mean,
-    replicate_noise,
-    seed_mean,
-)
+from ieee_lib.laws.estimates import Estimate, estimates, expand, mean, replicate_noise, seed_mean
 from ieee_lib.laws.joint import N_then_K, loss_surface, surface
 from ieee_lib.laws.power_law import (
     LAW_DIGITS,
@@ -59,6 +59,7 @@ __all__ = [
     "Limit",
     "N_then_K",
     "PowerLaw",
+    "accuracies",
     "best",
     "concat",
     "data_efficiency",
@@ -79,9 +80,11 @@ __all__ = [
     "losses_by_data",
     "mean",
     "mean_curve",
+    "mean_errors",
     "measured_by_data",
     "missing_limits",
     "multipliers",
+    "paired_differences",
     "pooled_noise",
     "published",
     "published_law",
@@ -93,5 +96,6 @@ __all__ = [
     "seed_means",
     "settings_label",
     "surface",
+    "target_efficiency",
     "unit_of",
 ]

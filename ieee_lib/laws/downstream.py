@@ -3,18 +3,18 @@
 Items are resampled, the same ones for every model, so two errors on a task share the luck of its
 items and their difference loses it.
 
-    a, b = error_rate("sciq", correct_a, groups), error_rate("sciq", correct_b, groups)
-    a - b                                # paired over items
+    models = mean_errors(answers, ["piqa", "sciq"])      # one row a model: loss, error
+    paired_differences(answers, {"ensemble": ("ensemble, 5 x 0.07M", "regularized, 0.32M")})
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator
+from ieee_lib.laws.estimates import N_DRAW, Estimate, mean, named_generator
 
 
 def error_rate(task: str, correct: np.ndarray, groups: np.ndarray) -> Estimate:
@@ -31,6 +31,80 @@ def error_of(answers: pd.DataFrame) -> Estimate:
     """Return the error of rows of `frame.evaluations_frame` on one task: of seeds their mean."""
     first = answers.iloc[0]
     return error_rate(first.task, np.mean(np.stack(list(answers.correct)), axis=0), first.groups)
+
+
+MODEL_COLUMNS = ["recipe", "model", "K", "label", "N", "total", "flops", "loss"]
+"""What `recipes.downstream_answers` says of a model or ensemble; `label` names it."""
+
+
+def mean_errors(
+    answers: pd.DataFrame, tasks: Sequence[str], *, metric: str = "acc"
+) -> pd.DataFrame:
+    """Return one row a model or ensemble with its mean error over tasks, by one metric.
+
+    answers: as `recipes.downstream_answers` gives them. Adds error (estimate), chance_error (of
+    guessing, mean over tasks), evaluation (ids) and run_ids to what names the model.
+    """
+    chosen = answers[answers.task.isin(list(tasks)) & (answers.metric == metric)]
+    return pd.DataFrame(
+        [
+            {
+                **group.iloc[0][MODEL_COLUMNS],
+                "error": mean(list(group.error)),
+                "chance_error": float(group.chance_error.mean()),
+                "evaluation": tuple(group.evaluation),
+                "run_ids": group.run_ids.iloc[0],
+            }
+            for _, group in chosen.groupby("label", sort=False)
+        ]
+    )
+
+
+def accuracies(answers: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a model or ensemble: accuracy in % on each task, ± half its 95 % interval.
+
+    Metrics other than acc have columns of their own. Source: Table 5.
+    """
+    rows = []
+    for _, group in answers.groupby("label", sort=False):
+        first = group.iloc[0]
+        row = {"recipe": first.recipe, "model": first.model, "K": first.K}
+        row |= {"parameters": first.total, "loss": first.loss}
+        for answer in group.to_dict("records"):
+            name, error = answer["task"], answer["error"]
+            if answer["metric"] != "acc":
+                name = f"{name}, {answer['metric']}"
+            row[name] = 100 * (1 - error.value)
+            row[f"{name} ±"] = 50 * (error.ci_high - error.ci_low)
+        rows.append({**row, "evaluation": tuple(group.evaluation), "run_ids": first.run_ids})
+    return pd.DataFrame(rows)
+
+
+def paired_differences(answers: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """Return differences in error (percentage points) over the same items, a row a task and metric.
+
+    pairs: name of a comparison -> the labels of a and b.
+    """
+    by_key: dict[tuple, dict] = {
+        (row["label"], row["task"], row["metric"]): dict(row) for row in answers.to_dict("records")
+    }
+    measures = answers[["task", "metric"]].drop_duplicates().to_numpy().tolist()
+    rows = []
+    for name, (a, b) in pairs.items():
+        for task, metric in measures:
+            first, second = by_key[a, task, metric], by_key[b, task, metric]
+            rows.append(
+                {
+                    "comparison": name,
+                    "a": a,
+                    "b": b,
+                    "task": task,
+                    "metric": metric,
+                    "a - b": 100 * (first["error"] - second["error"]),
+                    "evaluation": (first["evaluation"], second["evaluation"]),
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def rank_correlation(

@@ -1,13 +1,34 @@
 """Data efficiency when pre-training continues: the target text that a loss would need (Sec. 7.2).
 
-times = effective_data({8192: a, 32768: b, 131072: c}, loss) / 8192
+effective_data({8192: a, 32768: b, 131072: c}, loss) / 8192
+target_efficiency(continued)             # one estimate a row of a frame
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import numpy as np
+import pandas as pd
 
-from ieee_lib.laws.estimates import Estimate
+from ieee_lib.laws.estimates import N_DRAW, Estimate
+
+
+def target_efficiency(frame: pd.DataFrame, y: str = "loss") -> list[Estimate]:
+    """Return each row's data efficiency: times its own D that the default recipe would need.
+
+    frame: recipe, D (target tokens) and y (estimates), as `recipes.continued_pretraining` gives
+    them; where it has a column `metric`, each metric has a curve of its own. The default recipe's
+    own is 1 by definition.
+    """
+    metric = frame.metric if "metric" in frame else pd.Series(y, frame.index)
+    efficiencies: dict[Hashable, Estimate] = {}
+    for _, rows in frame.groupby(metric):
+        default = rows[rows.recipe == "default"]
+        others = rows[rows.recipe != "default"]
+        curve = dict(zip(default.D, default[y], strict=True))
+        efficiencies |= dict.fromkeys(default.index, Estimate(1.0, np.ones(N_DRAW)))
+        for i, D, value in zip(others.index, others.D, others[y], strict=True):
+            efficiencies[i] = effective_data(curve, value) / D
+    return [efficiencies[i] for i in frame.index]
 
 
 def effective_data(curve: Mapping[int, Estimate], loss: Estimate) -> Estimate:

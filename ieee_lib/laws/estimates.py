@@ -86,6 +86,10 @@ class Estimate:
             return Estimate(self.value / other, self.draws / other)
         return Estimate(self.value / other.value, self.draws / other.draws)
 
+    def __rmul__(self, factor: float) -> "Estimate":
+        """Return the estimate in another unit: 100 * share is in percent."""
+        return Estimate(factor * self.value, factor * self.draws)
+
     def __neg__(self) -> "Estimate":
         """Return the estimate with its sign turned."""
         return Estimate(-self.value, -self.draws)

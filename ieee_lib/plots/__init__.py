@@ -8,6 +8,7 @@ None opens a figure, fits, aggregates, loads or saves; imports no torch.
     legend_above(ax)
 """
 
+from ieee_lib.plots.continued_pretraining import loss_against_target_tokens
 from ieee_lib.plots.data_scaling import (
     data_efficiency_arrow,
     efficiency_against_data,
@@ -15,6 +16,15 @@ from ieee_lib.plots.data_scaling import (
     laws_by_data,
     losses_against_data,
     overview,
+)
+from ieee_lib.plots.distillation import (
+    loss_against_synthetic_share,
+    students_against_total_parameters,
+)
+from ieee_lib.plots.downstream import (
+    error_against_loss,
+    error_against_total_parameters,
+    published_downstream,
 )
 from ieee_lib.plots.ensembles import (
     ensembles_against_total_parameters,
@@ -72,6 +82,8 @@ __all__ = [
     "efficiency_against_data",
     "efficiency_axis",
     "ensembles_against_total_parameters",
+    "error_against_loss",
+    "error_against_total_parameters",
     "estimates",
     "focus",
     "heat_map",
@@ -90,6 +102,8 @@ __all__ = [
     "loss_against_members",
     "loss_against_members_by_model",
     "loss_against_parameters",
+    "loss_against_synthetic_share",
+    "loss_against_target_tokens",
     "loss_against_total_parameters",
     "loss_along_training",
     "loss_by_seed",
@@ -98,8 +112,10 @@ __all__ = [
     "one_curve",
     "one_member_and_limit",
     "overview",
+    "published_downstream",
     "remove",
     "short_count",
+    "students_against_total_parameters",
     "style",
     "use_style",
     "wide",

@@ -7,6 +7,8 @@ Each function takes a study and returns a tidy frame whose rows name the runs be
 """
 
 from ieee_lib.recipes.data_scaling import ensembles_by_data, regularized_by_data, standard_by_data
+from ieee_lib.recipes.distill import student_sweep, students, teachers
+from ieee_lib.recipes.downstream import downstream_answers
 from ieee_lib.recipes.ensembles import (
     ensemble_grid,
     heuristic_ensembles,
@@ -14,11 +16,22 @@ from ieee_lib.recipes.ensembles import (
     seed_ablation,
     single_optimum_ensembles,
 )
+from ieee_lib.recipes.midtraining import (
+    continued_ensemble,
+    continued_pretraining,
+    continued_probe,
+    continued_setting,
+)
 from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_sweep
 from ieee_lib.recipes.tuned import certificate, regularized, standard
 
 __all__ = [
     "certificate",
+    "continued_ensemble",
+    "continued_pretraining",
+    "continued_probe",
+    "continued_setting",
+    "downstream_answers",
     "ensemble_grid",
     "ensembles_by_data",
     "epochs_and_decay",
@@ -31,5 +44,8 @@ __all__ = [
     "single_optimum_ensembles",
     "standard",
     "standard_by_data",
+    "student_sweep",
+    "students",
+    "teachers",
     "weight_decay_sweep",
 ]

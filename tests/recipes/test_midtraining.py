@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,11 +14,15 @@ from ieee_lib.config import CorpusConfig
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import MissingRuns, TrainingError
 from ieee_lib.jobs.train_job import TrainJob
-from ieee_lib.laws.effective_data import effective_data
+from ieee_lib.laws.effective_data import effective_data, target_efficiency
 from ieee_lib.laws.estimates import Estimate
-from ieee_lib.recipes.midtraining import open_setting
-from ieee_lib.runs.reader import UNPREPARED
+from ieee_lib.recipes.midtraining import (
+    continued_pretraining,
+    continued_probe,
+    continued_setting,
+)
 from ieee_lib.runs.store import RunStore
+from ieee_lib.runs.reader import UNPREPARED
 from ieee_lib.study import Study
 from ieee_lib.text.packing import prepare
 from ieee_lib.text.sources import open_source
@@ -89,14 +94,14 @@ def test_code_and_prose_share_nothing(home):
 
 def test_the_target_is_cut_into_the_bases_tokens(home):
     study = Study.open("smoke")
-    setting = open_setting(study)
+    setting = continued_setting(study)
     names = ("tokenizer.json",)
     folders = (setting.base.corpus_folder, setting.target.corpus_folder)
     first, second = (folder / names[0] for folder in folders)
     assert first.read_bytes() == second.read_bytes()
     assert setting.target.fingerprint not in (study.fingerprint, setting.base.fingerprint)
     assert setting.target.executor is study.executor
-    reader = open_setting(study.reading())
+    reader = continued_setting(study.reading())
     assert reader.target.fingerprint == setting.target.fingerprint
     with pytest.raises(MissingRuns):
         reader.train()
@@ -108,7 +113,7 @@ def test_a_target_that_the_base_has_seen_is_refused(home):
     own = dataclasses.replace(study.scale.midtraining, base_corpus="")
     scale = dataclasses.replace(study.scale, midtraining=own)
     with pytest.raises(InputError, match=r"midtraining\.target = 'stdlib:prose': shares text"):
-        open_setting(dataclasses.replace(study, scale=scale))
+        continued_setting(dataclasses.replace(study, scale=scale))
     assert study.scale.on("stdlib") == study.scale  # the scale's own text changes nothing
     assert study.scale.on("files:mine/*.txt").midtraining.base_corpus == ""
 
@@ -120,7 +125,7 @@ def test_the_base_takes_what_a_short_text_has(home):
     study_wants = scale.midtraining.base.seed_tokens
     few = dataclasses.replace(scale.training, val_sequences=16)
     scale = dataclasses.replace(scale, seed_tokens=(4096,), training=few)
-    setting = open_setting(Study.open(scale))
+    setting = continued_setting(Study.open(scale))
     packed = setting.base.corpus_table().loc["training tokens", "corpus"]
     assert packed - 128 < setting.base_spec.seed_tokens <= packed
     assert setting.base_spec.seed_tokens < study_wants
@@ -128,7 +133,7 @@ def test_the_base_takes_what_a_short_text_has(home):
 
 def test_records_of_a_text_never_packed_are_missing(home):
     study = Study(Scale.load("smoke"), "records", RunStore.of("smoke"), UNPREPARED, None)
-    setting = open_setting(study)
+    setting = continued_setting(study)
     assert setting.target.fingerprint == setting.base.fingerprint == UNPREPARED
     assert len(study.missing(setting.all_specs())) > 5
 
@@ -136,7 +141,7 @@ def test_records_of_a_text_never_packed_are_missing(home):
 def test_the_papers_own_rows(home):
     """Sec. 7.2: 2,000 and 16,000 steps on 4B tokens, 64,000 with four epochs; 17.5x the text."""
     study = Study(Scale.load("paper"), "records", RunStore.of("paper"), UNPREPARED, None)
-    setting = open_setting(study)
+    setting = continued_setting(study)
     steps = {name: setting.specs(r)[0].n_step for name, r in setting.recipes().items()}
     assert steps == {"default": 2_000, "smaller batch": 16_000, "+ epoching": 64_000}
     most = list(setting.more_data().values())[-1]
@@ -169,7 +174,7 @@ def test_effective_data_reads_the_default_curve():
     assert effective_data(curve, estimate(3.3)).value == pytest.approx(16000)
     assert effective_data(curve, estimate(4.2)).value == pytest.approx(500)
     assert effective_data(curve, estimate(3.2)).value == np.inf
-    assert effective_data(curve, Estimate(3.8, np.full(1000, 3.8))).high == pytest.approx(2000)
+    assert effective_data(curve, Estimate(3.8, np.full(1000, 3.8))).ci_high == pytest.approx(2000)
     bent = {1000: estimate(4.0), 4000: estimate(4.1), 16000: estimate(3.5)}
     assert effective_data(bent, estimate(3.9)).value > 4000  # it falls in the last stretch only
     assert effective_data(bent, estimate(4.05)).value < 1000  # and a worse loss is worth less
@@ -178,4 +183,37 @@ def test_effective_data_reads_the_default_curve():
     assert np.isnan(effective_data(level, estimate(4.05)).value)
     assert effective_data(level, estimate(3.9)).value == np.inf
     noisy = effective_data(curve, estimate(3.31, 0.05))
-    assert noisy.low < noisy.value < 16000 and noisy.high == np.inf
+    assert noisy.ci_low < noisy.value < 16000 and noisy.ci_high == np.inf
+
+
+def test_data_efficiency_reads_the_default_rows_of_its_metric():
+    def rows(metric, *losses):
+        recipes = ["default", "default", "+ epoching"]
+        values = [estimate(loss) for loss in losses]
+        frame = pd.DataFrame({"recipe": recipes, "D": [1000, 4000, 1000], "loss": values})
+        return frame.assign(metric=metric)
+
+    frame = pd.concat([rows("a", 4.0, 3.6, 3.8), rows("b", 3.0, 2.0, 2.0)], ignore_index=True)
+    values = [efficiency.value for efficiency in target_efficiency(frame)]
+    assert values == pytest.approx([1, 1, 2, 1, 1, 4])
+    alone = target_efficiency(frame[:3].drop(columns="metric"))
+    assert [efficiency.value for efficiency in alone] == pytest.approx([1, 1, 2])
+
+
+def test_the_recorded_rows_of_table_1():
+    setting = continued_setting(Study.open("laptop", source="archive"))
+    continued, probe = continued_pretraining(setting), continued_probe(setting)
+    names = ["default", "smaller batch", "+ epoching", "+ ensemble", "default", "default"]
+    assert list(continued.recipe) == names and list(continued.K) == [1, 1, 1, 4, 1, 1]
+    assert list(continued.D) == [8192] * 4 + [32768, 131072]
+    assert list(probe.recipe[::2]) == names
+    assert set(probe.chance_error) == {0.75}
+    one, ensemble = continued.run_ids[2], continued.run_ids[3]
+    assert ensemble[: len(one)] == one  # the seeds of "+ epoching" are its first members
+    losses = [loss.value for loss in continued.loss]
+    assert losses[:4] == sorted(losses[:4], reverse=True)
+    assert (continued.flops[3], continued.tokens[3]) == (
+        4 * continued.flops[2],
+        4 * continued.tokens[2],
+    )
+    assert repr(setting).endswith("; base: stdlib:code")

@@ -1,0 +1,77 @@
+"""Notebook 06: students and their teachers, share of synthetic text (Sec. 6, Fig 9, Table 3)."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ieee_lib.laws.ensembles import EnsembleLaw
+from ieee_lib.laws.estimates import Estimate
+from ieee_lib.laws.power_law import PowerLaw
+from ieee_lib.plots import marks
+from ieee_lib.plots.ensembles import members, single_models, total_axis
+from ieee_lib.plots.style import COLORS, GREY
+
+
+def students_against_total_parameters(
+    ax: Axes, tuned: pd.DataFrame, law: PowerLaw, teachers: EnsembleLaw, students: pd.DataFrame
+) -> Axes:
+    """Draw students at their own size, each with an arrow from its teachers (Fig 9).
+
+    students: teachers (their number) and loss (estimates), as `recipes.students` gives them; those
+    of one teacher are hollow.
+    """
+    single_models(ax, tuned, law)
+    members(ax, teachers, label=f"teachers of {teachers.model}, K = 1–{teachers.K}")
+    ax.axvline(teachers.N, color=GREY, linewidth=0.8, linestyle=":")
+    for k, loss in zip(students.teachers, students.loss, strict=True):
+        ax.annotate(
+            "",
+            (teachers.N, loss.value),
+            (teachers.N * k, teachers.at(k).value),
+            arrowprops={
+                "arrowstyle": "->",
+                "connectionstyle": "arc3,rad=0.35" if k == 1 else "arc3,rad=0",
+                "color": COLORS["distilled"],
+                "linewidth": 1.4,
+                "shrinkA": 7,
+                "shrinkB": 7,
+            },
+        )
+        label = f"student of {k} teachers" if k > 1 else "student of one teacher"
+        marks.estimates(
+            ax, [teachers.N], [loss], "distilled", label=label, filled=k > 1, markersize=10
+        )
+    return total_axis(ax, tuned)
+
+
+def loss_against_synthetic_share(
+    ax: Axes, sweep: pd.DataFrame, references: Mapping[str, Estimate]
+) -> Axes:
+    """Draw the students' loss against w, the share of synthetic sequences (Table 3).
+
+    sweep: teachers (their number), wd, w, loss (estimates); a line each number of teachers and wd.
+    references: horizontal lines by name.
+    """
+    series = sweep[["teachers", "wd"]].drop_duplicates().to_dict("records")
+    colors = marks.shades("distilled", len(series))
+    dashes = ("-", "--", ":", "-.")
+    for i, one in enumerate(series):
+        rows = sweep[(sweep.teachers == one["teachers"]) & (sweep.wd == one["wd"])]
+        teachers = f"{one['teachers']} teachers" if one["teachers"] > 1 else "one teacher"
+        marks.estimates(
+            ax,
+            rows.w,
+            list(rows.loss),
+            "distilled",
+            label=f"student of {teachers}, wd {one['wd']:g}",
+            color=colors[i],
+            ecolor=colors[i],
+            markerfacecolor=colors[i],
+            linestyle=dashes[i % len(dashes)],
+        )
+    for (name, value), line in zip(references.items(), ("--", ":"), strict=True):
+        ax.axhline(value.value, color=GREY, linestyle=line, label=name)
+    ax.set_xticks(sorted(sweep.w.unique()))
+    ax.set(xlabel="w, share of synthetic sequences", ylabel=marks.LOSS)
+    return ax
