@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ieee_lib import Scale
 from ieee_lib.model import head, memory
-from ieee_lib.model.decoder import StackedDecoder, drop, mixed, rotary_tables
+from ieee_lib.model.decoder import StackedDecoder, dropout, hash32, rotary_tables
 from tests.conftest import TINY
 
 
@@ -103,12 +103,12 @@ def test_a_member_with_nan_leaves_the_others_alone():
 
 
 def test_dropped_channels_are_drawn_by_key_and_place():
-    keys = mixed(torch.arange(64))
+    keys = hash32(torch.arange(64))
     ones = torch.ones(64, 50, 40)
-    dropped = drop(ones, 0.25, keys)
+    dropped = dropout(ones, 0.25, keys)
     assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
     assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.005)
-    assert torch.equal(drop(ones[5:6], 0.25, keys[5:6])[0], dropped[5]), "in any stack"
+    assert torch.equal(dropout(ones[5:6], 0.25, keys[5:6])[0], dropped[5]), "in any stack"
     kept = (dropped > 0).float().flatten(1) - 0.75
     alike = (kept @ kept.T) / kept.square().sum(1)  # correlation of masks of different keys
     assert alike.fill_diagonal_(0).abs().max() < 0.12
@@ -143,7 +143,7 @@ def reference_losses(x, weight, ids):
 @pytest.mark.parametrize("values", [1, 20 * TINY.vocab_size, 100 * TINY.vocab_size, 2**30])
 def test_losses_and_gradients_are_those_of_cross_entropy_in_any_chunks(monkeypatch, values):
     """Chunks of one row, of part of a member, of two members, and of all."""
-    monkeypatch.setitem(head.CHUNK_VALUES, "cpu", values)
+    monkeypatch.setitem(memory.CHUNK_VALUES, "cpu", values)
     monkeypatch.setattr(memory, "CHUNK_ROWS", 1)
     x, weight, ids = head_inputs()
     scale = torch.tensor([1.0, 0.5, 2.0])
