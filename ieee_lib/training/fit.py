@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import lightning
 import numpy as np
@@ -34,6 +34,8 @@ from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.checkpoint import Checkpoint, SafeCheckpointIO, passes_done, usable
 from ieee_lib.training.data import SliceData
 from ieee_lib.training.module import StackModule
+
+Precision = Literal["32-true", "bf16-mixed"]
 
 ALONE = Execution(checkpoint_minutes=0.0)
 """One device, the whole batch at once, no checkpoints."""
@@ -179,7 +181,7 @@ def _trainer(
             # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
             strategy="auto" if alone else DDPStrategy(broadcast_buffers=False),
             use_distributed_sampler=False,
-            precision="bf16-mixed" if spec.precision == "bf16-mixed" else "32-true",
+            precision=cast(Precision, spec.precision),  # checked by RunSpec
             max_steps=spec.n_step,
             max_epochs=1,
             accumulate_grad_batches=n_pass,

@@ -123,7 +123,7 @@ class StackModule(lightning.LightningModule):
             1, self.trainer.world_size * self.n_train_batch
         )
         n_val_batch = self._over_devices(torch.tensor(self.n_val_batch, device=self.device))
-        point = {
+        point: dict[str, Any] = {
             "step": self.trainer.global_step,
             "train_loss": train_loss.tolist(),
             "val_loss": (self._over_devices(self.val_sum) / n_val_batch).tolist(),
