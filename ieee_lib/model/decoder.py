@@ -42,7 +42,7 @@ class StackedRMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x normed in float32, in the type of its products."""
+        """Return x (K, B*T, C) normed; the mean square is computed in float32."""
         scale = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps)
         return (x * scale).to(x.dtype) * self.weight  # (K, B*T, C)
 

@@ -48,6 +48,8 @@ class _Member(NamedTuple):
     weights: list[Tensor]
     exp_avg: list[Tensor]
     exp_avg_sq: list[Tensor]
+    step: list[Tensor]
+    """Step counts, which all members share."""
 
 
 class StackedAdamW(torch.optim.Optimizer):
@@ -121,14 +123,14 @@ class StackedAdamW(torch.optim.Optimizer):
         """Move some of member k's parameters by AdamW."""
         if not indices:
             return
-        member, parameters = self._members[k], self.param_groups[0]["params"]
+        member = self._members[k]
         torch._fused_adamw_(
             [member.weights[i] for i in indices],
             [gradients[i] for i in indices],
             [member.exp_avg[i] for i in indices],
             [member.exp_avg_sq[i] for i in indices],
             [],
-            [self.state[parameters[i]]["step"] for i in indices],
+            [member.step[i] for i in indices],
             lr=lr,
             weight_decay=wd,
             beta1=self.beta1,
@@ -148,6 +150,7 @@ class StackedAdamW(torch.optim.Optimizer):
                 weights=[p.detach()[k] for p in parameters],
                 exp_avg=[state["exp_avg"][k] for state in states],
                 exp_avg_sq=[state["exp_avg_sq"][k] for state in states],
+                step=[state["step"] for state in states],
             )
             for k in range(len(self.lr))
         ]
