@@ -151,8 +151,8 @@ def test_losses_and_gradients_are_those_of_cross_entropy_in_any_chunks(monkeypat
     gradients = torch.autograd.grad((expected * scale).sum(), (x, weight))
     losses = head.next_token_losses(x, weight, ids)
     torch.testing.assert_close(losses.double(), expected, rtol=1e-6, atol=1e-6)
-    own = torch.autograd.grad((losses * scale).sum(), (x, weight))
-    torch.testing.assert_close(own, gradients, rtol=1e-5, atol=1e-7)
+    actual = torch.autograd.grad((losses * scale).sum(), (x, weight))
+    torch.testing.assert_close(actual, gradients, rtol=1e-5, atol=1e-7)
     with torch.no_grad():
         assert torch.equal(head.next_token_losses(x, weight, ids), losses)
 
@@ -174,9 +174,11 @@ def test_losses_in_mixed_precision():
         losses = head.next_token_losses(x, weight, ids)
     assert losses.dtype == torch.float32
     torch.testing.assert_close(losses.double(), expected, rtol=0.01, atol=0)
-    for own, right in zip(torch.autograd.grad(losses.sum(), (x, weight)), gradients, strict=True):
-        assert own.dtype == torch.float32
-        assert (own - right).norm() < 0.01 * right.norm()
+    for actual, right in zip(
+        torch.autograd.grad(losses.sum(), (x, weight)), gradients, strict=True
+    ):
+        assert actual.dtype == torch.float32
+        assert (actual - right).norm() < 0.01 * right.norm()
 
 
 def test_presets_of_every_scale_have_the_parameters_they_count():
