@@ -1,9 +1,9 @@
 """Log-likelihoods of continuations for every subset of a stack, in one pass (Sec. 7.1).
 
-A request is a context and its continuation, both token ids. Requests of like length share a
-batch, padded on the right where causal attention does not look. One that is longer than the
+A request is a context and its continuation, both token ids. Requests of similar length share a
+batch, padded on the right, where causal attention does not look. A request longer than the
 model's context loses tokens on the left, as in lm-eval's own `hf` model. Equal requests are
-scored once, so that equal choices tie exactly whatever the batch.
+scored once, so that equal choices tie exactly in any batch.
 
     scores = score_continuations(stack, [([5, 7], [9])], [(0,), (0, 1)])
     scores.log_p                         # (2, 1): one row a subset, one column a request, nats
@@ -24,22 +24,22 @@ Request = tuple[Sequence[int], Sequence[int]]
 """Context and continuation, at least one token each."""
 
 Window = tuple[tuple[int, ...], int]
-"""The tokens that the model meets, and how many of the last ones are scored."""
+"""Tokens that fit the model, and how many of the last ones are scored."""
 
 
 @dataclass(frozen=True)
 class ContinuationScores:
-    """What each subset (S) of the members makes of each request (R)."""
+    """Hold the scores of each request (R) by each subset of the members (S)."""
 
     log_p: Tensor
     """Sum of the continuation's log-probabilities, nats, float64 (S, R)."""
     greedy: Tensor
     """Whether every token of the continuation is the likeliest one, bool (S, R)."""
     n_truncated: int
-    """Requests longer than the model's context: their contexts lost tokens on the left."""
+    """Requests longer than the model's context, which lost tokens on the left."""
     n_cut: int
-    """Those of them whose continuation, longer than the context itself, lost tokens too: what is
-    left of it is scored, where lm-eval's `hf` model would stop."""
+    """Those of them whose continuation alone is longer, and lost tokens too: the rest of it is
+    scored, where lm-eval's `hf` model would stop."""
     n_read: int = 0
     """Tokens that each member read; equal requests are read once."""
 
@@ -67,11 +67,11 @@ def score_continuations(
         for i, row, token_log_p, likeliest in _score(model, batch, subsets):
             log_p[i].index_add_(0, begin + row, token_log_p)
             greedy[i, begin + row[~likeliest]] = False
-    asked = [column[window] for window in windows]
-    longest = block_size + 1  # the first token is only read, the last only aimed at
+    columns = [column[window] for window in windows]
+    longest = block_size + 1  # the last token is a target only
     return ContinuationScores(
-        log_p=log_p[:, asked],
-        greedy=greedy[:, asked],
+        log_p=log_p[:, columns],
+        greedy=greedy[:, columns],
         n_truncated=sum(len(before) + len(after) > longest for before, after in requests),
         n_cut=sum(len(after) >= longest for _, after in requests),
         n_read=sum(len(ids) - 1 for ids, _ in unique),
@@ -79,21 +79,21 @@ def score_continuations(
 
 
 def counts(scores: ContinuationScores) -> dict[str, int]:
-    """Return what a record says of the requests: how many, too long ones, tokens of a member."""
-    n_request = scores.log_p.shape[1]
-    too_long = {"truncated": scores.n_truncated, "cut": scores.n_cut}
-    return {"requests": n_request, **too_long, "tokens": scores.n_read}
+    """Return the counts that a record keeps: requests, too long ones, tokens that a member read."""
+    return {
+        "requests": scores.log_p.shape[1],
+        "truncated": scores.n_truncated,
+        "cut": scores.n_cut,
+        "tokens": scores.n_read,
+    }
 
 
 def _window(request: Request, block_size: int) -> Window:
     """Return the last block_size + 1 tokens of a request, and how many of them are scored."""
     context, continuation = request
-    check(
-        len(context) > 0 and len(continuation) > 0,
-        "request",
-        (len(context), len(continuation)),
-        "context and continuation must have at least one token each",
-    )
+    lengths = (len(context), len(continuation))
+    allowed = "context and continuation must have at least one token each"
+    check(min(lengths) > 0, "request", lengths, allowed)
     ids = (*context, *continuation)[-(block_size + 1) :]
     return ids, min(len(continuation), len(ids) - 1)
 
@@ -119,11 +119,11 @@ def _score(
     where = (rows * n_position + positions).to(device)
     at_once = scored_rows(model.config.vocab_size, device.type)
     for chunk in torch.arange(len(places)).split(at_once):
-        aim = targets[chunk].to(device)
+        target = targets[chunk].to(device)
         logits = model.lm_head(hidden[:, where[chunk.to(device)]])  # (K, n, V)
         log_p = logits.float().log_softmax(-1)
-        at_target = log_p.gather(-1, aim.expand(len(log_p), -1)[..., None]).squeeze(-1)
+        at_target = log_p.gather(-1, target.expand(len(log_p), -1)[..., None]).squeeze(-1)
         for i, total in subset_sums(log_p, subsets):
-            own = at_target[list(subsets[i])]  # (k, n)
-            token_log_p = own.mean(0) - log_sum_exp(total / len(own))
-            yield i, rows[chunk], token_log_p.double().cpu(), (total.argmax(-1) == aim).cpu()
+            members = at_target[list(subsets[i])]  # (k, n)
+            token_log_p = members.mean(0) - log_sum_exp(total / len(members))
+            yield i, rows[chunk], token_log_p.double().cpu(), (total.argmax(-1) == target).cpu()

@@ -1,13 +1,12 @@
 """The probe: which of four continuations is the true one of held-out text (after Sec. 7.1).
 
-Models of 0.1M parameters are at chance on PIQA, SciQ and ARC-Easy; this task has signal at every
+Models of 0.1M parameters are at chance on PIQA, SciQ and ARC-Easy; the probe has signal at every
 scale. It is no benchmark of the paper: its texts are the corpus's own validation documents, and
-its wrong choices continue other documents, so topic and style alone tell a lot.
+its wrong choices continue other documents, so topic and style alone say a lot.
 
-It is marked twice. acc takes the likeliest choice, as lm-eval's acc does. acc_mutual_info takes the
-one that the context adds most to, log p(choice | context) - log p(choice), as its acc_mutual_info:
-small models know common tokens better than contexts, and by likelihood alone often take the
-commonest choice.
+It is marked twice, as lm-eval marks. acc takes the likeliest choice; acc_mutual_info takes the one
+with the largest log p(choice | context) - log p(choice). Small models know common tokens better
+than contexts, and by likelihood alone often take the commonest choice.
 
     items = continuation_items(corpus, block_size=64, n_item=200)
     items[0].context, items[0].choices[items[0].gold]        # token ids
@@ -15,6 +14,7 @@ commonest choice.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,28 +22,31 @@ from ieee_lib.errors import check
 from ieee_lib.runs.store import Record
 from ieee_lib.text.corpus import Corpus
 
+if TYPE_CHECKING:
+    from ieee_lib.model.decoder import StackedDecoder
+
 PROBE = "continuation"
-"""Its name as a task."""
+"""The probe's name as a task."""
 
 N_CHOICE = 4
 
 SEED = 0
-"""Of the choice of windows, distractors and places; one n_item is a prefix of a larger one."""
+"""Seed of windows, wrong choices and their order; fewer items are a prefix of more."""
 
 
 @dataclass(frozen=True)
 class ProbeItem:
-    """One question, all token ids."""
+    """Hold one question, all token ids."""
 
     context: tuple[int, ...]
-    """Half a block: enough to know a document by."""
+    """Half a block."""
     choices: tuple[tuple[int, ...], ...]
-    """Quarters of a block: behind the context each still fits the model, so nothing is truncated.
-    All are of one length, so likelihoods need no normalization by length."""
+    """Quarters of a block: context and choice fit the model, so nothing is truncated. All have the
+    same length, so likelihoods need no normalization by length."""
     gold: int
-    """Place of the true continuation."""
+    """Index of the true continuation."""
     documents: tuple[int, ...]
-    """The validation document that each choice is from; all differ."""
+    """Validation document of each choice; all differ."""
 
 
 def continuation_items(corpus: Corpus, *, block_size: int, n_item: int = 0) -> list[ProbeItem]:
@@ -56,32 +59,25 @@ def continuation_items(corpus: Corpus, *, block_size: int, n_item: int = 0) -> l
     check(n_choice > 0, "model.block_size", block_size, "must be at least 4 for the probe")
     source = corpus.manifest["config"]["source"]
     documents = [(a, b) for a, b in corpus.val_documents().tolist() if b - a >= n_choice]
-    check(
-        len(documents) >= N_CHOICE,
-        "task",
-        PROBE,
-        f"needs {N_CHOICE} validation documents of at least {n_choice} tokens; "
-        f"{source} has {len(documents)}",
-    )
+    allowed = f"needs {N_CHOICE} validation documents of at least {n_choice} tokens; "
+    allowed += f"{source} has {len(documents)}"
+    check(len(documents) >= N_CHOICE, "task", PROBE, allowed)
     width = n_context + n_choice
     windows = [
         (document, start)
         for document, (begin, end) in enumerate(documents)
         for start in range(begin, end - width + 1, width)
     ]
-    check(
-        len(windows) > 0,
-        "task",
-        PROBE,
-        f"needs validation documents of at least {width} tokens; {source} has none",
-    )
+    allowed = f"needs validation documents of at least {width} tokens; {source} has none"
+    check(bool(windows), "task", PROBE, allowed)
     chosen = np.random.default_rng(SEED).permutation(len(windows))[: n_item or None]
     items = []
     for i in chosen.tolist():
-        (own, start), random = windows[i], np.random.default_rng([SEED, i])
-        others = random.choice(len(documents) - 1, N_CHOICE - 1, replace=False)
-        cuts = [(own, start + n_context)]
-        for other in (others + (others >= own)).tolist():
+        (document, start), random = windows[i], np.random.default_rng([SEED, i])
+        cuts = [(document, start + n_context)]  # document and start of each choice
+        for other in random.choice(len(documents) - 1, N_CHOICE - 1, replace=False).tolist():
+            if other >= document:
+                other += 1  # any document but the context's
             begin, end = documents[other]
             cuts.append((other, int(random.integers(begin, end - n_choice + 1))))
         order = random.permutation(N_CHOICE).tolist()
@@ -97,14 +93,17 @@ def continuation_items(corpus: Corpus, *, block_size: int, n_item: int = 0) -> l
 
 
 def answer_items(
-    items: Sequence[ProbeItem], model, subsets: Sequence[tuple[int, ...]], *, separator: int
+    items: Sequence[ProbeItem],
+    model: "StackedDecoder",
+    subsets: Sequence[tuple[int, ...]],
+    *,
+    separator: int,
 ) -> Record:
-    """Let every member subset of a stack answer; return what their record says.
+    """Let every member subset of a stack answer; return the fields of its record.
 
-    groups: the document of each item, since items of one document are easy or hard together.
-
-    Each metric holds one string a subset with a 1 for each item answered rightly. Choices are of
-    equal length, so there is no acc_norm. Behind the separator a choice has no context.
+    Each metric holds one string a subset, with a 1 for each item that is answered correctly.
+    Choices have equal lengths, so there is no acc_norm. A choice without context follows the
+    separator. `groups` is the document of each item: items of one document are not independent.
     """
     from ieee_lib.evaluation.continuations import counts, score_continuations
 
@@ -113,10 +112,10 @@ def answer_items(
     alone = [((separator,), choice) for choice in choices]
     scores = score_continuations(model, [*zip(contexts, choices, strict=True), *alone], subsets)
     log_p = scores.log_p.numpy().reshape(len(subsets), 2, len(items), N_CHOICE)
-    judged = {"acc": log_p[:, 0], "acc_mutual_info": log_p[:, 0] - log_p[:, 1]}
+    metrics = {"acc": log_p[:, 0], "acc_mutual_info": log_p[:, 0] - log_p[:, 1]}
     gold = [item.gold for item in items]
     return {
-        "correct": {name: marked(score.argmax(-1) == gold) for name, score in judged.items()},
+        "correct": {name: marked(score.argmax(-1) == gold) for name, score in metrics.items()},
         "groups": [item.documents[item.gold] for item in items],
         "n_item": len(items),
         "n_choice": {str(N_CHOICE): len(items)},
@@ -124,9 +123,9 @@ def answer_items(
     }
 
 
-def marked(right: np.ndarray) -> list[str]:
-    """Return rows of right (n_subset, n_item) as strings of 0 and 1."""
-    return ["".join("01"[int(mark)] for mark in row) for row in right]
+def marked(correct: np.ndarray) -> list[str]:
+    """Return the rows of an array of truth values (n_subset, n_item) as strings of 0 and 1."""
+    return ["".join("01"[int(mark)] for mark in row) for row in correct]
 
 
 def _tokens(corpus: Corpus, start: int, n: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Multiple-choice tasks of lm-eval, from the hub or from local files (Sec. 7.1).
 
-Prompts, choices and metrics are lm-eval's own in both cases: a local file only takes the place
-of the hub's. Files have their original forms, in one folder:
+Prompts, choices and metrics are lm-eval's own in both cases: a local file only replaces the hub's.
+Files have the form that their authors publish, in one folder:
 
     piqa/valid.jsonl, piqa/valid-labels.lst      sciq/valid.jsonl      arc_easy/ARC-Easy-test.jsonl
 
@@ -30,6 +30,7 @@ Row = dict[str, Any]
 
 
 def _texts(row: Row, fields: Sequence[str]) -> Row:
+    """Return some fields of a row; raises InputError where one is not text."""
     for field in fields:
         check(isinstance(row[field], str), field, row[field], "must be text")
     return {field: row[field] for field in fields}
@@ -55,7 +56,7 @@ def _arc(row: Row) -> Row:
 
 @dataclass(frozen=True)
 class LocalTask:
-    """A task whose items can also be read from local files."""
+    """Say how the items of a task are read from local files."""
 
     yaml: str
     """lm-eval's own definition, below its folder of tasks."""
@@ -64,12 +65,13 @@ class LocalTask:
     items: str
     """File of items below the folder, one JSON object a line."""
     row: Callable[..., Row]
-    """Turns a line's object (and label) into the hub's row."""
+    """Turns a line's object (and its label) into the hub's row."""
     labels: str = ""
-    """File of labels, one a line, where items have none."""
+    """File of labels, one a line, where the items have none."""
 
     @property
     def names(self) -> list[str]:
+        """Return the names of its files, below the folder."""
         return [name for name in (self.items, self.labels) if name]
 
 
@@ -91,12 +93,12 @@ def digests(name: str, files: str | Path) -> dict[str, str]:
     """Return the sha256 of each local file of a task; raises InputError for a missing one."""
     allowed = f"can hold items of {', '.join(LOCAL)} only, not of {name}"
     check(name in LOCAL, "files", str(files), allowed)
-    found = {}
+    sha256 = {}
     for file in LOCAL[name].names:
         path = Path(files).expanduser() / file
         check(path.is_file(), "files", str(path), f"is missing; task {name} needs it")
-        found[file] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+        sha256[file] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256
 
 
 def fingerprint(name: str, files: str | Path) -> str:
@@ -104,7 +106,7 @@ def fingerprint(name: str, files: str | Path) -> str:
     return hashlib.sha256(json.dumps(digests(name, files)).encode()).hexdigest()[:16]
 
 
-def open_task(name: str, *, files: str | Path | None = None):
+def open_task(name: str, *, files: str | Path | None = None) -> Any:
     """Return the lm-eval task of that name; its items are local where `files` is a folder.
 
     Raises InputError for an unknown name, a task that is not multiple-choice or has no accuracy,
@@ -113,13 +115,11 @@ def open_task(name: str, *, files: str | Path | None = None):
     rows = None if files is None else _local_rows(name, Path(files).expanduser())
     with quiet():
         try:
-            build = _known(name, rows) if name in LOCAL else _indexed(name)
+            task = _paper_task(name, rows) if name in LOCAL else _indexed_task(name)
         except ModuleNotFoundError as error:
             raise Unreachable("task", name, f"needs a package: pip install {error.name}") from error
-        try:
-            task = build()
         except Exception as error:  # no network, no such data set: `datasets` has many types
-            if rows is not None:
+            if rows is not None or isinstance(error, InputError):
                 raise
             cause = (str(error).splitlines() or [type(error).__name__])[0]
             allowed = f"its items cannot be had from the hub ({cause}); "
@@ -131,14 +131,14 @@ def open_task(name: str, *, files: str | Path | None = None):
     return task
 
 
-def split_of(task) -> str:
+def split_of(task: Any) -> str:
     """Return the split whose items lm-eval scores: test where a task has one."""
     return task.config.test_split or task.config.validation_split
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep lm-eval's and `datasets`' remarks and bars off the screen."""
+    """Silence the messages and bars of lm-eval and `datasets`."""
     logger = logging.getLogger("lm_eval")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -149,8 +149,8 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _known(name: str, rows: list[Row] | None) -> Callable[[], Any]:
-    """Return what builds one of the three tasks, without reading lm-eval's 14,000 definitions."""
+def _paper_task(name: str, rows: list[Row] | None) -> Any:
+    """Return one of the three tasks, without reading lm-eval's 14,000 definitions."""
     import lm_eval
     import yaml
     from datasets import Dataset, DatasetDict
@@ -162,29 +162,29 @@ def _known(name: str, rows: list[Row] | None) -> Callable[[], Any]:
     config.pop("tag", None)
     if rows is not None:
         items = DatasetDict({local.split: Dataset.from_list(rows)})
-        splits = ("training_split", "validation_split", "test_split")
-        config |= {**dict.fromkeys(splits), f"{local.split}_split": local.split}
         config["custom_dataset"] = lambda **_: items
-    return lambda: ConfigurableTask(config=config)
+        for split in ("training", "validation", "test"):
+            config[f"{split}_split"] = split if split == local.split else None
+    return ConfigurableTask(config=config)
 
 
-def _indexed(name: str) -> Callable[[], Any]:
-    """Return what builds any task of lm-eval, found in the index of its definitions."""
+def _indexed_task(name: str) -> Any:
+    """Return any multiple-choice task of lm-eval, by the index of its definitions."""
     manager = _index()
     if name not in manager.all_subtasks:
         near = difflib.get_close_matches(name, manager.all_subtasks, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        what = "is a group of tasks" if name in manager.all_tasks else "is no task of lm-eval"
-        allowed = f"{what}{hint}; `lm-eval ls subtasks` lists its tasks, {PROBE} is the probe"
+        kind = "is a group of tasks" if name in manager.all_tasks else "is no task of lm-eval"
+        allowed = f"{kind}{hint}; `lm-eval ls subtasks` lists its tasks, {PROBE} is the probe"
         raise InputError("task", name, allowed)
     kind = manager.task_index[name].cfg.get("output_type", "not stated")
     allowed = f"must be multiple-choice; its output_type is {kind}"
     check(kind == "multiple_choice", "task", name, allowed)
-    return lambda: manager.load(name)["tasks"][name]
+    return manager.load(name)["tasks"][name]
 
 
 @functools.cache
-def _index():
+def _index() -> Any:
     from lm_eval.tasks import TaskManager
 
     return TaskManager()
@@ -197,13 +197,13 @@ def _local_rows(name: str, folder: Path) -> list[Row]:
     path = folder / task.items
     lines = _lines(path)
     check(bool(lines), "files", str(path), "holds no item")
-    extra = [[]] * len(lines)
+    labels: list[tuple[str, ...]] = [()] * len(lines)
     if task.labels:
-        extra = [[line.strip()] for line in _lines(folder / task.labels)]
-        allowed = f"holds {len(extra)} labels for the {len(lines)} items of {path.name}"
-        check(len(extra) == len(lines), "files", str(folder / task.labels), allowed)
+        labels = [(line.strip(),) for line in _lines(folder / task.labels)]
+        allowed = f"holds {len(labels)} labels for the {len(lines)} items of {path.name}"
+        check(len(labels) == len(lines), "files", str(folder / task.labels), allowed)
     rows = []
-    for number, (line, label) in enumerate(zip(lines, extra, strict=True), start=1):
+    for number, (line, label) in enumerate(zip(lines, labels, strict=True), start=1):
         try:
             rows.append(task.row(parse_json(line), *label))
         except (ValueError, KeyError, TypeError) as error:
@@ -214,6 +214,7 @@ def _local_rows(name: str, folder: Path) -> list[Row]:
 
 
 def _lines(path: Path) -> list[str]:
+    """Return the lines of a text file that are not empty."""
     try:
         with path.open(encoding="utf-8") as lines:
             return [line for line in lines if line.strip()]

@@ -22,18 +22,19 @@ from ieee_lib.model.head import next_token_losses, product_dtype
 
 
 class StackedLinear(nn.Module):
-    """K independent bias-free linear maps."""
+    """Apply K independent bias-free linear maps."""
 
     def __init__(self, n_member: int, n_in: int, n_out: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_member, n_in, n_out))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x @ weight, member by member."""
         return torch.bmm(x, self.weight)  # (K, B*T, n_in) -> (K, B*T, n_out)
 
 
 class StackedRMSNorm(nn.Module):
-    """K root-mean-square norms with a learned gain."""
+    """Divide each token's channels by their root mean square, and apply K learned gains."""
 
     def __init__(self, n_member: int, n_embd: int, eps: float) -> None:
         super().__init__()
@@ -41,18 +42,20 @@ class StackedRMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return x (K, B*T, C) normed; the mean square is computed in float32."""
         scale = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps)
         return (x * scale).to(x.dtype) * self.weight  # (K, B*T, C)
 
 
 class StackedEmbedding(nn.Module):
-    """K embedding tables read as one, by offset index."""
+    """Look up ids in K embedding tables, stored as one and read by an offset index."""
 
     def __init__(self, n_member: int, vocab_size: int, n_embd: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_member, vocab_size, n_embd))
 
     def forward(self, ids: Tensor) -> Tensor:
+        """Return the rows of ids (K, ...), each from its own member's table."""
         n_member, vocab_size, n_embd = self.weight.shape
         offset = vocab_size * torch.arange(n_member, device=ids.device)
         rows = ids.reshape(n_member, -1) + offset[:, None]
@@ -63,13 +66,14 @@ def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
     """Return cos and sin of the rotary angles, each (T, D/2), float32.
 
     Llama 3.1's scaling divides a frequency by rope_factor where it makes at most rope_low_factor
-    turns within rope_original_block, and by less the nearer it comes to rope_high_factor turns.
+    turns within rope_original_block, leaves it where it makes rope_high_factor turns or more, and
+    interpolates in between.
     """
     half = config.head_dim // 2
     frequency = config.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
     turns = config.rope_original_block * frequency / (2 * math.pi)
-    low, high = config.rope_low_factor, config.rope_high_factor
-    slow = 1 - ((turns - low) / (high - low)).clamp(0, 1)
+    fewest, most = config.rope_low_factor, config.rope_high_factor
+    slow = 1 - ((turns - fewest) / (most - fewest)).clamp(0, 1)
     frequency = frequency * (1 - slow * (1 - 1 / config.rope_factor))
     angle = torch.outer(torch.arange(config.block_size, dtype=torch.float64), frequency)
     return angle.cos().float(), angle.sin().float()
@@ -82,16 +86,16 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class KeyValues:
-    """One block's keys and values of the positions so far, in room for a whole context."""
+    """Cache one block's keys and values of the positions so far; allocated for a whole context."""
 
     def __init__(self, config: ModelConfig, n_sequence: int, like: Tensor) -> None:
         shape = (n_sequence, config.n_kv_head, config.block_size, config.head_dim)
-        kind = product_dtype(like)
-        self.keys = like.new_empty(shape, dtype=kind)  # (K*B, G, T, D)
-        self.values = like.new_empty(shape, dtype=kind)
+        dtype = product_dtype(like)
+        self.keys = like.new_empty(shape, dtype=dtype)  # (K*B, G, T, D)
+        self.values = like.new_empty(shape, dtype=dtype)
         self.n_position = 0
 
-    def extended(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Add one position (K*B, G, 1, D); return all keys and values up to it."""
         n = self.n_position
         self.keys[:, :, n : n + 1], self.values[:, :, n : n + 1] = k, v
@@ -100,7 +104,7 @@ class KeyValues:
 
 
 class Attention(nn.Module):
-    """Causal self-attention with grouped key-value heads; members ride in the batch axis."""
+    """Attend causally, with grouped key-value heads; members share the batch axis."""
 
     def __init__(self, config: ModelConfig, n_member: int) -> None:
         super().__init__()
@@ -110,9 +114,12 @@ class Attention(nn.Module):
         self.out = StackedLinear(n_member, config.n_head * config.head_dim, config.n_embd)
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, cache: "KeyValues | None" = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: KeyValues | None = None
     ) -> Tensor:
-        """Attend within x (K, B*T, C); with a cache, x is one new position after those in it."""
+        """Return attention's output (K, B*T, C) for x (K, B*T, C).
+
+        With a cache, x is one new position a sequence, after those in the cache.
+        """
         c = self.config
         n_member, n_token, _ = x.shape
         heads = (c.n_head, c.n_kv_head, c.n_kv_head)
@@ -120,7 +127,7 @@ class Attention(nn.Module):
         q, k, v = qkv.split(heads, dim=1)  # (K*B, H or G, T, D)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         if cache is not None:
-            k, v = cache.extended(k, v)
+            k, v = cache.append(k, v)
         y = F.scaled_dot_product_attention(
             q, k, v, is_causal=cache is None, enable_gqa=c.n_kv_head != c.n_head
         )
@@ -128,7 +135,7 @@ class Attention(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """The gated MLP: down(silu(gate(x)) * up(x))."""
+    """Apply the gated MLP: down(silu(gate(x)) * up(x))."""
 
     def __init__(self, config: ModelConfig, n_member: int) -> None:
         super().__init__()
@@ -136,30 +143,31 @@ class SwiGLU(nn.Module):
         self.down = StackedLinear(n_member, config.n_mlp, config.n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the MLP's output (K, B*T, C) for x (K, B*T, C)."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)  # (K, B*T, M) each
         return self.down(F.silu(gate) * up)
 
 
-def mixed(x: Tensor) -> Tensor:
-    """Hash whole numbers below 2^32 to such numbers; products stay below 2^63."""
+def hash32(x: Tensor) -> Tensor:
+    """Hash integers below 2^32 to integers below 2^32; all products stay below 2^63."""
     for _ in range(2):
         x = ((x ^ (x >> 16)) * 0x45D9F3B) & 0xFFFFFFFF
     return x ^ (x >> 16)
 
 
-def drop(x: Tensor, share: float, key: Tensor) -> Tensor:
+def dropout(x: Tensor, share: float, key: Tensor) -> Tensor:
     """Set a random share of x (K, B*T, C) to 0 and scale up the rest, by one key a member (K,).
 
-    A function of key and place alone, so a member loses the same channels in any stack and after
-    a resume, and nothing has to be kept of a generator.
+    The draw is a hash of key and place: a member loses the same channels in any stack and after a
+    resume, and no generator's state has to be stored.
     """
     place = torch.arange(x[0].numel(), device=x.device)
-    draw = mixed((key[:, None] + mixed(place)[None]) & 0xFFFFFFFF).view(x.shape)
+    draw = hash32((key[:, None] + hash32(place)[None]) & 0xFFFFFFFF).view(x.shape)
     return torch.where(draw < share * 2**32, 0, x / (1 - share))
 
 
 class Block(nn.Module):
-    """Pre-norm residual block."""
+    """Add attention and MLP to the residual stream, each after its norm."""
 
     def __init__(self, config: ModelConfig, n_member: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -174,22 +182,25 @@ class Block(nn.Module):
         x: Tensor,
         cos: Tensor,
         sin: Tensor,
-        cache: "KeyValues | None" = None,
+        cache: KeyValues | None = None,
         keys: Tensor | None = None,
     ) -> Tensor:
-        """Add attention and MLP to x; with keys (2, K) some of their channels are dropped."""
+        """Return the block's output (K, B*T, C); keys (2, K) turn dropout on, one row an addend."""
         y = self.attention(self.attention_norm(x), cos, sin, cache)
-        x = x + (y if keys is None else drop(y, self.dropout, keys[0]))
+        x = x + (y if keys is None else dropout(y, self.dropout, keys[0]))
         y = self.mlp(self.mlp_norm(x))
-        return x + (y if keys is None else drop(y, self.dropout, keys[1]))
+        return x + (y if keys is None else dropout(y, self.dropout, keys[1]))
 
 
 class StackedDecoder(nn.Module):
-    """K Llama-style decoders of one shape: RMSNorm, RoPE, SwiGLU, no biases, untied embeddings.
+    """Run K Llama-style decoders: RMSNorm, RoPE, SwiGLU, no biases, untied embeddings.
 
-    `seeds` holds one initialization seed a member; a member's weights depend on its own seed
-    only, so a member of a stack starts exactly where the same run trained alone starts.
+    `seeds` holds one initialization seed a member. A member's weights depend on that seed only,
+    so a member of a stack starts exactly where the same run starts when trained alone.
     """
+
+    cos: Tensor
+    sin: Tensor
 
     def __init__(self, config: ModelConfig, *, seeds: list[int], dropout: float = 0.0) -> None:
         super().__init__()
@@ -228,7 +239,7 @@ class StackedDecoder(nn.Module):
     def hidden(self, ids: Tensor, key: Tensor | None = None) -> Tensor:
         """Return the last block's output (K, B*T, C) of ids (K, B, T).
 
-        With a key (K,) below 2^32, of member and step, channels are dropped.
+        `key` (K,), below 2^32, turns dropout on: a hash of each member's seed and of the pass.
         """
         n_position = ids.shape[-1]
         cos, sin = self.cos[:n_position], self.sin[:n_position]
@@ -237,7 +248,7 @@ class StackedDecoder(nn.Module):
             keys = None
             if key is not None:
                 place = 2 * i + torch.arange(2, device=key.device)  # a list would wait for a GPU
-                keys = self._any_member_count(mixed(key + place[:, None]), 1)
+                keys = self._any_member_count(hash32(key + place[:, None]), 1)
             x = self._any_member_count(block(x, cos, sin, None, keys))
         return x
 
@@ -255,8 +266,8 @@ class StackedDecoder(nn.Module):
         position = cache[0].n_position
         cos, sin = self.cos[position : position + 1], self.sin[position : position + 1]
         x = self.embedding(ids[..., None])
-        for block, past in zip(self.blocks, cache, strict=True):
-            x = block(x, cos, sin, past)
+        for block, key_values in zip(self.blocks, cache, strict=True):
+            x = block(x, cos, sin, key_values)
         return self.lm_head(self.norm(x))
 
     def losses(self, ids: Tensor, key: Tensor | None = None) -> Tensor:
@@ -269,9 +280,9 @@ class StackedDecoder(nn.Module):
         return next_token_losses(x, self.lm_head.weight, ids)
 
     def compile_regions(self) -> None:
-        """Compile one block and the norm; every block, and every K, then shares that code.
+        """Compile one block and the norm; every block and every K then share that code.
 
-        Compiling the whole model would unroll its layers and take longer than a laptop trains.
+        Compiling the whole model would unroll its layers, and take longer than a laptop trains.
         """
         dynamo = torch._dynamo.config
         dynamo.force_parameter_static_shapes = False
@@ -284,7 +295,7 @@ class StackedDecoder(nn.Module):
             module.compile()
 
     def _any_member_count(self, x: Tensor, axis: int = 0) -> Tensor:
-        """Tell the compiler that the member axis of x may have another length next time."""
+        """Tell the compiler that the member axis of x may have another length in another stack."""
         if self.compiled and self.n_member > 1:
             torch._dynamo.mark_dynamic(x, axis)
         return x

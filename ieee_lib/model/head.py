@@ -5,12 +5,17 @@ computed twice and memory does not grow with members times tokens times vocabula
 
     losses = next_token_losses(x, lm_head, ids)      # (K,), nats/token
     losses.sum().backward()
+
+Axes as in `decoder.py`; n = B * (T - 1) targets of a member.
 """
+
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ieee_lib.model.memory import CHUNK_VALUES, chunk_of
+from ieee_lib.model.memory import chunk_shape
 
 
 def next_token_losses(x: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
@@ -23,53 +28,59 @@ def next_token_losses(x: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
     n_member, n_sequence, n_position = ids.shape
     x = x.view(n_member, n_sequence, n_position, -1)[:, :, :-1].reshape(n_member, -1, x.shape[-1])
     targets = ids[..., 1:].reshape(n_member, -1, 1)
-    return _Losses.apply(x, weight, targets, torch.is_grad_enabled())
+    return _MeanCrossEntropy.apply(x, weight, targets, torch.is_grad_enabled())
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
-    """Return in what products with x are made: autocast's type where that is on."""
+    """Return the type that products with x are computed in: autocast's where that is on."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
-class _Losses(torch.autograd.Function):
+class _MeanCrossEntropy(torch.autograd.Function):
     """Mean cross-entropy (K,) of x (K, n, C) @ weight (K, C, V) at targets (K, n, 1)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:
-        low = product_dtype(x)
-        own_x, own_weight = x.to(low), weight.to(low)
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, with_gradients: bool
+    ) -> Tensor:
+        n_member, n_target, _ = targets.shape
+        dtype = product_dtype(x)
+        cast_x, cast_weight = x.to(dtype), weight.to(dtype)
         if with_gradients:
             dx, dweight = torch.empty_like(x), torch.zeros_like(weight)
-        losses = x.new_empty(targets.shape[:2], dtype=torch.float32)
-        at_once = CHUNK_VALUES["cpu" if x.device.type == "cpu" else "other"]
-        for members, rows in _chunks(*targets.shape[:2], weight.shape[-1], at_once):
-            part, w, target = own_x[members, rows], own_weight[members], targets[members, rows]
-            logits = torch.bmm(part, w)
+        losses = x.new_empty((n_member, n_target), dtype=torch.float32)
+        on_cpu = x.device.type == "cpu"
+        for members, rows in _chunks(n_member, n_target, weight.shape[-1], on_cpu):
+            h, w, target = cast_x[members, rows], cast_weight[members], targets[members, rows]
+            logits = torch.bmm(h, w)
             p = logits.softmax(-1, dtype=torch.float32)
             # log sum exp by the largest logit and its probability: exact where p is 0 at a target
             normalizer = logits.amax(-1).float() - p.amax(-1).log()
             losses[members, rows] = normalizer - logits.gather(-1, target).squeeze(-1)
             if with_gradients:
+                # The gradient of the logits is p minus one at the target.
                 p.scatter_add_(-1, target, p.new_full((), -1.0).expand_as(target))
-                p = p.to(low)
+                p = p.to(dtype)
                 dx[members, rows] = torch.bmm(p, w.transpose(1, 2))
-                dweight[members] += torch.bmm(part.transpose(1, 2), p)
+                dweight[members] += torch.bmm(h.transpose(1, 2), p)
         if with_gradients:
             ctx.save_for_backward(dx, dweight)
-        ctx.n_target = targets.shape[1]
+        ctx.n_target = n_target
         return losses.mean(1)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         dx, dweight = ctx.saved_tensors
         scale = (gradient / ctx.n_target)[:, None, None]
         return dx * scale, dweight * scale, None, None
 
 
-def _chunks(n_member: int, n_row: int, vocab_size: int, values: int):
-    """Yield slices of members and rows of at most about `values` logits."""
-    members, rows = chunk_of(n_member, n_row, vocab_size, values)
+def _chunks(
+    n_member: int, n_row: int, vocab_size: int, on_cpu: bool
+) -> Iterator[tuple[slice, slice]]:
+    """Yield slices of members and rows that together cover all of them."""
+    members, rows = chunk_shape(n_member, n_row, vocab_size, on_cpu=on_cpu)
     for member in range(0, n_member, members):
         for row in range(0, n_row, rows):
             yield slice(member, member + members), slice(row, row + rows)

@@ -7,17 +7,15 @@ continued pre-training (Sec. 7.2: Llama-3.2-3B at 4096 tokens of context).
     config, weights = read_llama("hub:meta-llama/Llama-3.2-3B@REVISION", block_size=4096)
 """
 
-import contextlib
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -37,7 +35,7 @@ HUB_TENSORS = re.compile(r"model[\w.-]*\.safetensors")
 def to_llama(
     config: ModelConfig, weights: dict[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the fields of config.json, and one member's weights under their names, (out, in).
+    """Return the fields of config.json, and one member's weights under Llama's names, (out, in).
 
     `weights` have no member axis. The ids of special tokens are None.
     """
@@ -51,21 +49,23 @@ def to_llama(
 
 
 def read_llama(source: str | Path, *, block_size: int = 0) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Return shape and float32 weights, without the member axis, of a model in their format.
+    """Return shape and float32 weights, without the member axis, of a model in Llama format.
 
     `source` is a folder or hub:NAME@REVISION; safetensors, whole or sharded, of any precision.
-    `block_size` cuts the context, tokens; 0 takes max_position_embeddings. Where their embeddings
-    are tied, lm_head is a copy of the embedding, and the two are untied from then on. Raises
+    `block_size` cuts the context, tokens; 0 takes max_position_embeddings. Where embeddings are
+    tied, lm_head is a copy of the embedding, and the two are untied from then on. Raises
     InputError for a file or tensor that is missing or damaged, and for another architecture.
     """
     folder = _download(str(source)) if str(source).startswith("hub:") else Path(source)
     fields = _read_json(folder / "config.json")
-    config, files = config_of(fields, block_size=block_size), _files_of_tensors(folder)
-    tied = {"lm_head.weight": "model.embed_tokens.weight"}
-    held_by = tied if fields.get("tie_word_embeddings", False) else {}
+    config = config_of(fields, block_size=block_size)
+    tensors = _read_tensors(folder)
+    names = layout(config)
+    if fields.get("tie_word_embeddings", False):
+        names["lm_head.weight"] = names["embedding.weight"]
     weights = {}
-    for ours, parts in layout(config).items():
-        rows = torch.cat([_read_rows(files, held_by.get(n, n), s) for n, s in parts.items()])
+    for ours, parts in names.items():
+        rows = torch.cat([_rows(tensors, theirs, shape) for theirs, shape in parts.items()])
         weights[ours] = rows if ours == "embedding.weight" else rows.T.contiguous()
     return config, weights
 
@@ -74,21 +74,14 @@ def exportable(store: RunStore, run_id: str) -> RunSpec:
     """Return the spec of a training run that has weights; raises InputError for any other id."""
     check_id("run_id", run_id, "the id of a training run")
     record = store.get(run_id)
-    check(record is not None, "run_id", run_id, f"is not recorded in {store.records_folder}")
-    check(
-        record["kind"] == "train",
-        "run_id",
-        run_id,
-        f"is of kind {record['kind']} and has no weights of its own; export its members: "
-        + ", ".join(record["spec"].get("members", [])),
-    )
+    if record is None:
+        raise InputError("run_id", run_id, f"is not recorded in {store.records_folder}")
+    allowed = f"is of kind {record['kind']} and has no weights of its own; export its members: "
+    allowed += ", ".join(record["spec"].get("members", []))
+    check(record["kind"] == "train", "run_id", run_id, allowed)
     check(record["status"] == "done", "run_id", run_id, f"{record['status']}; choose another run")
-    check(
-        store.has(run_id, weights=True),
-        "run_id",
-        run_id,
-        "has no weights in the store; train it again with study.ensure([spec], weights=True)",
-    )
+    allowed = "has no weights in the store; train it again with study.ensure([spec], weights=True)"
+    check(store.has(run_id, weights=True), "run_id", run_id, allowed)
     return RunSpec.from_dict(record["spec"])
 
 
@@ -99,9 +92,9 @@ def export_run(store: RunStore, run_id: str, *, corpus_folder: Path | None, fold
     Raises InputError for an id that is not `exportable`, another corpus, and a folder in use.
     """
     spec, folder = exportable(store, run_id), folder.resolve()
-    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    check(free, "folder", str(folder), "exists and is not empty; name a new one")
-    nearest = next(above for above in folder.parents if above.exists())
+    unused = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    check(unused, "folder", str(folder), "exists and is not empty; name a new one")
+    nearest = next(parent for parent in folder.parents if parent.exists())
     check(nearest.is_dir(), "folder", str(folder), f"cannot be made: {nearest} is a file")
     fields, tensors = to_llama(spec.model, load_file(store.weights_path(run_id)))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +111,7 @@ def export_run(store: RunStore, run_id: str, *, corpus_folder: Path | None, fold
 
 
 def _write_tokenizer(spec: RunSpec, corpus_folder: Path, folder: Path) -> int:
-    """Write the tokenizer of a packed corpus; returns the id of its separator."""
+    """Write the tokenizer of a packed corpus; return the id of its separator."""
     corpus = open_corpus(corpus_folder)
     same = corpus.fingerprint == spec.corpus
     check(same, "corpus", corpus.fingerprint, f"is not the run's, which is {spec.corpus}")
@@ -148,37 +141,35 @@ def _download(source: str) -> Path:
         raise InputError("source", source, f"cannot be downloaded: {cause}") from error
 
 
-def _files_of_tensors(folder: Path) -> dict[str, Path]:
-    """Return the file that each of their tensors is in."""
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Return all tensors by Llama's names; each stays on the disk until it is read."""
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if whole.is_file():
-        with _opened(whole) as file:
-            return dict.fromkeys(file.keys(), whole)
-    check(index.is_file(), "source", str(folder), f"holds neither {whole.name} nor {index.name}")
-    files = _read_json(index).get("weight_map")
-    inside = isinstance(files, dict) and all(map(HUB_TENSORS.fullmatch, map(str, files.values())))
-    allowed = "must name files beside it, model*.safetensors"
-    check(inside, "weight_map", str(index), allowed)
-    return {name: folder / file for name, file in files.items()}
+    files = {whole}
+    if not whole.is_file():
+        both = f"holds neither {whole.name} nor {index.name}"
+        check(index.is_file(), "source", str(folder), both)
+        shards = _read_json(index).get("weight_map")
+        names = set(map(str, shards.values())) if isinstance(shards, dict) else {""}
+        inside = all(HUB_TENSORS.fullmatch(name) for name in names)
+        allowed = "must name files beside it, model*.safetensors"
+        check(inside, "weight_map", str(index), allowed)
+        files = {folder / name for name in names}
+    tensors = {}
+    for path in sorted(files):
+        try:
+            tensors.update(load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise InputError("source", str(path), f"cannot be read: {error}") from error
+    return tensors
 
 
-def _read_rows(files: dict[str, Path], name: str, shape: tuple[int, ...]) -> Tensor:
-    """Return one of their tensors, float32, as rows (out, in); a norm's gain is (C, 1)."""
-    check(name in files, "tensor", name, "is missing in the model's files")
-    with _opened(files[name]) as file:
-        tensor = file.get_tensor(name)
-    found = tuple(tensor.shape)
-    check(found == shape, "tensor", name, f"has shape {found}; config.json says {shape}")
+def _rows(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+    """Return a tensor by Llama's name, float32, as rows (out, in); a norm's gain is (C, 1)."""
+    check(name in tensors, "tensor", name, "is missing in the model's files")
+    tensor = tensors[name]
+    allowed = f"has shape {tuple(tensor.shape)}; config.json says {shape}"
+    check(tensor.shape == shape, "tensor", name, allowed)
     return tensor.float().reshape(shape[0], -1)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (OSError, SafetensorError) as error:
-        raise InputError("source", str(path), f"cannot be read: {error}") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""What Hugging Face's Llama format says, in our terms: fields of config.json, names of tensors.
+"""Hugging Face's Llama format: fields of config.json and names of tensors, theirs and ours.
 
     fields_of(config)["hidden_size"]            # config.n_embd
     layout(config)["blocks.0.mlp.gate_up.weight"]
     # {"model.layers.0.mlp.gate_proj.weight": (M, C), "model.layers.0.mlp.up_proj.weight": (M, C)}
 
-Theirs is Hugging Face's name for a thing, ours `ModelConfig`'s or `training/model.py`'s; axes as
-there. Their matrices are (out, in), ours (in, out).
+`theirs` is Hugging Face's name, `ours` that of `ModelConfig` or `decoder.py`; axes as there. Their
+matrices are (out, in), ours (in, out).
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ FIXED = {
     "mlp_bias": False,
     "quantization_config": None,
 }
-"""What our decoder has no option for; a field that is absent means the same."""
+"""Fields that our decoder has no option for; an absent one means the same."""
 
 
 def fields_of(config: ModelConfig) -> dict[str, Any]:
@@ -45,10 +45,10 @@ def fields_of(config: ModelConfig) -> dict[str, Any]:
 
     Version 4 reads rope_theta, rope_scaling and torch_dtype, 5 rope_parameters and dtype.
     """
-    rope = {"rope_type": "default"}
+    rope: dict[str, Any] = {"rope_type": "default"}
     if config.rope_factor > 1:
-        rope = {"rope_type": "llama3"}
-        rope |= {theirs: getattr(config, ours) for theirs, ours in ROPE_FIELDS.items()}
+        rope = {theirs: getattr(config, ours) for theirs, ours in ROPE_FIELDS.items()}
+        rope = {"rope_type": "llama3", **rope}
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -74,8 +74,8 @@ def config_of(fields: dict[str, Any], *, block_size: int = 0) -> ModelConfig:
     Raises InputError for a model that our decoder cannot be. Defaults are their LlamaConfig's.
     """
     check_choice("config.model_type", fields.get("model_type"), ["llama"])
-    for name, only in FIXED.items():
-        check_choice(f"config.{name}", fields.get(name, only), [only])
+    for name, value in FIXED.items():
+        check_choice(f"config.{name}", fields.get(name, value), [value])
     heads = {"num_key_value_heads": fields.get("num_attention_heads")}
     ours = _renamed({"initializer_range": 0.02, **heads, **fields}, FIELDS)
     rope = fields.get("rope_scaling") or fields.get("rope_parameters") or {}
@@ -87,31 +87,23 @@ def config_of(fields: dict[str, Any], *, block_size: int = 0) -> ModelConfig:
     ours["rope_theta"] = rope.get("rope_theta") or fields.get("rope_theta", 10_000.0)
     longest = ours["block_size"]
     check_integer("config.max_position_embeddings", longest, 2)
-    check(
-        0 <= block_size <= longest,
-        "block_size",
-        block_size,
-        f"must be 0 (all) or at most max_position_embeddings = {longest}",
-    )
+    allowed = f"must be 0 (all) or at most max_position_embeddings = {longest}"
+    check(0 <= block_size <= longest, "block_size", block_size, allowed)
     config = ModelConfig(**{**ours, "block_size": block_size or longest})
     head_dim = fields.get("head_dim") or config.head_dim
-    check(
-        head_dim == config.head_dim,
-        "config.head_dim",
-        head_dim,
-        f"must be hidden_size / num_attention_heads = {config.head_dim}",
-    )
+    allowed = f"must be hidden_size / num_attention_heads = {config.head_dim}"
+    check(head_dim == config.head_dim, "config.head_dim", head_dim, allowed)
     return config
 
 
 def layout(config: ModelConfig) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Return our tensors, each with the names and shapes of theirs that it holds, in order."""
+    """Return our tensors, each with the names and shapes of theirs that it joins, in order."""
     c, m, v = config.n_embd, config.n_mlp, config.vocab_size
     q, kv = config.n_head * config.head_dim, config.n_kv_head * config.head_dim
     qkv = {"self_attn.q_proj": (q, c), "self_attn.k_proj": (kv, c), "self_attn.v_proj": (kv, c)}
-    block = {
+    block: dict[str, dict[str, tuple[int, ...]]] = {
         "attention_norm": {"input_layernorm": (c,)},
-        "attention.qkv": qkv,
+        "attention.qkv": {**qkv},
         "attention.out": {"self_attn.o_proj": (c, q)},
         "mlp_norm": {"post_attention_layernorm": (c,)},
         "mlp.gate_up": {"mlp.gate_proj": (m, c), "mlp.up_proj": (m, c)},
@@ -133,7 +125,7 @@ def layout(config: ModelConfig) -> dict[str, dict[str, tuple[int, ...]]]:
 
 
 def _renamed(fields: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """Return the fields of `names` under our names; all are required."""
+    """Return the fields that `names` (theirs -> ours) lists, under our names; all are required."""
     for theirs in names:
         check(fields.get(theirs) is not None, f"config.{theirs}", None, "is required")
     return {ours: fields[theirs] for theirs, ours in names.items()}

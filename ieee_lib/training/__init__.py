@@ -1,4 +1,1 @@
-"""Training: the stacked decoder, its optimizer, the run store and the executors.
-
-`store` and `executors` import without torch; the rest is loaded when something is trained.
-"""
+"""Training of a stack: Lightning module, batches, fit, checkpoints, samples, ensemble scores."""

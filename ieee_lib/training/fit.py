@@ -1,7 +1,7 @@
 """Train one stack with a Lightning `Trainer`.
 
 results = train(specs, corpus)
-results[0].val_loss
+results[0].val_loss                          # nats/token
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal, cast
 
 import lightning
 import numpy as np
@@ -28,11 +29,13 @@ from torch import Tensor
 
 from ieee_lib.config import RunSpec
 from ieee_lib.config.execution import Execution
-from ieee_lib.errors import InputError, check
+from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.checkpoint import Checkpoint, SafeCheckpointIO, passes_done, usable
 from ieee_lib.training.data import SliceData
 from ieee_lib.training.module import StackModule
+
+Precision = Literal["32-true", "bf16-mixed"]
 
 ALONE = Execution(checkpoint_minutes=0.0)
 """One device, the whole batch at once, no checkpoints."""
@@ -40,28 +43,34 @@ ALONE = Execution(checkpoint_minutes=0.0)
 
 @dataclass(frozen=True)
 class RunResult:
-    """What training one run gave."""
+    """Hold what training one run gave."""
 
     spec: RunSpec
-    curve: list[dict]
+    curve: list[dict[str, Any]]
     """Points {step, tokens, train_loss, val_loss}; train_loss is the mean since the last point."""
     seconds: float
     """The stack's wall time divided by its members, of all sessions together."""
     begun: float
-    """When the first of them began, seconds since 1970."""
+    """When the first session began, seconds since 1970."""
     weights: dict[str, Tensor]
     """Final parameters, without the member axis."""
     device: str
     stack_size: int
     compiled: bool
     compile_seconds: float
+    """Part of `seconds`: compiling."""
     evaluation_seconds: float
-    """Of the seconds, those of compiling and of validation."""
+    """Part of `seconds`: validation."""
+
+    @property
+    def val_loss(self) -> float:
+        """Return the final validation loss, nats/token."""
+        return self.curve[-1]["val_loss"]
 
     @property
     def diverged(self) -> bool:
-        """True when the final validation loss is not a number."""
-        return not math.isfinite(self.curve[-1]["val_loss"])
+        """Say whether the final validation loss is not a finite number."""
+        return not math.isfinite(self.val_loss)
 
 
 def train(
@@ -79,69 +88,46 @@ def train(
     """Train runs of equal shape as one stack, and return their results in the same order.
 
     `synthetic` (n, T) are the ids that specs with a synthetic share mix in, `start` the weights
-    (without member axis) that specs with a start continue from. Every `checkpoint_minutes` of
-    `execution` the file `checkpoint` is written; a run that finds it goes on from there, to the
-    same bits on a CPU. `on_tokens` hears the tokens trained over all members, a few times a
-    second. Where `execution` has several devices, each calls this in a process of its own
+    (without member axis) that specs with a start continue from. The file `checkpoint` is written
+    every `checkpoint_minutes` of `execution`; a run that finds it continues from there, to the
+    same bits on a CPU. `on_tokens` receives the tokens trained so far over all members, a few times
+    a second. Where `execution` has several devices, each calls this in a process of its own
     (`ranks.launch`) and gets the same results. Raises InputError when the specs differ in more
     than lr, wd and seeds, or the corpus is another.
     """
     first = specs[0]
-    for spec in specs:
-        check(
-            spec.stack_key == first.stack_key,
-            "specs",
-            spec.run_id,
-            "differs in shape from the first",
-        )
-        check(
-            spec.corpus == corpus.fingerprint, "corpus", spec.corpus, f"is not {corpus.fingerprint}"
-        )
-    check(
-        first.val_sequences % first.batch_size == 0,
-        "val_sequences",
-        first.val_sequences,
-        f"must be a multiple of batch_size = {first.batch_size}",
-    )
-    check(
-        (synthetic is not None) == bool(first.synthetic),
-        "synthetic",
-        first.synthetic,
-        "the sample's ids must be given where the spec names a sample, and only there",
-    )
-    check(
-        (start is not None) == bool(first.start),
-        "start",
-        first.start,
-        "the weights must be given where the spec names a start, and only there",
-    )
+    _check_stack(specs, corpus, synthetic, start)
     micro_batch = execution.sequences_at_once(first.batch_size)
     on_gpu = torch.cuda.is_available() and execution.accelerator != "cpu"
     # On a CPU a lone member would gain 1.25 times, and cost a compile of its own a shape.
     compiled = execution.compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
-    stands = usable(checkpoint)
-    behind = passes_done(stands) if stands else 0
-    data = SliceData(specs, corpus, micro_batch, synthetic, n_done=behind)
+
+    resumed = usable(checkpoint)
+    n_done = passes_done(resumed) if resumed else 0
+    data = SliceData(specs, corpus, micro_batch, synthetic, n_done=n_done)
     module = StackModule(specs, compile=compiled)
     if start is not None:
         module.model.start_from(start)
-    callbacks = [*callbacks, _TokenCount(on_tokens, specs)]
+
+    all_callbacks = [*callbacks, _TokenReport(on_tokens, specs)]
     if checkpoint and execution.checkpoint_minutes:
-        callbacks.append(Checkpoint(checkpoint, 60 * execution.checkpoint_minutes))
-    trainer = _trainer(first, execution, micro_batch, logger, callbacks)
-    compile_began = _compile_seconds()
+        all_callbacks.append(Checkpoint(checkpoint, 60 * execution.checkpoint_minutes))
+    trainer = _trainer(first, execution, micro_batch, logger, all_callbacks)
+
+    compile_seconds = -_compile_seconds()
     with _interruptible():
-        trainer.fit(module, data, ckpt_path=stands)
-        if module.curve[-1]["step"] < first.n_step:
+        trainer.fit(module, data, ckpt_path=resumed)
+        if module.curve[-1]["step"] < first.n_step:  # evals do not divide the steps
             trainer.validate(module, data, verbose=False)
             module.curve[-1]["step"] = first.n_step
-    seconds = module.seconds / len(specs)
-    compile_seconds = _compile_seconds() - compile_began
+    compile_seconds += _compile_seconds()
+
+    seconds = module.seconds
     return [
         RunResult(
             spec=spec,
             curve=_member_curve(module.curve, k, first.tokens_per_step),
-            seconds=seconds,
+            seconds=seconds / len(specs),
             begun=module.begun,
             weights={n: p[k].detach().cpu() for n, p in module.model.named_parameters()},
             device=trainer.strategy.root_device.type,
@@ -154,11 +140,84 @@ def train(
     ]
 
 
+def _check_stack(
+    specs: Sequence[RunSpec],
+    corpus: Corpus,
+    synthetic: np.ndarray | None,
+    start: dict[str, Tensor] | None,
+) -> None:
+    """Raise InputError unless the specs can train as one stack on what is given."""
+    first = specs[0]
+    for spec in specs:
+        same_shape = spec.stack_key == first.stack_key
+        check(same_shape, "specs", spec.run_id, "differs in shape from the first")
+        same_corpus = spec.corpus == corpus.fingerprint
+        check(same_corpus, "corpus", spec.corpus, f"is not {corpus.fingerprint}")
+    divides = first.val_sequences % first.batch_size == 0
+    allowed = f"must be a multiple of batch_size = {first.batch_size}"
+    check(divides, "val_sequences", first.val_sequences, allowed)
+    allowed = "the sample's ids must be given where the spec names a sample, and only there"
+    check((synthetic is not None) == bool(first.synthetic), "synthetic", first.synthetic, allowed)
+    allowed = "the weights must be given where the spec names a start, and only there"
+    check((start is not None) == bool(first.start), "start", first.start, allowed)
+
+
+def _trainer(
+    spec: RunSpec,
+    execution: Execution,
+    micro_batch: int,
+    logger: Logger | bool,
+    callbacks: list[lightning.Callback],
+) -> lightning.Trainer:
+    n_pass = spec.batch_size // (micro_batch * execution.world_size)
+    alone = execution.world_size == 1
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        return lightning.Trainer(
+            accelerator=execution.accelerator,
+            devices=execution.devices,
+            num_nodes=execution.num_nodes,
+            # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
+            strategy="auto" if alone else DDPStrategy(broadcast_buffers=False),
+            use_distributed_sampler=False,
+            precision=cast(Precision, spec.precision),  # checked by RunSpec
+            max_steps=spec.n_step,
+            max_epochs=1,
+            accumulate_grad_batches=n_pass,
+            val_check_interval=max(1, spec.n_step // spec.evals) * n_pass,
+            num_sanity_val_steps=0,
+            inference_mode=False,
+            logger=logger,
+            log_every_n_steps=spec.n_step,
+            callbacks=callbacks,
+            enable_checkpointing=False,
+            plugins=[SafeCheckpointIO(), LightningEnvironment()],  # never a scheduler's own
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+
+
+class _TokenReport(lightning.Callback):
+    """Report the tokens trained so far over all members, at most five times a second."""
+
+    def __init__(self, on_tokens: Callable[[int], None], specs: Sequence[RunSpec]) -> None:
+        self.on_tokens = on_tokens
+        self.tokens_per_step = len(specs) * specs[0].tokens_per_step
+        self.reported = 0.0
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        now = time.monotonic()
+        if now - self.reported > 0.2 or trainer.global_step == trainer.max_steps:
+            self.reported = now
+            self.on_tokens(trainer.global_step * self.tokens_per_step)
+
+
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Train without Lightning's hints, and leave Ctrl-C as it is.
+    """Silence Lightning's hints, and keep Ctrl-C working.
 
-    Lightning would end the kernel on the first and ignore all that follow.
+    Lightning would end the kernel on the first Ctrl-C and ignore all that follow.
     """
     on_interrupt = signal.getsignal(signal.SIGINT)
     with warnings.catch_warnings():
@@ -170,23 +229,38 @@ def _interruptible() -> Iterator[None]:
             raise KeyboardInterrupt from ended
 
 
+def _member_curve(
+    curve: list[dict[str, Any]], member: int, tokens_per_step: int
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "step": point["step"],
+            "tokens": point["step"] * tokens_per_step,
+            "train_loss": point["train_loss"][member],
+            "val_loss": point["val_loss"][member],
+        }
+        for point in curve
+    ]
+
+
 @cache
 def can_compile(on_gpu: bool) -> bool:
     """Say whether torch.compile has what it needs: a C++ compiler, and Triton on a GPU.
 
-    Warns once where it has not; the same runs then train eagerly.
+    Warns once where something is missing; the same runs then train eagerly.
     """
     from torch.utils._triton import has_triton
 
     header = Path(sysconfig.get_paths()["include"]) / "Python.h"  # Triton builds its launchers too
-    names = (os.environ.get("CXX", "c++"), "g++", "clang++")
-    found = header.is_file() and any(shutil.which(name) for name in names)
-    needed = "C++ compiler or no Python headers"
-    if found and on_gpu:
-        found, needed = has_triton(), "Triton"
-    if not found:
-        warnings.warn(f"training eagerly, about 1.5x slower: no {needed} found", stacklevel=2)
-    return found
+    compilers = (os.environ.get("CXX", "c++"), "g++", "clang++")
+    missing = ""
+    if not header.is_file() or not any(shutil.which(name) for name in compilers):
+        missing = "C++ compiler or no Python headers"
+    elif on_gpu and not has_triton():
+        missing = "Triton"
+    if missing:
+        warnings.warn(f"training eagerly, about 1.5x slower: no {missing} found", stacklevel=2)
+    return not missing
 
 
 def _compile_seconds() -> float:
@@ -197,7 +271,11 @@ def _compile_seconds() -> float:
 
 
 def open_logger(kind: str, folder: Path, name: str) -> Logger | bool:
-    """Return a Lightning logger by name: csv, tensorboard, wandb or none."""
+    """Return the Lightning logger of a kind (csv, tensorboard, wandb, none) for one stack's run.
+
+    Raises InputError for another kind, and for a package that is missing.
+    """
+    check_choice("logger", kind, ("csv", "tensorboard", "wandb", "none"))
     if kind == "none":
         return False
     from lightning.pytorch import loggers
@@ -208,11 +286,9 @@ def open_logger(kind: str, folder: Path, name: str) -> Logger | bool:
             return loggers.CSVLogger(folder, name=name, version="")
         if kind == "tensorboard":
             return loggers.TensorBoardLogger(folder, name=name, version="")
-        if kind == "wandb":
-            return loggers.WandbLogger(name=name, save_dir=folder, project="ieee_lib")
+        return loggers.WandbLogger(name=name, save_dir=folder, project="ieee_lib")
     except ModuleNotFoundError as error:
         raise InputError("logger", kind, f"needs a package: pip install {error.name}") from error
-    raise InputError("logger", kind, "allowed are csv, tensorboard, wandb, none")
 
 
 def close_logger(logger: Logger | bool) -> None:
@@ -220,61 +296,3 @@ def close_logger(logger: Logger | bool) -> None:
     finish = getattr(getattr(logger, "experiment", None), "finish", None)
     if finish is not None:
         finish()
-
-
-class _TokenCount(lightning.Callback):
-    """Tells the listener the tokens trained so far, at most five times a second."""
-
-    def __init__(self, listener: Callable[[int], None], specs: Sequence[RunSpec]) -> None:
-        self.listener = listener
-        self.tokens_per_step = len(specs) * specs[0].tokens_per_step
-        self.heard = 0.0
-
-    def on_train_batch_end(self, trainer, *_) -> None:
-        now = time.monotonic()
-        if now - self.heard > 0.2 or trainer.global_step == trainer.max_steps:
-            self.heard = now
-            self.listener(trainer.global_step * self.tokens_per_step)
-
-
-def _trainer(
-    spec: RunSpec, execution: Execution, micro_batch: int, logger, callbacks
-) -> lightning.Trainer:
-    n_pass = spec.batch_size // (micro_batch * execution.devices)
-    alone = execution.devices == 1
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        return lightning.Trainer(
-            accelerator=execution.accelerator,
-            devices=execution.devices,
-            # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
-            strategy="auto" if alone else DDPStrategy(broadcast_buffers=False),
-            use_distributed_sampler=False,
-            precision=spec.precision,
-            max_steps=spec.n_step,
-            max_epochs=1,
-            accumulate_grad_batches=n_pass,
-            val_check_interval=max(1, spec.n_step // spec.evals) * n_pass,
-            num_sanity_val_steps=0,
-            inference_mode=False,
-            logger=logger,
-            log_every_n_steps=spec.n_step,
-            callbacks=list(callbacks),
-            enable_checkpointing=False,
-            plugins=[SafeCheckpointIO(), LightningEnvironment()],  # never a scheduler's own
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-
-
-def _member_curve(curve: list[dict], member: int, tokens_per_step: int) -> list[dict]:
-    return [
-        {
-            "step": point["step"],
-            "tokens": point["step"] * tokens_per_step,
-            "train_loss": point["train_loss"][member],
-            "val_loss": point["val_loss"][member],
-        }
-        for point in curve
-    ]

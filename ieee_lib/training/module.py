@@ -1,26 +1,39 @@
-"""The Lightning module of a stack: sum of members' losses down, each member's curve out."""
+"""The Lightning module of a stack: it trains on the sum of losses, and fills each member's curve.
+
+module = StackModule(specs)
+trainer.fit(module, SliceData(specs, corpus, micro_batch=8))
+module.curve[-1]["val_loss"]                 # (K,), nats/token
+"""
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from ieee_lib.config import RunSpec
-from ieee_lib.model.decoder import StackedDecoder, mixed
+from ieee_lib.model.decoder import StackedDecoder, hash32
 from ieee_lib.model.optim import StackedAdamW, StackedMuon, warmup_cosine
 
+OPTIMIZERS = {"adamw": StackedAdamW, "muon": StackedMuon}
+
 PROGRESS = ("curve", "train_sum", "n_train_batch", "evaluation_seconds", "seconds", "begun")
-"""What a module counts while it trains, and a checkpoint keeps."""
+"""Attributes that a checkpoint keeps."""
 
 
 class StackModule(lightning.LightningModule):
-    """Trains K runs of equal shape side by side; `curve` fills at each evaluation.
+    """Train K runs of equal shape side by side; `curve` gets a point at each evaluation.
 
     Members share no parameter, so the gradient of the summed loss is each member's own.
     """
+
+    train_sum: Tensor
+    val_sum: Tensor
+    data_seeds: Tensor
 
     def __init__(self, specs: Sequence[RunSpec], *, compile: bool = False) -> None:
         super().__init__()
@@ -29,22 +42,24 @@ class StackModule(lightning.LightningModule):
         self.model = StackedDecoder(
             specs[0].model, seeds=[s.init_seed for s in specs], dropout=specs[0].dropout
         )
-        self.curve: list[dict] = []
+        self.curve: list[dict[str, Any]] = []
         """Points {step, train_loss (K,), val_loss (K,)}, losses in nats/token."""
         zeros = torch.zeros(len(specs), dtype=torch.float64)
         self.register_buffer("train_sum", zeros.clone(), persistent=False)
         self.register_buffer("val_sum", zeros.clone(), persistent=False)
-        data_seeds = torch.tensor([s.data_seed for s in self.specs])
+        data_seeds = torch.tensor([s.data_seed for s in specs])
         self.register_buffer("data_seeds", data_seeds, persistent=False)
         self.n_train_batch = 0
+        self.n_val_batch = 0
         self.evaluation_seconds = 0.0
+        self.evaluation_began = 0.0
         self.begun = time.time()
         """When the stack began, before any resumption; seconds since 1970."""
         self.seconds = 0.0
 
     @property
     def seconds(self) -> float:
-        """What training has taken so far, without what was lost between checkpoint and kill."""
+        """Return what training has taken so far, less what was lost between checkpoint and kill."""
         return time.perf_counter() - self._since
 
     @seconds.setter
@@ -52,12 +67,14 @@ class StackModule(lightning.LightningModule):
         self._since = time.perf_counter() - taken
 
     def configure_model(self) -> None:
+        """Compile the model where that was chosen."""
         if self.compiled and not self.model.compiled:  # Lightning calls this more than once
             self.model.compile_regions()
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the stack's optimizer, and the schedule that all members share."""
         spec = self.specs[0]
-        optimizer = {"adamw": StackedAdamW, "muon": StackedMuon}[spec.optimizer](
+        optimizer = OPTIMIZERS[spec.optimizer](
             self.model,
             lr=[s.lr for s in self.specs],
             wd=[s.wd for s in self.specs],
@@ -71,55 +88,42 @@ class StackModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, ids: Tensor, index: int) -> Tensor:
+        """Return the sum over members of their losses on ids (K, B, T)."""
         losses = self.model.losses(ids, self._dropout_key())
         self.train_sum += losses.detach()
         self.n_train_batch += 1
         return losses.sum()
 
     def _dropout_key(self) -> Tensor | None:
-        """Return a key (K,) of every member's seed and of the pass, or None without dropout."""
+        """Return a key (K,) of each member's seed and of the pass, or None without dropout."""
         if not self.specs[0].dropout:
             return None
         # Passes of all devices so far: the same pass has the same key wherever it is made.
-        done = self.trainer.global_step * self.trainer.accumulate_grad_batches
-        done += self.n_train_batch % self.trainer.accumulate_grad_batches
-        index = done * self.trainer.world_size + self.trainer.global_rank
-        place = torch.full((), index, device=self.device)
-        return mixed((mixed(self.data_seeds) + mixed(place)) % 2**32)
+        n_pass = self.trainer.global_step * self.trainer.accumulate_grad_batches
+        n_pass += self.n_train_batch % self.trainer.accumulate_grad_batches
+        index = n_pass * self.trainer.world_size + self.trainer.global_rank
+        index_tensor = torch.full((), index, device=self.device)
+        return hash32((hash32(self.data_seeds) + hash32(index_tensor)) % 2**32)
 
     def validation_step(self, ids: Tensor, index: int) -> None:
+        """Add each member's loss on ids (K, B, T) to the evaluation's sum."""
         # With gradients on, the compiled training forward serves here too: no second compile.
         with torch.enable_grad():
             x = self.model.hidden(ids)
         self.val_sum += self.model.head_losses(x.detach(), ids)
-
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
-        progress = {name: getattr(self, name) for name in PROGRESS}
-        progress["train_sum"] = self._over_devices(self.train_sum)
-        checkpoint["progress"] = progress
-
-    def on_load_checkpoint(self, checkpoint: dict) -> None:
-        for name, value in checkpoint["progress"].items():
-            old = getattr(self, name)
-            setattr(self, name, value.to(old.device) if isinstance(old, Tensor) else value)
-        if self.trainer.global_rank > 0:
-            self.train_sum.zero_()  # the first device has the sum of all
-
-    def _over_devices(self, own: Tensor) -> Tensor:
-        """Return a sum over the devices that train together."""
-        return self.trainer.strategy.reduce(own.clone(), reduce_op="sum")
+        self.n_val_batch += 1
 
     def on_validation_start(self) -> None:
+        """Note when the evaluation began."""
         self.evaluation_began = time.perf_counter()
 
-    def on_validation_end(self) -> None:
-        self.evaluation_seconds += time.perf_counter() - self.evaluation_began
-
     def on_validation_epoch_end(self) -> None:
-        n_device = self.trainer.world_size
-        n_val_batch = len(self.trainer.datamodule.validation)
-        train_loss = self._over_devices(self.train_sum) / max(1, n_device * self.n_train_batch)
-        point = {
+        """Add a point to the curve, and log it."""
+        train_loss = self._over_devices(self.train_sum) / max(
+            1, self.trainer.world_size * self.n_train_batch
+        )
+        n_val_batch = self._over_devices(torch.tensor(self.n_val_batch, device=self.device))
+        point: dict[str, Any] = {
             "step": self.trainer.global_step,
             "train_loss": train_loss.tolist(),
             "val_loss": (self._over_devices(self.val_sum) / n_val_batch).tolist(),
@@ -127,7 +131,32 @@ class StackModule(lightning.LightningModule):
         self.curve.append(point)
         self.train_sum.zero_()
         self.val_sum.zero_()
-        self.n_train_batch = 0
-        for kind in ("train_loss", "val_loss"):
-            named = {f"{kind}/{s.run_id}": v for s, v in zip(self.specs, point[kind], strict=True)}
-            self.log_dict(named)
+        self.n_train_batch = self.n_val_batch = 0
+        for split in ("train_loss", "val_loss"):
+            for spec, loss in zip(self.specs, point[split], strict=True):
+                self.log(f"{split}/{spec.run_id}", loss)
+
+    def on_validation_end(self) -> None:
+        """Add the evaluation's seconds to those before."""
+        self.evaluation_seconds += time.perf_counter() - self.evaluation_began
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the attributes of `PROGRESS` to a checkpoint, sums over all devices."""
+        progress = {name: getattr(self, name) for name in PROGRESS}
+        progress["train_sum"] = self._over_devices(self.train_sum)
+        checkpoint["progress"] = progress
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the attributes of `PROGRESS` from a checkpoint."""
+        for name, value in checkpoint["progress"].items():
+            if isinstance(value, Tensor):
+                value = value.to(self.train_sum.device)
+            setattr(self, name, value)
+        if self.trainer.global_rank > 0:
+            self.train_sum.zero_()  # the first device has the sum of all
+
+    def _over_devices(self, x: Tensor) -> Tensor:
+        """Return the sum of x over the devices that train together."""
+        total = self.trainer.strategy.reduce(x.clone(), reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total

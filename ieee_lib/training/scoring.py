@@ -1,8 +1,8 @@
-"""Score every subset of an ensemble in one pass over the validation set (Sec. 4).
+"""Validation losses of every subset of an ensemble, in one pass over the set (Sec. 4).
 
 Averaging logits, the paper's LogitAvg, is the softmax of the members' mean log-probabilities;
-averaging probabilities is the other common choice. Tokens pass in chunks, so memory grows with
-neither the validation set nor the vocabulary times its tokens.
+averaging probabilities is the other common choice. Tokens pass in chunks, so memory does not grow
+with the validation set.
 
     model = load_stack(spec.model, [store.weights_path(i) for i in run_ids])
     losses = score_subsets(model, batches, subsets_of(5))
@@ -37,11 +37,12 @@ def subsets_of(n_member: int, *, n_sampled: int = 63) -> list[Subset]:
         sizes = range(1, n_member + 1)
         return [s for size in sizes for s in itertools.combinations(range(n_member), size)]
     prefixes = [tuple(range(k)) for k in range(1, n_member + 1)]
-    random, sample = Random(0), {(i,) for i in range(n_member)}
-    while len(sample) < n_sampled:
+    random = Random(0)
+    sampled: set[Subset] = {(i,) for i in range(n_member)}
+    while len(sampled) < n_sampled:
         size = random.randint(2, n_member - 1)
-        sample.add(tuple(sorted(random.sample(range(n_member), size))))
-    return prefixes + sorted(sample - set(prefixes), key=lambda s: (len(s), s))
+        sampled.add(tuple(sorted(random.sample(range(n_member), size))))
+    return prefixes + sorted(sampled - set(prefixes), key=lambda s: (len(s), s))
 
 
 def load_stack(config: ModelConfig, files: Sequence[Path]) -> StackedDecoder:
@@ -74,21 +75,21 @@ def score_subsets(
         n_target += len(positions)
         for chunk in positions.split(scored_rows(model.config.vocab_size, device.type)):
             log_p = model.lm_head(hidden[:, chunk]).float().log_softmax(-1)  # (K, n, V)
-            aim = targets[chunk]
-            at_target = log_p.gather(-1, aim.expand(len(log_p), -1)[..., None]).squeeze(-1)
+            target = targets[chunk]
+            at_target = log_p.gather(-1, target.expand(len(log_p), -1)[..., None]).squeeze(-1)
             for i, total in subset_sums(log_p, subsets):
-                own = at_target[list(subsets[i])]  # (k, n)
-                normalizer = log_sum_exp(total / len(own))
-                sums["logits"][i] += (normalizer - own.mean(0)).double().sum()
-                mixed = own.logsumexp(0) - math.log(len(own))
-                sums["probabilities"][i] -= mixed.double().sum()
+                members = at_target[list(subsets[i])]  # (k, n)
+                normalizer = log_sum_exp(total / len(members))
+                sums["logits"][i] += (normalizer - members.mean(0)).double().sum()
+                mean_p = members.logsumexp(0) - math.log(len(members))  # its logarithm
+                sums["probabilities"][i] -= mean_p.double().sum()
     return {kind: (sums[kind] / n_target).tolist() for kind in AVERAGES}
 
 
 def log_sum_exp(mean_log_p: Tensor) -> Tensor:
     """Return log sum exp over the vocabulary (n,) of mean log-probabilities (n, V).
 
-    They are at most 0, so the usual shift is needed only where members agree on nothing at all.
+    They are at most 0, so the usual shift is needed only where all of them are far below.
     """
     normalizer = mean_log_p.exp().sum(-1).log()
     return normalizer if normalizer.isfinite().all() else mean_log_p.logsumexp(-1)
@@ -97,16 +98,17 @@ def log_sum_exp(mean_log_p: Tensor) -> Tensor:
 def subset_sums(log_p: Tensor, subsets: Sequence[Subset]) -> Iterator[tuple[int, Tensor]]:
     """Yield index and sum over members (n, V) of every subset, each from its longest prefix.
 
-    Sorted subsets share prefixes, so each costs one addition; at most K sums are held.
+    Sorted subsets share prefixes, so each costs about one addition; at most K sums are kept.
     """
-    held: list[tuple[Subset, Tensor]] = []
+    sums: list[Tensor] = []  # of the first one, two, ... members of `previous`
+    previous: Subset = ()
     for i in sorted(range(len(subsets)), key=lambda i: subsets[i]):
         subset = subsets[i]
-        while held and subset[: len(held[-1][0])] != held[-1][0]:
-            held.pop()
-        prefix, total = held[-1] if held else ((), None)
-        for size in range(len(prefix), len(subset)):
-            member = log_p[subset[size]]
-            total = member if total is None else total + member
-            held.append((subset[: size + 1], total))
-        yield i, total
+        n_shared = len(sums)
+        while subset[:n_shared] != previous[:n_shared]:
+            n_shared -= 1
+        del sums[n_shared:]
+        for member in subset[n_shared:]:
+            sums.append(sums[-1] + log_p[member] if sums else log_p[member])
+        yield i, sums[-1]
+        previous = subset

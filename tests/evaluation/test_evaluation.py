@@ -71,12 +71,12 @@ def by_definition(model, subset, context, continuation):
 
 def test_scores_are_the_sums_of_log_probabilities():
     model, subsets = differing([0, 1, 2]), [(0,), (1,), (2,), (0, 1), (0, 1, 2)]
-    asked = requests()
+    queries = requests()
     best = model(torch.tensor([[[7]]] * 3))[0, 0, 0].argmax().item()
-    asked.append(([7], [best]))  # member 0's likeliest
-    scores = score_continuations(model, asked, subsets, batch_size=8)
+    queries.append(([7], [best]))  # member 0's likeliest
+    scores = score_continuations(model, queries, subsets, batch_size=8)
     for i, subset in enumerate(subsets):
-        expected = [by_definition(model, subset, *request) for request in asked]
+        expected = [by_definition(model, subset, *request) for request in queries]
         assert scores.log_p[i].tolist() == pytest.approx([e[0] for e in expected], abs=2e-5)
         assert scores.greedy[i].tolist() == [e[1] for e in expected]
     assert scores.greedy[0, -1] and scores.log_p.dtype == torch.float64
@@ -84,14 +84,14 @@ def test_scores_are_the_sums_of_log_probabilities():
 
 def test_what_is_too_long_loses_its_left_and_is_counted():
     model, long = differing([0]), list(range(40))
-    asked = [
+    queries = [
         (long[:16], [1]),
         (long[:17], [1]),
         ([9, *long[1:17]], [1]),
         ([1], long),
         ([1], long[:16]),
     ]
-    scores = score_continuations(model, asked, [(0,)])
+    scores = score_continuations(model, queries, [(0,)])
     assert (scores.n_truncated, scores.n_cut) == (3, 1)
     assert scores.log_p[0, 1] == scores.log_p[0, 2]  # they differ in a token that was lost
     alone = score_continuations(model, [(long[23:24], long[24:])], [(0,)])
@@ -100,9 +100,11 @@ def test_what_is_too_long_loses_its_left_and_is_counted():
 
 def test_batches_and_chunks_change_nothing(monkeypatch):
     model, subsets = differing([0, 1]), [(0,), (1,), (0, 1)]
-    asked = requests(60)
-    asked += asked[::-1]  # equal choices must tie, wherever they stand
-    first, *others = [score_continuations(model, asked, subsets, batch_size=b) for b in (1, 7, 32)]
+    queries = requests(60)
+    queries += queries[::-1]  # equal choices must tie, wherever they stand
+    first, *others = [
+        score_continuations(model, queries, subsets, batch_size=b) for b in (1, 7, 32)
+    ]
     sizes, inner = [], continuations.subset_sums
     monkeypatch.setitem(memory.SCORED_VALUES, "cpu", 5 * TINY.vocab_size)
     monkeypatch.setattr(
@@ -110,7 +112,7 @@ def test_batches_and_chunks_change_nothing(monkeypatch):
         "subset_sums",
         lambda log_p, *rest: sizes.append(log_p.shape[1]) or inner(log_p, *rest),
     )
-    in_chunks = score_continuations(model, asked, subsets)
+    in_chunks = score_continuations(model, queries, subsets)
     assert max(sizes) == 5
     for scores in (*others, in_chunks):
         assert scores.log_p.numpy() == pytest.approx(first.log_p.numpy(), abs=1e-5)
@@ -151,9 +153,9 @@ def test_probe_answers_are_the_choices_that_the_context_speaks_for(corpus, monke
     items = continuation_items(corpus, block_size=16, n_item=80)
     after = {(item.context, item.choices[item.gold]) for item in items}
 
-    def knowing(model, asked, subsets):
-        right = torch.tensor([request in after for request in asked]).double()
-        common = torch.tensor([float(sum(choice)) for _, choice in asked]).double()
+    def knowing(model, queries, subsets):
+        right = torch.tensor([request in after for request in queries]).double()
+        common = torch.tensor([float(sum(choice)) for _, choice in queries]).double()
         log_p = torch.stack([common + right, common - right, common])
         return continuations.ContinuationScores(log_p, log_p > 0, 0, 0)
 
@@ -368,17 +370,17 @@ def study(home, corpus):
 
 def test_models_and_ensembles_are_evaluated_once(study, members, files):
     models = EnsembleSpec(members)
-    asked = [
+    specs = [
         EvaluationSpec(models=models, task="continuation", n_item=30),
         EvaluationSpec(models=models, task="arc_easy", files=fingerprint("arc_easy", files)),
     ]
-    frame = study.evaluate(asked, files=files)
+    frame = study.evaluate(specs, files=files)
     ids = [m.run_id for m in members]
     subsets = [(ids[0],), (ids[1],), (ids[2],), (ids[0], ids[1]), tuple(ids)]
     metrics = frame.groupby("task", sort=False).metric.unique()
     assert metrics["continuation"].tolist() == ["acc", "acc_mutual_info"]
     assert metrics["arc_easy"].tolist() == ["acc", "acc_norm"]
-    for spec, (_, rows) in zip(asked, frame.groupby("task", sort=False), strict=True):
+    for spec, (_, rows) in zip(specs, frame.groupby("task", sort=False), strict=True):
         rows = rows[rows.metric == "acc"]
         assert set(rows.task) == {spec.task} and list(rows.members) == subsets
         assert list(rows.k) == [1, 1, 1, 2, 3] and set(rows.K) == {3}
@@ -392,12 +394,12 @@ def test_models_and_ensembles_are_evaluated_once(study, members, files):
     assert (
         set(probe.truncated) == {0.0} and set(arc.truncated) == {1.0} and set(arc["cut"]) == {0.0}
     )
-    record = study.store.get(asked[1].run_id)
+    record = study.store.get(specs[1].run_id)
     assert record["kind"] == "evaluation" and record["lm_eval"]
     assert set(record["files"]) == {"arc_easy/ARC-Easy-test.jsonl"}
     alone = EvaluationSpec(models=EnsembleSpec(members[1:2]), task="continuation", n_item=30)
     assert study.evaluate([alone]).correct.iloc[0].tolist() == probe.correct.iloc[1].tolist()
-    pd.testing.assert_frame_equal(study.reading().evaluate(asked), frame)  # nothing is needed again
+    pd.testing.assert_frame_equal(study.reading().evaluate(specs), frame)  # nothing is needed again
 
 
 def test_a_trained_model_beats_chance_on_the_probe(study, spec):
@@ -436,7 +438,7 @@ def test_an_evaluation_is_named_by_what_it_asks(members):
 
 
 def test_nothing_is_trained_for_a_question_that_cannot_be_asked(study, members, files):
-    def asked(**fields):
+    def evaluation(**fields):
         return EvaluationSpec(models=EnsembleSpec(members), **fields)
 
     name = fingerprint("piqa", files)
@@ -447,16 +449,18 @@ def test_nothing_is_trained_for_a_question_that_cannot_be_asked(study, members, 
     }
     for message, (folder, content, n_item) in bad.items():
         with pytest.raises(InputError, match=message):
-            study.evaluate([asked(task="piqa", files=content, n_item=n_item)], files=folder)
+            study.evaluate([evaluation(task="piqa", files=content, n_item=n_item)], files=folder)
     assert not any(study.store.records())
     with pytest.raises(InputError, match="1 of 1 runs for 'evaluating' are not recorded"):
-        study.reading().evaluate([asked(task="continuation")])
+        study.reading().evaluate([evaluation(task="continuation")])
 
 
 def test_planning_an_evaluation_needs_neither_torch_nor_lm_eval():
     code = "import sys, ieee_lib.study; print({'torch', 'lm_eval', 'datasets'} & set(sys.modules))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "set()"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"
 
 
 # The adapter, and lm-eval's own model
@@ -479,10 +483,10 @@ def test_lm_eval_counts_as_we_do(stack, files):
     answers = answer(task, stack)
     assert answers["n_item"] == 2 and answers["n_choice"] == {"4": 1, "3": 1}
     for subset, (acc, acc_norm) in enumerate(zip(*answers["correct"].values(), strict=True)):
-        found = lm_eval.evaluate(
+        theirs = lm_eval.evaluate(
             stack.answering(subset), {"tasks": {"arc_easy": task}}, bootstrap_iters=0
         )
-        samples = found["samples"]["arc_easy"]
+        samples = theirs["samples"]["arc_easy"]
         assert "".join(str(int(s["acc"])) for s in samples) == acc
         assert "".join(str(int(s["acc_norm"])) for s in samples) == acc_norm
 
@@ -550,8 +554,8 @@ def test_the_adapter_and_lm_evals_hf_model_agree(name, same_model, shared_data):
         hf = HFLM(theirs, tokenizer=wrapped, batch_size=8, softmax_dtype="float64")
         expected = lm_eval.evaluate(hf, {"tasks": {name: task}}, limit=n, bootstrap_iters=0)
         ours = StackLM(model, [(0,)], tokenizer)
-        found = lm_eval.evaluate(ours, {"tasks": {name: task}}, limit=n, bootstrap_iters=0)
-    samples = list(zip(found["samples"][name], expected["samples"][name], strict=True))
+        results = lm_eval.evaluate(ours, {"tasks": {name: task}}, limit=n, bootstrap_iters=0)
+    samples = list(zip(results["samples"][name], expected["samples"][name], strict=True))
     assert len(samples) == n
     for mine, other in samples:
         assert mine["arguments"] == other["arguments"]
@@ -561,7 +565,7 @@ def test_the_adapter_and_lm_evals_hf_model_agree(name, same_model, shared_data):
         assert likeliest == their_likeliest
         assert (mine["acc"], mine["acc_norm"]) == (other["acc"], other["acc_norm"])
     assert ours.scores.n_truncated > 0 and ours.scores.n_cut == 0
-    metrics = found["results"][name]
+    metrics = results["results"][name]
     assert metrics == expected["results"][name] and 0.1 < metrics["acc,none"] < 0.9
     batched = [
         answer(task, StackLM(model, [(0,)], tokenizer, batch_size=size), n_item=n)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ieee_lib import Scale
 from ieee_lib.model import head, memory
-from ieee_lib.model.decoder import StackedDecoder, drop, mixed, rotary_tables
+from ieee_lib.model.decoder import StackedDecoder, dropout, hash32, rotary_tables
 from tests.conftest import TINY
 
 
@@ -103,12 +103,12 @@ def test_a_member_with_nan_leaves_the_others_alone():
 
 
 def test_dropped_channels_are_drawn_by_key_and_place():
-    keys = mixed(torch.arange(64))
+    keys = hash32(torch.arange(64))
     ones = torch.ones(64, 50, 40)
-    dropped = drop(ones, 0.25, keys)
+    dropped = dropout(ones, 0.25, keys)
     assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
     assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.005)
-    assert torch.equal(drop(ones[5:6], 0.25, keys[5:6])[0], dropped[5]), "in any stack"
+    assert torch.equal(dropout(ones[5:6], 0.25, keys[5:6])[0], dropped[5]), "in any stack"
     kept = (dropped > 0).float().flatten(1) - 0.75
     alike = (kept @ kept.T) / kept.square().sum(1)  # correlation of masks of different keys
     assert alike.fill_diagonal_(0).abs().max() < 0.12
@@ -143,7 +143,7 @@ def reference_losses(x, weight, ids):
 @pytest.mark.parametrize("values", [1, 20 * TINY.vocab_size, 100 * TINY.vocab_size, 2**30])
 def test_losses_and_gradients_are_those_of_cross_entropy_in_any_chunks(monkeypatch, values):
     """Chunks of one row, of part of a member, of two members, and of all."""
-    monkeypatch.setitem(head.CHUNK_VALUES, "cpu", values)
+    monkeypatch.setitem(memory.CHUNK_VALUES, "cpu", values)
     monkeypatch.setattr(memory, "CHUNK_ROWS", 1)
     x, weight, ids = head_inputs()
     scale = torch.tensor([1.0, 0.5, 2.0])
@@ -151,8 +151,8 @@ def test_losses_and_gradients_are_those_of_cross_entropy_in_any_chunks(monkeypat
     gradients = torch.autograd.grad((expected * scale).sum(), (x, weight))
     losses = head.next_token_losses(x, weight, ids)
     torch.testing.assert_close(losses.double(), expected, rtol=1e-6, atol=1e-6)
-    own = torch.autograd.grad((losses * scale).sum(), (x, weight))
-    torch.testing.assert_close(own, gradients, rtol=1e-5, atol=1e-7)
+    actual = torch.autograd.grad((losses * scale).sum(), (x, weight))
+    torch.testing.assert_close(actual, gradients, rtol=1e-5, atol=1e-7)
     with torch.no_grad():
         assert torch.equal(head.next_token_losses(x, weight, ids), losses)
 
@@ -174,9 +174,11 @@ def test_losses_in_mixed_precision():
         losses = head.next_token_losses(x, weight, ids)
     assert losses.dtype == torch.float32
     torch.testing.assert_close(losses.double(), expected, rtol=0.01, atol=0)
-    for own, right in zip(torch.autograd.grad(losses.sum(), (x, weight)), gradients, strict=True):
-        assert own.dtype == torch.float32
-        assert (own - right).norm() < 0.01 * right.norm()
+    for actual, right in zip(
+        torch.autograd.grad(losses.sum(), (x, weight)), gradients, strict=True
+    ):
+        assert actual.dtype == torch.float32
+        assert (actual - right).norm() < 0.01 * right.norm()
 
 
 def test_presets_of_every_scale_have_the_parameters_they_count():

@@ -85,11 +85,11 @@ def test_transformers_computes_our_logits(shape, tmp_path):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_is_written_comes_back_bit_by_bit(shape, tmp_path):
     config, weights = SHAPES[shape], random_weights(SHAPES[shape])
-    found, back = read_llama(write(tmp_path / "model", *to_llama(config, weights)))
-    assert found == config
+    read, back = read_llama(write(tmp_path / "model", *to_llama(config, weights)))
+    assert read == config
     assert back.keys() == weights.keys()
     assert all(torch.equal(back[name], weights[name]) for name in weights)
-    assert torch.equal(logits(found, back), logits(config, weights))
+    assert torch.equal(logits(read, back), logits(config, weights))
 
 
 @pytest.mark.parametrize(
@@ -210,16 +210,16 @@ def test_missing_and_damaged_files_are_named(written):
 
 
 def test_the_hub_is_asked_for_one_revision(written, monkeypatch):
-    asked = {}
+    request = {}
 
     def download(name, **options):
-        asked.update(name=name, **options)
+        request.update(name=name, **options)
         return str(written)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert read_llama("hub:meta-llama/Llama-3.2-3B@13afe51", block_size=4)[0].block_size == 4
-    assert (asked["name"], asked["revision"]) == ("meta-llama/Llama-3.2-3B", "13afe51")
-    assert "config.json" in asked["allow_patterns"]
+    assert (request["name"], request["revision"]) == ("meta-llama/Llama-3.2-3B", "13afe51")
+    assert "config.json" in request["allow_patterns"]
 
     def refuse(name, **options):
         raise OSError("401 Client Error\nmore")

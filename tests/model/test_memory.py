@@ -1,4 +1,4 @@
-"""The memory that is told beforehand against what torch allocates."""
+"""The estimated memory against what torch allocates."""
 
 import dataclasses
 import gc
@@ -54,15 +54,15 @@ def stack_of(name: str, precision: str):
     model = StackedDecoder(config, seeds=list(range(n_member)))
     ids = torch.randint(config.vocab_size, (n_member, batch, config.block_size))
     mixed = torch.autocast("cpu", torch.bfloat16, precision == "bf16-mixed")
-    about = {"n_member": n_member, "batch": batch, "precision": precision}
-    return model, ids, mixed, memory_of(config, **about, on_cpu=True)
+    settings = {"n_member": n_member, "batch": batch, "precision": precision}
+    return model, ids, mixed, memory_of(config, **settings, on_cpu=True)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("name", STACKS)
 def test_what_backward_reads_is_counted_value_by_value(name, precision):
     model, ids, mixed, memory = stack_of(name, precision)
-    own = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
+    parameters = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
     kept = {}
 
     def keep(tensor):
@@ -73,8 +73,8 @@ def test_what_backward_reads_is_counted_value_by_value(name, precision):
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), mixed:
         out = model.norm(model.hidden(ids))
     assert out.requires_grad  # and with it, all that was kept is alive
-    found = sum(size for place, size in kept.items() if place not in own)
-    assert memory.copies + memory.activations == pytest.approx(found, rel=0.01)
+    n_byte = sum(size for place, size in kept.items() if place not in parameters)
+    assert memory.copies + memory.activations == pytest.approx(n_byte, rel=0.01)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -88,8 +88,8 @@ def test_a_pass_allocates_at_most_what_is_estimated(name, precision):
         loss.backward()
 
     step()  # gradients are there from now on, as in every pass of a step but the first
-    found = most_allocated(step)
-    assert 0.9 < (memory.copies + memory.activations + memory.head) / found < 1.15
+    allocated = most_allocated(step)
+    assert 0.9 < (memory.copies + memory.activations + memory.head) / allocated < 1.15
 
 
 def test_members_batches_and_devices_cost_what_they_add():
@@ -108,14 +108,14 @@ def test_units_say_what_they_need(spec, tmp_path):
     execution = Execution(accelerator="cpu", micro_batch=2)
     specs = tuple(spec.replace(init_seed=seed) for seed in range(3))
     train = TrainJob(specs, *at, weights=False).memory_bytes(execution)
-    about = {"n_member": 3, "batch": 2, "precision": spec.precision, "on_cpu": True}
-    assert train == memory_of(spec.model, **about).total
+    settings = {"n_member": 3, "batch": 2, "precision": spec.precision, "on_cpu": True}
+    assert train == memory_of(spec.model, **settings).total
     ensemble = EnsembleSpec(specs)
     sample = SampleSpec(teachers=ensemble, kind="mixture", n_token=64)
     evaluation = EvaluationSpec(models=ensemble, task="continuation", n_item=4)
     reading = (ScoreJob(ensemble, *at), SampleJob(sample, *at), EvaluationJob(evaluation, *at))
     weights = 3 * 4 * TINY.count().total
-    assert all(weights < unit.memory_bytes(execution) < 1e9 for unit in reading)
+    assert all(weights < job.memory_bytes(execution) < 1e9 for job in reading)
 
 
 def test_a_unit_that_is_done_leaves_its_memory_to_the_next(home, spec, corpus, monkeypatch):
@@ -136,7 +136,9 @@ def test_the_plan_says_which_models_one_card_holds(home, capsys):
     assert main(["plan", "--scale", "paper"]) == 0
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("Memory a stack of 1 trains in, 4 sequence(s) of 4096 tokens a pass: ")
-    told = dict(entry.removesuffix(" GB").split() for entry in line[:-1].split(": ")[1].split(", "))
-    fits = [name for name, size in told.items() if float(size) < 80]
+    sizes = dict(
+        entry.removesuffix(" GB").split() for entry in line[:-1].split(": ")[1].split(", ")
+    )
+    fits = [name for name, size in sizes.items() if float(size) < 80]
     assert fits == ["150M", "300M", "600M", "1.4B"]
-    assert set(told) == {*PAPER.models, "continued"}
+    assert set(sizes) == {*PAPER.models, "continued"}

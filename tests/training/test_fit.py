@@ -73,14 +73,14 @@ def test_no_compiler_means_eager_and_one_notice(spec, corpus, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     can_compile.cache_clear()
     pair = [spec, spec.replace(init_seed=1)]
-    with pytest.warns(UserWarning, match=r"training eagerly.*no C\+\+ compiler") as heard:
+    with pytest.warns(UserWarning, match=r"training eagerly.*no C\+\+ compiler") as warned:
         first = train(pair, corpus, execution=COMPILED)
         train(pair, corpus, execution=COMPILED)
     with pytest.warns(UserWarning, match="no C"):
         assert not can_compile(True), "Triton builds its launchers with it"
     can_compile.cache_clear()
     assert not first[0].compiled
-    assert sum("training eagerly" in str(warning.message) for warning in heard) == 1
+    assert sum("training eagerly" in str(warning.message) for warning in warned) == 1
 
 
 def test_micro_batches_add_up_to_the_whole_batch(spec, corpus):
@@ -149,16 +149,16 @@ def test_validation_drops_nothing(spec, corpus):
 
 
 def test_lightning_loggers_and_callbacks_work(spec, corpus, tmp_path):
-    heard = []
+    logged = []
 
     class Listener(lightning.Callback):
         def on_validation_epoch_end(self, trainer, module):
-            heard.append(dict(trainer.callback_metrics))
+            logged.append(dict(trainer.callback_metrics))
 
     logger = open_logger("csv", tmp_path, "a")
     train([spec], corpus, execution=EAGER, logger=logger, callbacks=[Listener()])
     text = (tmp_path / "a" / "metrics.csv").read_text()
-    assert f"val_loss/{spec.run_id}" in text and len(heard) == spec.evals
+    assert f"val_loss/{spec.run_id}" in text and len(logged) == spec.evals
     with pytest.raises(InputError, match="allowed are csv, tensorboard, wandb, none"):
         open_logger("cvs", tmp_path, "a")
 
@@ -173,9 +173,9 @@ def test_unequal_shapes_and_foreign_corpora_are_refused(spec, corpus):
 
 
 def test_tokens_are_reported_up_to_the_end(spec, corpus):
-    heard = []
-    train([spec, spec.replace(init_seed=1)], corpus, execution=EAGER, on_tokens=heard.append)
-    assert heard[-1] == 2 * spec.tokens and heard == sorted(heard)
+    reports = []
+    train([spec, spec.replace(init_seed=1)], corpus, execution=EAGER, on_tokens=reports.append)
+    assert reports[-1] == 2 * spec.tokens and reports == sorted(reports)
 
 
 def test_bf16_trains_with_fp32_parameters(spec, corpus):

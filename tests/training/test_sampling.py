@@ -48,12 +48,12 @@ def test_next_tokens_follow_the_models_distribution(kind):
     """Chi-square on the second token after one fixed first token."""
     model, n = trained_like([0, 1]), 20_000
     ids = torch.full((n,), 7)
-    found = sample(model, ids, kind=kind, generator=torch.Generator().manual_seed(0))
-    assert found.shape == (n, TINY.block_size) and (found[:, 0] == 7).all()
+    samples = sample(model, ids, kind=kind, generator=torch.Generator().manual_seed(0))
+    assert samples.shape == (n, TINY.block_size) and (samples[:, 0] == 7).all()
     first = torch.full((2, 1, 1), 7)
     log_p = model(first)[:, 0, -1].log_softmax(-1).detach()
     parts = [log_p.mean(0).softmax(-1)] if kind == "average" else list(log_p.exp())
-    for p, tokens in zip(parts, found[:, 1].chunk(len(parts)), strict=True):
+    for p, tokens in zip(parts, samples[:, 1].chunk(len(parts)), strict=True):
         expected = p.double() / p.double().sum() * len(tokens)
         rare = expected < 5
         counts = torch.bincount(tokens, minlength=TINY.vocab_size).double()
@@ -86,35 +86,35 @@ def teachers(home, spec, corpus):
 
 def test_a_sample_is_written_in_shards_and_goes_on_where_it_was(teachers, corpus, monkeypatch):
     monkeypatch.setattr("ieee_lib.jobs.sample_job.SHARD_SEQUENCES", 6)
-    wanted = SampleSpec(teachers=teachers, kind="mixture", n_token=16 * 16)
+    sample_spec = SampleSpec(teachers=teachers, kind="mixture", n_token=16 * 16)
     store = RunStore.of("smoke")
-    unit = SampleJob(wanted, corpus.folder, "smoke")
-    unit.run(EXECUTION)
-    ids = open_sample(store, wanted.run_id)
+    job = SampleJob(sample_spec, corpus.folder, "smoke")
+    job.run(EXECUTION)
+    ids = open_sample(store, sample_spec.run_id)
     assert ids.shape == (16, 16) and ids.max() < TINY.vocab_size
     first = corpus.slice(teachers.members[0].seed_tokens, 16)[:, 0]
     assert set(ids[:, 0]) <= set(first.tolist())
-    record = store.get(wanted.run_id)
+    record = store.get(sample_spec.run_id)
     assert record["kind"] == "sample" and len(record["shards"]) == 3
-    (store.records_folder / f"{wanted.run_id}.json").unlink()  # killed before the record,
-    kept = store.shard_path(wanted.run_id, 0)
-    store.shard_path(wanted.run_id, 1).unlink()  # and in the middle of a shard
+    (store.records_folder / f"{sample_spec.run_id}.json").unlink()  # killed before the record,
+    kept = store.shard_path(sample_spec.run_id, 0)
+    store.shard_path(sample_spec.run_id, 1).unlink()  # and in the middle of a shard
     before = kept.stat().st_mtime_ns
-    unit.run(EXECUTION)
-    assert (open_sample(store, wanted.run_id) == ids).all()
+    job.run(EXECUTION)
+    assert (open_sample(store, sample_spec.run_id) == ids).all()
     assert kept.stat().st_mtime_ns == before
     kept.write_bytes(b"\0" * kept.stat().st_size)
     with pytest.raises(InputError, match=r"00000.shard.*damaged"):
-        open_sample(store, wanted.run_id)
+        open_sample(store, sample_spec.run_id)
 
 
 def test_a_student_trains_longer_on_the_share_it_was_given(teachers, corpus, spec):
-    wanted = SampleSpec(teachers=teachers, kind="average", n_token=64 * 16)
-    SampleJob(wanted, corpus.folder, "smoke").run(EXECUTION)
+    sample_spec = SampleSpec(teachers=teachers, kind="average", n_token=64 * 16)
+    SampleJob(sample_spec, corpus.folder, "smoke").run(EXECUTION)
     store = RunStore.of("smoke")
-    student = spec.replace(synthetic=wanted.run_id, synthetic_weight=0.75, init_seed=9)
+    student = spec.replace(synthetic=sample_spec.run_id, synthetic_weight=0.75, init_seed=9)
     assert student.n_step == 4 * spec.n_step and student.flops == 4 * spec.flops
-    synthetic = open_sample(store, wanted.run_id)
+    synthetic = open_sample(store, sample_spec.run_id)
     real = corpus.slice(spec.seed_tokens, 16)
     mixed = StepBatches([student], real, 4, synthetic)
     seen = torch.cat([mixed[i][0] for i in range(len(mixed))])
@@ -148,9 +148,9 @@ def test_bad_shares_are_refused(spec, changes, allowed):
 def test_a_teacher_that_diverged_is_named(home, spec, corpus):
     wild = spec.replace(lr=1e9, wd=0.0, clip_norm=1e9)
     TrainJob((wild,), corpus.folder, "smoke", weights=True).run(EXECUTION)
-    wanted = SampleSpec(teachers=EnsembleSpec((wild,)), kind="mixture", n_token=64)
+    sample_spec = SampleSpec(teachers=EnsembleSpec((wild,)), kind="mixture", n_token=64)
     with pytest.raises(InputError, match=f"{wild.run_id}.*diverged"):
-        SampleJob(wanted, corpus.folder, "smoke").run(EXECUTION)
+        SampleJob(sample_spec, corpus.folder, "smoke").run(EXECUTION)
     with pytest.raises(InputError, match=r"sample.kind.*mixture, average"):
         SampleSpec(teachers=EnsembleSpec((wild,)), kind="mean", n_token=64)
 
