@@ -58,4 +58,5 @@ def read_stages(path: Path) -> dict[str, float]:
     """Return seconds by stage; empty where nothing was timed."""
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
     frame = pd.DataFrame(lines, columns=["stage", "seconds"])
-    return frame.groupby("stage").seconds.sum().to_dict()
+    sums = frame.groupby("stage").seconds.sum()
+    return {str(name): float(seconds) for name, seconds in sums.items()}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -169,19 +169,18 @@ def _trainer(
     logger: Logger | bool,
     callbacks: list[lightning.Callback],
 ) -> lightning.Trainer:
-    n_pass = spec.batch_size // (micro_batch * execution.world_size)
-    alone = execution.world_size == 1
+    n_pass = spec.batch_size // (micro_batch * execution.devices)
+    alone = execution.devices == 1
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         return lightning.Trainer(
             accelerator=execution.accelerator,
             devices=execution.devices,
-            num_nodes=execution.num_nodes,
             # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
             strategy="auto" if alone else DDPStrategy(broadcast_buffers=False),
             use_distributed_sampler=False,
-            precision=cast(Precision, spec.precision),  # checked by RunSpec
+            precision=spec.precision,
             max_steps=spec.n_step,
             max_epochs=1,
             accumulate_grad_batches=n_pass,
