@@ -27,7 +27,7 @@ from ieee_lib.config.scale import Scale
 from ieee_lib.errors import MissingRuns, TrainingError, check, check_choice
 from ieee_lib.files import check_room
 from ieee_lib.jobs.evaluation_job import EvaluationJob, open_questions
-from ieee_lib.jobs.executors import Executor, Failure, open_executor, visible_gpus
+from ieee_lib.jobs.executors import Executor, Failure, open_executor, shared_failures, visible_gpus
 from ieee_lib.jobs.job import Unit
 from ieee_lib.jobs.sample_job import SampleJob
 from ieee_lib.jobs.score_job import ScoreJob
@@ -70,7 +70,7 @@ class Study:
     """The records read so far, and what was worked out from them."""
     saved: dict[str, SavedFigure | Table] = field(default_factory=dict)
     """Figures and tables saved so far, by name."""
-    given_up: dict[str, str] = field(default_factory=dict)
+    given_up: dict[str, str] = field(default_factory=shared_failures)
     """Run id -> why: what could not be made since the study was opened, and is not tried again."""
     executor: Executor | None = None
     """Where units run; None where nothing is ever trained. Its workers start when needed."""

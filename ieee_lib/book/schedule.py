@@ -3,8 +3,8 @@
 Sections follow one another, as notebooks do; what a section still needs is stacked as
 `Study.ensure` stacks it and handed out as executors do: the costliest to whoever is free first.
 
-    book = simulate(study, choose(""), n_slot=32, n_gpu=64)
-    book.wall, book.busy
+    schedule = simulate(study, choose(""), execution, n_slot=32, n_gpu=64)
+    schedule.wall, schedule.busy
 """
 
 import heapq
@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from ieee_lib.book.chapters import Section
-from ieee_lib.book.plan import Speed, aligned, device_kind, duration, own_runs
+from ieee_lib.book.estimates import Speed, aligned, device_kind, duration
+from ieee_lib.book.plan import first_runs
+from ieee_lib.book.sections import Section
 from ieee_lib.config import RunSpec, check_integer
 from ieee_lib.config.tables import Execution
 from ieee_lib.errors import check
@@ -76,7 +77,7 @@ def simulate(study: Study, sections: Mapping[str, Section], *, n_slot: int, n_gp
     execution = study.scale.execution
     n_device = execution.devices * execution.num_nodes
     speed, start, units = Speed.of(study), 0.0, []
-    for section, _, missing in own_runs(study, sections):
+    for section, _, missing in first_runs(study, sections):
         stacks = into_stacks(missing, execution.stack, n_slot) if missing else []
         seconds = [sum(map(speed.seconds, stack)) / n_device for stack in stacks]
         for stack, (begin, end) in zip(stacks, place(seconds, n_slot, start), strict=True):
