@@ -1,9 +1,9 @@
 """How long runs take, before they run; times and tables as text.
 
-    speed = Speed.of(study)
-    speed.seconds(spec)                      # of one worker
-    minutes_together(study, specs)           # of all workers of this machine
-    duration(3725)                           # "62:05 min"
+speed = Speed.of(study)
+speed.seconds(spec)                      # of one worker
+minutes_together(study, specs)           # of all workers of this machine
+duration(3725)                           # "62:05 min"
 """
 
 from collections.abc import Iterable

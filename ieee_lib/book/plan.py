@@ -1,6 +1,6 @@
 """What a scale costs, before anything runs: tokens, FLOPs, hours, and what is already done.
 
-    plan_frame(open_plan(Scale.load("laptop")))
+plan_frame(open_plan(Scale.load("laptop")))
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 """The sections of the book: which notebook shows which, and the runs that each one needs.
 
-    for section in choose("01,02").values():
-        section.needs(study)                 # runs, as far as known before any search has moved
-        section.check(study, parameters)     # raises InputError before any training
+for section in choose("01,02").values():
+    section.needs(study)                 # runs, as far as known before any search has moved
+    section.check(study, parameters)     # raises InputError before any training
 """
 
 from collections.abc import Callable, Mapping

@@ -1,8 +1,8 @@
 """Every claim of the paper judged from records, and what each notebook's records cost.
 
-    ran = run_records(study)                 # notebooks 01 to 08: number -> what their cells made
-    judged(ran)                              # all claims; "not run yet" where records are missing
-    cost_frame(ran)                          # one row a notebook
+ran = run_records(study)                 # notebooks 01 to 08: number -> what their cells made
+judged(ran)                              # all claims; "not run yet" where records are missing
+cost_frame(ran)                          # one row a notebook
 """
 
 from collections.abc import Mapping
