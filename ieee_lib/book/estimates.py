@@ -53,7 +53,8 @@ class Speed:
         N = first.model.count().total
         sizes, rates = np.log(list(self.rates)), np.log(list(self.rates.values()))
         rate = float(np.exp(np.interp(np.log(N), sizes, rates)))
-        return spec.flops / (max(rate, self.assumed) if N > max(self.rates) else rate)
+        is_beyond = max(self.rates) < N
+        return spec.flops / (max(rate, self.assumed) if is_beyond else rate)
 
     def __str__(self) -> str:
         if not self.rates:

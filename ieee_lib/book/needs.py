@@ -21,7 +21,7 @@ def nothing(study: Study) -> list[RunSpec]:
 
 
 def overfitting(study: Study) -> list[RunSpec]:
-    """Return the runs of notebook 01: loss against epochs, and the search of the standard recipe."""
+    """Return the runs of notebook 01: loss against epochs, the search of the standard recipe."""
     sweep = single.sweep_specs(study, study.scale.overfitting)
     return sweep + single.search_specs(study, "standard")
 

@@ -170,7 +170,7 @@ def declared(path: Path) -> dict[str, Any]:
 
 
 def saved_names(source: str) -> list[str]:
-    """Return the names of what a cell saves: `study.save(fig, "fig05_loss_against_members", ...)`."""
+    """Return the names of what a cell saves by `study.save(fig, "fig05_...", ...)`."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if (

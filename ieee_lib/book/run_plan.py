@@ -117,12 +117,9 @@ def _next(study: Study, finished: set[str], deadline: float, hold: bool) -> Step
     reader, speed = study.reading(), Speed.of(study)
     unpredicted = _unpredicted(study, hold)
     for step in steps(reader):
-        # A notebook trains what it finds missing, so it comes after all that is to be predicted.
-        if step.notebook:
-            waits = bool(unpredicted)
-        else:
-            waits = any(new & step.ids for new in unpredicted)
-        if waits or step.what in finished:
+        if step.what in finished or any(new & step.ids for new in unpredicted):
+            continue
+        if step.notebook and unpredicted:  # it trains what it finds missing
             continue
         if step.is_done(reader):
             finished.add(step.what)
