@@ -28,6 +28,7 @@ from ieee_lib.book.sections import SECTIONS, Section
 from ieee_lib.errors import check, check_choice
 from ieee_lib.plots.marks import short_count
 from ieee_lib.plots.saving import SavedFigure, Table, output, save_figure
+from ieee_lib.plots.style import style
 from ieee_lib.runs.store import Record
 from ieee_lib.study import Study
 
@@ -112,7 +113,7 @@ def build(study: Study, ran: Mapping[str, Ran], executed: Path, out: Path) -> li
 def _write_figure(saved: SavedFigure, study: Study, source: Path) -> str:
     """Write a figure, its numbers and its records; return the line that links to them."""
     folder, name = source / "figures", saved.name
-    with output(["svg"]):
+    with style(), output(["svg"]):
         save_figure(saved.figure, folder, name, data=saved.data, caption=saved.caption)
     records = records_behind(saved.run_ids, study.store)
     _records_frame(records).to_csv(source / "records" / f"{name}.csv", index=False)
