@@ -63,7 +63,8 @@ def run(scale: Scale, *, device: str = "") -> dict[str, Table]:
             ("bf16-mixed, in a stack of 4, compiled", device, HALF,
              lambda: _stacked(half, corpus, fast)),
         ]  # fmt: skip
-    rows, reference = [], float("nan")
+    rows: list[dict] = []
+    reference = float("nan")
     for way, where, bound, loss in ways:
         value = loss()
         reference = value if not rows else reference

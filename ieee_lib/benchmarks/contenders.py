@@ -92,12 +92,14 @@ def plain(shape: ModelConfig, batch_size: int, device: str) -> Take:
 
 def transformers_llama(shape: ModelConfig, batch_size: int, device: str) -> Take:
     """Return the same loop around transformers' model of the same shape."""
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from ieee_lib.model.llama_format import fields_of
 
     fields = {k: v for k, v in fields_of(shape).items() if k not in ("architectures", "model_type")}
-    model = LlamaForCausalLM(LlamaConfig(**fields)).to(device).train()
+    model = LlamaForCausalLM(LlamaConfig(**fields)).train()
+    model.to(torch.device(device))
     ids = random_ids(shape, (batch_size,), device)
     return _loop(
         lambda: model(input_ids=ids, labels=ids).loss, _adamw(model), device, clipped=model

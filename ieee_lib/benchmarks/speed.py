@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from ieee_lib.benchmarks.budget import Budget
-from ieee_lib.benchmarks.contenders import PLAIN, Contender, contenders, matrix_rate
+from ieee_lib.benchmarks.contenders import PLAIN, Contender, Take, contenders, matrix_rate
 from ieee_lib.config import ModelConfig
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check, check_choice
@@ -50,7 +50,8 @@ def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Sa
     n_core = core_count()
     worker_threads = scale.execution.threads or n_core
     n_worker = 1 if device == "cuda" else max(1, n_core // worker_threads)
-    budget, rows = Budget(seconds), []
+    budget = Budget(seconds)
+    rows: list[dict] = []
     with tempfile.TemporaryDirectory() as cache:  # first steps then include their compile
         whole = WorkerGroup(1, n_core, cache)
         ours = WorkerGroup(n_worker, worker_threads, cache)

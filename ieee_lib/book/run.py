@@ -129,8 +129,9 @@ def run_notebook(path: Path, parameters: Mapping[str, Any]) -> Ran:
     Raises InputError for a parameter that the notebook does not declare, NotebookError where a
     cell fails; InputError, MissingRuns and TrainingError of a cell come as they are.
     """
+    names = declared(path)
     for name in parameters:
-        check_choice("parameter", name, declared(path))
+        check_choice("parameter", name, names)
     source, cells = _script(path)
     figures = set(plt.get_fignums())
     with (

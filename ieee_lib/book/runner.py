@@ -134,7 +134,7 @@ def _run(
     hours = plan_frame(study, sections).device_hours_left.tolist()[:-1]  # the last row is the sum
     n_worker = study.executor.n_worker if study.executor else 1
     waves = _waves(sections) if study.source == "train" else {}
-    incomplete = []
+    incomplete: list[str] = []
     for i, (number, section) in enumerate(sections.items()):
         ahead = duration(sum(hours[i:]) * 3600 / n_worker)
         print(f"[{i + 1}/{len(sections)}] {section.notebook}: at least {ahead} of training left")

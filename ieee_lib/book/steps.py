@@ -47,7 +47,8 @@ class Step:
     @cached_property
     def ids(self) -> Ids:
         """Return the run ids of what it trains and scores."""
-        return frozenset(spec.run_id for spec in (*self.runs, *self.members, *self.ensembles))
+        run_ids = [spec.run_id for spec in (*self.runs, *self.members)]
+        return frozenset([*run_ids, *(ensemble.run_id for ensemble in self.ensembles)])
 
     def unscored(self, study: Study) -> list[EnsembleSpec]:
         """Return its ensembles that have no record."""

@@ -84,9 +84,9 @@ def cost_frame(ran: Mapping[str, Ran]) -> pd.DataFrame:
         if notebook.refused:
             continue
         store = notebook.study.store
-        run_ids = sorted(i for i in notebook.study.trace.accessed if store.has(i))
-        records = [store.get(i) for i in run_ids]
-        new = [record for i, record in zip(run_ids, records, strict=True) if i not in counted]
+        run_ids = sorted(notebook.study.trace.accessed)
+        records = [record for i in run_ids if (record := store.get(i)) is not None]
+        new = [record for record in records if record["run_id"] not in counted]
         counted |= set(run_ids)
         row = {"notebook": number, **kinds_of(records), "first used here": len(new)}
         rows.append({**row, **sums_of(new)})

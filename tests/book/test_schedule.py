@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.book.chapters import choose
-from ieee_lib.book.plan import Speed, open_plan, plan_frame
+from ieee_lib.book.estimates import Speed
+from ieee_lib.book.plan import open_plan, plan_frame
 from ieee_lib.book.schedule import place, schedule_lines, simulate, slots
+from ieee_lib.book.sections import choose
 from ieee_lib.cli import main
 from ieee_lib.config.tables import Execution
 from tests.conftest import ROOT
@@ -19,11 +20,10 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def book():
     """The sections of the paper's book, with nothing trained."""
-    study = open_plan(Scale.load("paper"))
-    return replace(study, store=study.store.of("never")), choose("")
+    return open_plan(replace(Scale.load("paper"), name="never")), choose("")
 
 
-def test_the_first_free_slot_takes_the_next_unit():
+def test_the_first_free_slot_takes_the_next_job():
     placed = place([5, 4, 3, 3, 3], 2)
     assert placed == [(0, 5), (0, 4), (4, 7), (5, 8), (7, 10)]
     assert place([2, 1], 3, start=10) == [(10, 12), (10, 11)]
@@ -49,18 +49,18 @@ def test_a_run_takes_as_long_as_others_of_its_size_did(book):
 
 def test_sections_follow_one_another_and_start_with_what_takes_longest(book):
     schedule = simulate(*book, n_slot=8, n_gpu=8)
-    starts = [unit.start for unit in schedule.units]
+    starts = [job.start for job in schedule.jobs]
     assert starts == sorted(starts)
-    names = list(dict.fromkeys(unit.section for unit in schedule.units))
+    names = list(dict.fromkeys(job.section for job in schedule.jobs))
     assert names == sorted(names) and len(names) >= 6
     end = 0.0
     for name in names:
-        units = [unit for unit in schedule.units if unit.section == name]
-        assert units[0].start == end, "a section starts when the one before has ended"
-        lengths = [unit.end - unit.start for unit in units]
+        jobs = [job for job in schedule.jobs if job.section == name]
+        assert jobs[0].start == end, "a section starts when the one before has ended"
+        lengths = [job.end - job.start for job in jobs]
         # by cost, which counts logits beside FLOPs: 6 % at most at this vocabulary
         assert all(b <= 1.07 * a for a, b in itertools.pairwise(lengths))
-        end = max(unit.end for unit in units)
+        end = max(job.end for job in jobs)
     assert schedule.wall == end
 
 
@@ -78,10 +78,10 @@ def test_no_schedule_beats_its_bounds_and_more_gpus_are_never_slower(book):
     assert simulate(*book, n_slot=1, n_gpu=1).wall == pytest.approx(3600 * hours)
 
 
-def test_a_unit_on_several_gpus_takes_them_for_a_shorter_time(book):
+def test_a_job_on_several_gpus_takes_them_for_a_shorter_time(book):
     study, sections = book
     execution = replace(study.scale.execution, devices=4)
-    wide = replace(study, scale=replace(study.scale, execution=execution))
+    wide = open_plan(replace(study.scale, execution=execution))
     one, four = (simulate(s, sections, n_slot=2, n_gpu=8) for s in (study, wide))
     assert four.wall == pytest.approx(one.wall / 4)
     assert four.gpu_seconds == pytest.approx(one.gpu_seconds)
@@ -98,7 +98,7 @@ def test_a_unit_on_several_gpus_takes_them_for_a_shorter_time(book):
         ({"executor": "inline"}, 8, 1),
     ],
 )
-def test_so_many_units_at_once(fields, n_gpu, n_slot):
+def test_so_many_jobs_at_once(fields, n_gpu, n_slot):
     assert slots(Execution(**fields), n_gpu) == (n_slot, n_gpu)
 
 
@@ -107,10 +107,10 @@ def test_the_plan_of_the_paper_for_64_gpus(project, capsys):
     assert main(command) == 0
     printed = capsys.readouterr().out
     lines = printed.splitlines()
-    assert "executor ray on 64 GPU(s): 64 unit(s) at once" in lines[0]
+    assert "executor ray on 64 GPU(s): 64 job(s) at once" in lines[0]
     assert "1.4B, D = 209,715,200, 8 epochs" in printed
     assert "GPU-hours in" in lines[-2] and "GPUs busy" in lines[-2]
-    assert len(lines) < 120, "equal units share a line"
+    assert len(lines) < 120, "equal jobs share a line"
     study, sections = open_plan(Scale.load("paper")), choose("")
     n_run = plan_frame(study, sections).runs.iloc[-1]
     assert sum(int(line.split(" x ")[0].split()[-1]) for line in lines[2:-2]) == n_run
