@@ -181,8 +181,6 @@ def _reproduce(given: argparse.Namespace) -> int:
 
 def _plan(given: argparse.Namespace) -> int:
     from ieee_lib.book.plan import open_plan, plan_lines
-    from ieee_lib.book.run_plan import budget_lines
-    from ieee_lib.book.schedule import schedule_lines
     from ieee_lib.book.sections import choose
     from ieee_lib.config import check_number
     from ieee_lib.config.scale import Scale
@@ -193,6 +191,8 @@ def _plan(given: argparse.Namespace) -> int:
         scale.corpus.folder()  # raises InputError where there is no such text
     study, sections = open_plan(scale), choose(given.only)
     if given.budget_minutes is not None:
+        from ieee_lib.book.run_plan import budget_lines
+
         check_number("--budget-minutes", given.budget_minutes, above=0.0)
         alone = not (given.only or given.executor or given.gpus)
         check(alone, "--budget-minutes", given.budget_minutes, "goes with --corpus alone")
@@ -200,6 +200,8 @@ def _plan(given: argparse.Namespace) -> int:
     elif given.executor is None and given.gpus is None:
         print(plan_lines(study, sections))
     else:
+        from ieee_lib.book.schedule import schedule_lines
+
         print(schedule_lines(study, sections, executor=given.executor, n_gpu=given.gpus))
     return 0
 
@@ -222,12 +224,12 @@ def _run_plan(given: argparse.Namespace) -> int:
 
 def _predict(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.predictions.log import foretell, predictions
+    from ieee_lib.predictions.log import predict, predictions
     from ieee_lib.study import Study
 
     study = Study.open(given.scale, source="records", corpus=given.corpus)
     before = len(predictions(study.scale.name))
-    new = foretell(study)
+    new = predict(study)
     allowed = "nothing can be predicted: a law needs three points that are trained, and a fourth"
     check(bool(new or before), "scale", study.scale.name, f"{allowed} that is not")
     for each in new:

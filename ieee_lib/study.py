@@ -123,7 +123,7 @@ class Study:
                 "trains on a GPU and none is visible; smoke, laptop and workstation train on a CPU",
             )
         study = cls(scale, source, RunStore.of(scale.name), UNPREPARED, None)
-        return study.beside(scale)
+        return replace(study.beside(scale), trace=Trace.begin())
 
     def beside(self, scale: Scale) -> "Study":
         """Return a study of another text or D, with the same records, source and workers.

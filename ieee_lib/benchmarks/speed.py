@@ -259,7 +259,7 @@ def _compare(
             "model": model,
             "width": shape.n_embd,
             "contender": contender.name,
-            "members": n,
+            "K": n,
             "workers": group.n_process,
             "tokens/s": middle,
             "spread (%)": 50 * (max(measured) - min(measured)) / middle,
@@ -282,8 +282,8 @@ def _figure(frame: pd.DataFrame, caption: str) -> SavedFigure:
     with style():
         figure, ax = plt.subplots()
         stacks = frame[frame.contender.str.endswith("compiled")]
-        colors = plots.shades("ensemble", stacks.members.nunique())
-        for (n_member, rows), color in zip(stacks.groupby("members"), colors, strict=True):
+        colors = plots.shades("ensemble", stacks.K.nunique())
+        for (n_member, rows), color in zip(stacks.groupby("K"), colors, strict=True):
             ax.plot(rows.width, rows.gain, marker="D", color=color, label=f"stack of {n_member}")
         others = frame[~frame.contender.str.startswith("stack") & (frame.contender != PLAIN)]
         lines = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))

@@ -20,7 +20,7 @@ from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, TrainingError, Unreachable, check
 from ieee_lib.files import whole_or_absent, writing_to
 from ieee_lib.jobs.executors import sharing_workers
-from ieee_lib.predictions.log import committed, foretell, prediction_id, predictions
+from ieee_lib.predictions.log import committed, predict, prediction_id, predictions
 from ieee_lib.predictions.questions import questions
 from ieee_lib.recipes import downstream
 from ieee_lib.study import Study
@@ -92,7 +92,7 @@ def _run_steps(study: Study, deadline: float, out: Path, hold: bool, failed: lis
         failed.append(DOWNSTREAM)
     finished = set(failed)
     while True:
-        for each in foretell(study):
+        for each in predict(study):
             print(f"predicted: {each['prediction_id']}", flush=True)
         step = _next(study, finished, deadline, hold)
         if step is None:

@@ -42,7 +42,7 @@ def test_the_table_compares_with_the_plain_loop(tiny, monkeypatch):
     monkeypatch.setattr(speed, "contenders", lambda: kept)
     monkeypatch.setattr(speed, "SECONDS", 0.01)
     frame = speed.run(tiny, device="cpu")["tab_speed"].frame.set_index("contender")
-    assert list(frame.members) == [1, 1, 2]
+    assert list(frame.K) == [1, 1, 2]
     plain, alone, two = (frame.loc[c.name] for c in kept)
     assert plain.gain == 1.0 and plain.workers == 1
     assert (frame["of limit"] > 0).all() and (frame["tokens/s"] > 0).all()
@@ -101,7 +101,7 @@ def test_a_text_without_documents_is_refused(home):
 
 def test_a_figure_is_written_with_its_numbers(home):
     frame = pd.DataFrame(
-        {"model": "m", "width": width, "contender": name, "members": n, "gain": gain}
+        {"model": "m", "width": width, "contender": name, "K": n, "gain": gain}
         | {"tokens/s": 1e3 * gain, "of limit": 0.1, "of bound": 0.9}
         for width in (8, 16)
         for name, n, gain in (("plain loop", 1, 1.0), ("stack of 8, compiled", 8, 5.0))
