@@ -1,14 +1,14 @@
 SCALE ?= laptop
 SOURCE ?= records
 CONTEXT ?= paper
-GROUND ?= white
+BACKGROUND ?= white
 FORMAT ?= svg,pdf,png
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test plan figures book lab lint readme archive clean
+.PHONY: help setup reproduce test stress plan figures book lab lint readme archive clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,12 +30,15 @@ reproduce: $(READY) ## Train what is missing and execute all notebooks (SCALE=la
 test: $(READY) ## Run all tests: CPU only, no network
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+stress: $(READY) ## Kill, corrupt, fill the disk, write at once (12 minutes); a table to figures/bench/
+	$(BIN)/python -m pytest -m stress tests/stress
+
 plan: $(READY) ## Print runs, tokens, FLOPs and hours of a scale; trains nothing
 	$(BIN)/python -m ieee_lib plan --scale $(SCALE)
 
-figures: $(READY) ## Redraw from records (SOURCE=archive CONTEXT=talk GROUND=dark FORMAT=svg,png ONLY=03)
+figures: $(READY) ## Redraw from records (SOURCE=archive CONTEXT=talk BACKGROUND=dark FORMAT=svg,png ONLY=03)
 	$(BIN)/python -m ieee_lib figures --scale $(SCALE) --source $(SOURCE) --only '$(ONLY)' \
-		--context $(CONTEXT) --ground $(GROUND) --format $(FORMAT)
+		--context $(CONTEXT) --background $(BACKGROUND) --format $(FORMAT)
 
 book: $(READY) ## Build the static site of the recorded book in data/site/ (SOURCE=train: of one's own)
 	$(BIN)/python -m ieee_lib book --scale $(SCALE) --source $(or $(filter train,$(SOURCE)),archive)

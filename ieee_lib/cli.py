@@ -1,9 +1,9 @@
-"""The command line: reproduce, plan, run-plan, predict, figures, book, archive, bench, …
+"""The command line: reproduce, plan, run-plan, predict, figures, book, archive, bench, ...
 
 Exit code 2 is bad input, 3 a book in which some runs could not be made. Paths are relative to the
 working directory here, and made absolute before they go on; elsewhere they are below data/.
 
-python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
+    python -m ieee_lib reproduce --scale laptop --only 01,02 -p context talk
 """
 
 import argparse
@@ -16,21 +16,22 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ieee_lib.errors import InputError, check, check_choice
 
+Command = Callable[[argparse.Namespace], int]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    asked_to_end = []
+    given = _parser().parse_args(arguments)
+    ended_by: list[int] = []
 
-    def end(number, frame) -> None:
-        asked_to_end.append(number)
+    def end(number: int, frame: object) -> None:
+        ended_by.append(number)
         if hasattr(signal, "setitimer"):  # again, should Python lose this one in a destructor
             signal.setitimer(signal.ITIMER_REAL, 5.0)
         raise KeyboardInterrupt
@@ -50,16 +51,98 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
-        logging.getLogger("asyncio").disabled = True  # tells of the kernel that was just ended
+        logging.getLogger("asyncio").disabled = True  # reports the kernel that was just ended
         print("\nstopped; the same command goes on where this one ended", file=sys.stderr)
-        return 128 + (asked_to_end or [signal.SIGINT])[0]
+        return 128 + (ended_by[0] if ended_by else signal.SIGINT)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in the form of every other error."""
+    """Reports what is wrong in the form of every other error."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.format_usage()}error: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m ieee_lib", description=(__doc__ or "").split("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Command, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(command=function)
+        return sub
+
+    def with_scale(name: str, function: Command, help: str) -> argparse.ArgumentParser:
+        sub = command(name, function, help)
+        what = "smoke, laptop, workstation, gpu, paper or a .toml"
+        sub.add_argument("--scale", default="laptop", type=_scale, help=what)
+        return sub
+
+    def add_only(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--only", default="", help="sections, such as 01,02")
+
+    def add_corpus(sub: argparse.ArgumentParser, what: str) -> None:
+        sub.add_argument("--corpus", default="", type=_corpus, help=what)
+
+    instead = "text instead of the scale's: files:GLOB, hub:…"
+
+    sub = with_scale("reproduce", _reproduce, "train what is missing and execute the notebooks")
+    add_only(sub)
+    sub.add_argument("--source", default="train", help="train (here) or archive (recorded runs)")
+    add_corpus(sub, instead)
+    sub.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
+    )
+
+    sub = with_scale("plan", _plan, "print runs, tokens, FLOPs and hours; trains nothing")
+    add_only(sub)
+    sub.add_argument("--executor", help="inline, local or ray: print the order and wall time too")
+    sub.add_argument("--gpus", type=int, help="GPUs, or workers without one: the same for them")
+    sub.add_argument("--budget-minutes", type=float, help="print what fits, by value")
+    add_corpus(sub, instead)
+
+    sub = with_scale("run-plan", _run_plan, "train what fits a time, by value; records go to --out")
+    sub.add_argument("--budget-minutes", type=float, required=True, help="then it stops")
+    sub.add_argument("--out", type=_absolute, required=True, help="folder of records")
+    what = "train nothing whose prediction is not committed"
+    sub.add_argument("--hold", action="store_true", help=what)
+    add_corpus(sub, instead)
+
+    what = "write down what records predict of runs still to be made"
+    add_corpus(with_scale("predict", _predict, what), "the text of the records")
+
+    sub = with_scale("figures", _figures, "redraw figures and tables from records; trains nothing")
+    add_only(sub)
+    sub.add_argument("--source", default="records", help="records (of this machine) or archive")
+    sub.add_argument("--context", default="paper", help="paper or talk")
+    sub.add_argument("--background", default="white", help="white, transparent or dark")
+    sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
+    add_corpus(sub, "the corpus the runs were trained on")
+
+    what = "build the static site of a reproduced, or of the recorded book"
+    sub = with_scale("book", _book, what)
+    sub.add_argument("--source", default="archive", help="archive, or train (reproduced here)")
+
+    sub = with_scale(
+        "export", _export, "write a trained run as a Hugging Face Llama with tokenizer"
+    )
+    sub.add_argument("run_id", metavar="RUN_ID", help="a run whose weights were kept")
+    sub.add_argument("folder", metavar="DIR", help="a new or empty folder")
+
+    what = "recorded runs: pack, verify, compare one's own with them"
+    sub = with_scale("archive", _archive, what)
+    sub.add_argument("action", choices=["pack", "verify", "diff"])
+
+    sub = with_scale("bench", _bench, "measure this code; tables go to figures/bench/")
+    what = "agreement (of devices), coverage (of intervals), mfu, speed (the default)"
+    sub.add_argument("what", nargs="?", default="speed", help=what)
+    sub.add_argument("--device", help="agreement, mfu, speed: cpu or cuda; default: either")
+    sub.add_argument("--seconds", type=float, help="mfu, speed: the time they may take")
+    sub.add_argument("--json", metavar="FILE", help="write the tables' numbers there too")
+
+    sub = command("readme", _readme, "put recorded figures and tables into README.md")
+    sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    return parser
 
 
 def _absolute(text: str) -> str:
@@ -81,85 +164,6 @@ def _corpus(text: str) -> str:
     return "files:" + path.removeprefix(below)  # so that records name no folder of this machine
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m ieee_lib", description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, function, help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help)
-        what = "smoke, laptop, workstation, gpu, paper or a .toml"
-        sub.add_argument("--scale", default="laptop", type=_scale, help=what)
-        sub.set_defaults(command=function)
-        return sub
-
-    sub = command("reproduce", _reproduce, "train what is missing and execute the notebooks")
-    sub.add_argument("--only", default="", help="sections, such as 01,02")
-    sub.add_argument("--source", default="train", help="train (here) or archive (recorded runs)")
-    what = "text instead of the scale's: files:GLOB, hub:…"
-    sub.add_argument("--corpus", default="", type=_corpus, help=what)
-    sub.add_argument(
-        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
-    )
-
-    sub = command("plan", _plan, "print runs, tokens, FLOPs and hours; trains nothing")
-    sub.add_argument("--only", default="", help="sections, such as 01,02")
-    sub.add_argument("--executor", help="inline, local or ray: print the order and wall time too")
-    sub.add_argument("--gpus", type=int, help="GPUs, or workers without one: the same for them")
-    sub.add_argument("--budget-minutes", type=float, help="print what fits, by value")
-    sub.add_argument("--corpus", default="", type=_corpus, help=what)
-
-    sub = command("run-plan", _run_plan, "train what fits a time, by value; records go to --out")
-    sub.add_argument("--budget-minutes", type=float, required=True, help="then it stops")
-    sub.add_argument("--out", type=_absolute, required=True, help="folder of records")
-    sub.add_argument(
-        "--hold", action="store_true", help="train nothing whose prediction is not committed"
-    )
-    sub.add_argument("--corpus", default="", type=_corpus, help=what)
-
-    sub = command("predict", _predict, "write down what records foretell of runs still to be made")
-    sub.add_argument("--corpus", default="", type=_corpus, help="the text of the records")
-
-    sub = command("figures", _figures, "redraw figures and tables from records; trains nothing")
-    sub.add_argument("--only", default="", help="sections, such as 01,02")
-    sub.add_argument("--source", default="records", help="records (of this machine) or archive")
-    sub.add_argument("--context", default="paper", help="paper or talk")
-    sub.add_argument("--ground", default="white", help="white, transparent or dark")
-    sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
-    what = "the corpus the runs were trained on"
-    sub.add_argument("--corpus", default="", type=_corpus, help=what)
-
-    sub = command("book", _book, "build the static site of a reproduced, or of the recorded book")
-    sub.add_argument("--source", default="archive", help="archive, or train (reproduced here)")
-
-    sub = command("export", _export, "write a trained run as a Hugging Face Llama with tokenizer")
-    sub.add_argument("run_id", metavar="RUN_ID", help="a run whose weights were kept")
-    sub.add_argument("folder", metavar="DIR", help="a new or empty folder")
-
-    sub = command("archive", _archive, "recorded runs: pack, verify, compare one's own with them")
-    sub.add_argument("action", choices=["pack", "verify", "diff"])
-
-    sub = command("bench", _bench, "measure this code; tables go to figures/bench/")
-    what = "agreement (of devices), coverage (of intervals), mfu, records, sampling, speed (the "
-    what += "default), text, textbook"
-    sub.add_argument("what", nargs="?", default="speed", help=what)
-    sub.add_argument("--corpus", type=_corpus, help="text, textbook: what to read")
-    what = "textbook: folder with the items of the tasks"
-    sub.add_argument("--files", type=_absolute, help=what)
-    sub.add_argument("--device", help="agreement, mfu, speed: cpu or cuda; default: either")
-    sub.add_argument("--seconds", type=float, help="mfu, speed: the time they may take")
-    sub.add_argument("--json", metavar="FILE", help="write the tables' numbers there too")
-
-    sub = commands.add_parser("stress", help="kill, crowd, fill, damage; a table to figures/bench/")
-    sub.add_argument("--seconds", type=float, default=1800.0, help="begin nothing after them")
-    sub.add_argument("--only", default="", help="scenarios, such as crowd,disk")
-    sub.set_defaults(command=_stress)
-
-    sub = commands.add_parser("readme", help="put recorded figures and tables into README.md")
-    sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
-    sub.set_defaults(command=_readme)
-    return parser
-
-
 def _reproduce(given: argparse.Namespace) -> int:
     from ieee_lib.book.runner import reproduce
 
@@ -176,10 +180,8 @@ def _reproduce(given: argparse.Namespace) -> int:
 
 
 def _plan(given: argparse.Namespace) -> int:
-    from ieee_lib.book.chapters import choose
     from ieee_lib.book.plan import open_plan, plan_lines
-    from ieee_lib.book.schedule import schedule_lines
-    from ieee_lib.book.steps import budget_lines
+    from ieee_lib.book.sections import choose
     from ieee_lib.config import check_number
     from ieee_lib.config.scale import Scale
     from ieee_lib.text.corpus import folder_of
@@ -190,6 +192,8 @@ def _plan(given: argparse.Namespace) -> int:
         folder_of(scale.corpus)  # raises InputError where there is no such text
     study, sections = open_plan(scale), choose(given.only)
     if given.budget_minutes is not None:
+        from ieee_lib.book.run_plan import budget_lines
+
         check_number("--budget-minutes", given.budget_minutes, above=0.0)
         alone = not (given.only or given.executor or given.gpus)
         check(alone, "--budget-minutes", given.budget_minutes, "goes with --corpus alone")
@@ -197,30 +201,37 @@ def _plan(given: argparse.Namespace) -> int:
     elif given.executor is None and given.gpus is None:
         print(plan_lines(study, sections))
     else:
+        from ieee_lib.book.schedule import schedule_lines
+
         print(schedule_lines(study, sections, executor=given.executor, n_gpu=given.gpus))
     return 0
 
 
 def _run_plan(given: argparse.Namespace) -> int:
+    from ieee_lib.book.run_plan import run_plan
     from ieee_lib.book.runner import INCOMPLETE
-    from ieee_lib.book.steps import run_plan
     from ieee_lib.config import check_number
 
     check_number("--budget-minutes", given.budget_minutes, above=0.0)
-    options = {"minutes": given.budget_minutes, "out": Path(given.out), "corpus": given.corpus}
-    failed = run_plan(given.scale, **options, hold=given.hold)
+    failed = run_plan(
+        given.scale,
+        minutes=given.budget_minutes,
+        out=Path(given.out),
+        corpus=given.corpus,
+        hold=given.hold,
+    )
     return INCOMPLETE if failed else 0
 
 
 def _predict(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.predictions.log import foretell, predictions
+    from ieee_lib.predictions.log import predict, predictions
     from ieee_lib.study import Study
 
     study = Study.open(given.scale, source="records", corpus=given.corpus)
     before = len(predictions(study.scale.name))
-    new = foretell(study)
-    allowed = "nothing can be foretold: a law needs three points that are trained, and a fourth"
+    new = predict(study)
+    allowed = "nothing can be predicted: a law needs three points that are trained, and a fourth"
     check(bool(new or before), "scale", study.scale.name, f"{allowed} that is not")
     for each in new:
         at = each["settings"]
@@ -233,56 +244,24 @@ def _predict(given: argparse.Namespace) -> int:
 
 
 def _figures(given: argparse.Namespace) -> int:
-    from ieee_lib import paths
-    from ieee_lib.book.chapters import Chapter, choose, recorded
-    from ieee_lib.plots.contact_sheet import contact_sheet
-    from ieee_lib.plots.saving import FORMATS, Drawing, context, render, save
-    from ieee_lib.study import Study
+    from ieee_lib.book.figures import redraw
 
-    check_choice("source", given.source, ("records", "archive"))
-    formats = [name.strip() for name in given.format.split(",")]
-    for name in formats:
-        check_choice("format", name, FORMATS)
-    sections = choose(given.only)
-    look = {"context": given.context, "ground": given.ground}
-    study = Study.open(given.scale, source=given.source, corpus=given.corpus, **look)
-    folder = study.figures_folder()
-    figures = {}
-    chapters = (Chapter.open(n, study) for n in sections) if given.only else recorded(study)
-    for chapter in chapters:
-        for name, item in chapter.items():
-            files = save(item, folder, name, formats=formats)
-            print(f"{folder.relative_to(paths.root())}/{name}")
-            if isinstance(item, Drawing) and not given.only:
-                saved = next((file for file in files if file.suffix == ".png"), None)
-                figures[name] = saved.read_bytes() if saved else render(item.figure, "png")
-    if not given.only:
-        with context(*study.look):
-            sheet = contact_sheet(figures, caption=f"{study.scale.name} scale · all figures")
-        save(sheet, folder, "contact_sheet", formats=["png"])
+    redraw(
+        given.scale,
+        source=given.source,
+        corpus=given.corpus,
+        only=given.only,
+        context=given.context,
+        background=given.background,
+        formats=[name.strip() for name in given.format.split(",")],
+    )
     return 0
 
 
 def _book(given: argparse.Namespace) -> int:
-    from ieee_lib import paths
-    from ieee_lib.book.chapters import at_hand
-    from ieee_lib.book.runner import executed, reproduce
-    from ieee_lib.book.site import build, check_installed
-    from ieee_lib.study import Study
+    from ieee_lib.book.site import publish
 
-    check_choice("source", given.source, ("archive", "train"))
-    check_installed()
-    reads = "archive" if given.source == "archive" else "records"
-    study = Study.open(given.scale, source=reads)
-    if given.source == "archive":
-        code = reproduce(given.scale, only=at_hand(study), source="archive")
-        if code:
-            return code
-    out = paths.site(study.scale.name)
-    for warning in build(study, executed(study.scale.name, given.source), out):
-        print(warning, file=sys.stderr)
-    print(f"{out / 'index.html'}: opens in a browser, without a network")
-    return 0
+    return publish(given.scale, given.source)
 
 
 def _export(given: argparse.Namespace) -> int:
@@ -300,8 +279,8 @@ def _export(given: argparse.Namespace) -> int:
 
 def _archive(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.book.recorded import compare, pack, verify
-    from ieee_lib.sections import verdicts
+    from ieee_lib.book.archive import compare, pack, verify
+    from ieee_lib.book.verdicts import judged, run_records
     from ieee_lib.study import Study
 
     if given.action == "verify":
@@ -313,64 +292,48 @@ def _archive(given: argparse.Namespace) -> int:
         n, path = pack(study), paths.archive(study.scale.name)
         print(f"{n} records, {path.stat().st_size / 1e3:.0f} kB: {path.relative_to(paths.root())}")
         return 0
-    found = compare(study, verdicts.gather(study).claims)
-    found.save(study.figures_folder())
-    for table in (found.losses, found.verdicts):
+    comparison = compare(study, judged(run_records(study)))
+    comparison.write(study.figures_folder())
+    for table in (comparison.losses, comparison.verdicts):
         print(table.formatted().to_string(index=False), end="\n\n")
-    print(*found.lines, sep="\n")
+    print(*comparison.lines, sep="\n")
     return 0
 
 
 def _bench(given: argparse.Namespace) -> int:
     from ieee_lib import paths
-    from ieee_lib.benchmarks import BENCHMARKS
+    from ieee_lib.benchmarks import BENCHMARKS, write
     from ieee_lib.config.scale import Scale
-    from ieee_lib.plots.saving import Table, save
 
     options = _options_of_bench(given)
     json_file = Path(given.json) if given.json else None
     if json_file is not None:
         in_folder = json_file.parent.is_dir() and not json_file.is_dir()
         check(in_folder, "--json", given.json, "must be a file in a folder")
-    made = BENCHMARKS[given.what](Scale.load(given.scale), **options)
-    for name, item in made.items():
-        save(item, paths.figures("bench"), name)
-        if isinstance(item, Table):
-            print(item.formatted().to_string(index=False))
+    tables = write(
+        BENCHMARKS[given.what](Scale.load(given.scale), **options), paths.figures("bench")
+    )
+    for table in tables.values():
+        print(table.formatted().to_string(index=False))
     if json_file is not None:
-        tables = {name: item for name, item in made.items() if isinstance(item, Table)}
         numbers = {n: json.loads(t.frame.to_json(orient="records")) for n, t in tables.items()}
         json_file.write_text(json.dumps(numbers, indent=1))
     return 0
 
 
 def _options_of_bench(given: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a benchmark; raises InputError for one that it does not take."""
     from ieee_lib.benchmarks import BENCHMARKS
     from ieee_lib.config import check_number
 
     check_choice("bench", given.what, BENCHMARKS)
-    asked = {name: getattr(given, name) for name in ("corpus", "files", "device", "seconds")}
-    options = {name: value for name, value in asked.items() if value is not None}
-    taken = dict(list(inspect.signature(BENCHMARKS[given.what]).parameters.items())[1:])
-    needed = {name for name, option in taken.items() if option.default is option.empty}
+    options = {"device": given.device, "seconds": given.seconds}
+    options = {name: value for name, value in options.items() if value is not None}
+    taken = list(inspect.signature(BENCHMARKS[given.what]).parameters)[1:]
     allowed = " and ".join(f"--{name}" for name in taken) or "no option"
-    fits = needed <= set(options) <= set(taken)
-    check(fits, "bench", given.what, f"takes {allowed}" + " (all needed)" * bool(needed))
+    check(set(options) <= set(taken), "bench", given.what, f"takes {allowed}")
     check_number("--seconds", options.get("seconds", 0.0), least=0.0)
     return options
-
-
-def _stress(given: argparse.Namespace) -> int:
-    from ieee_lib import paths
-    from ieee_lib.plots.saving import save
-    from tests import stress
-
-    only = [name.strip() for name in given.only.split(",") if name.strip()]
-    table = stress.run(given.seconds, only)
-    if not only:
-        save(table, paths.figures("bench"), "tab_stress")
-    print(table.formatted().to_string(index=False))
-    return int(not table.frame.holds.all())
 
 
 def _readme(given: argparse.Namespace) -> int:

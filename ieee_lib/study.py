@@ -21,7 +21,7 @@ from ieee_lib import paths
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, RunSpec, SampleSpec
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check
-from ieee_lib.jobs.executors import Executor, open_executor
+from ieee_lib.jobs.executors import Executor, open_executor, shared_failures
 from ieee_lib.jobs.machine import visible_gpus
 from ieee_lib.jobs.making import Maker
 from ieee_lib.plots import saving
@@ -37,7 +37,7 @@ class Study(reader.Reader):
 
     saved: dict[str, saving.SavedFigure | saving.Table] = field(default_factory=dict)
     """Figures and tables saved so far, by name."""
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=shared_failures)
     """Run id -> reason: runs that failed since the study was opened, and are not tried again."""
     executor: Executor | None = None
     """Where jobs run; None where nothing is ever trained. Its workers start when needed."""

@@ -71,7 +71,7 @@ def test_readme_blocks_follow_the_files(project, capsys):
 
 def test_a_missing_package_is_named(project):
     program = "import sys; sys.modules['seaborn'] = None; from ieee_lib.cli import main;"
-    program += "sys.exit(main(['bench', 'records']))"
+    program += "sys.exit(main(['bench', 'coverage']))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "error: package = 'seaborn': is not installed; pip install it\n"

@@ -1,17 +1,20 @@
 """Measurements beside the book; their tables and figures go to figures/bench/.
 
-BENCHMARKS["sampling"](Scale.load("laptop"))["tab_sampling"]
+tables = write(BENCHMARKS["mfu"](Scale.load("gpu"), seconds=300), paths.figures("bench"))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from ieee_lib.benchmarks import agreement, mfu, records, sampling, speed, text, textbook
+from ieee_lib.benchmarks import agreement, mfu, speed
 from ieee_lib.config.scale import Scale
 from ieee_lib.laws.coverage import TRUTH, coverage_frame
-from ieee_lib.plots.saving import Drawing, Table
+from ieee_lib.plots.saving import SavedFigure, Table, save_figure, write_table
 
 DATA_SETS = 500
 """Synthetic data sets of each case of the coverage study."""
+
+Results = Mapping[str, SavedFigure | Table]
 
 
 def coverage(scale: Scale) -> dict[str, Table]:
@@ -21,13 +24,22 @@ def coverage(scale: Scale) -> dict[str, Table]:
     return {"tab_coverage": Table(coverage_frame(n=DATA_SETS), caption, digits)}
 
 
-BENCHMARKS: dict[str, Callable[..., dict[str, Drawing | Table]]] = {
+BENCHMARKS: dict[str, Callable[..., Results]] = {
     "agreement": agreement.run,
     "coverage": coverage,
     "mfu": mfu.run,
-    "records": records.run,
-    "sampling": sampling.run,
     "speed": speed.run,
-    "text": text.run,
-    "textbook": textbook.run,
 }
+"""Name -> function of a scale; its other arguments are options of the command line."""
+
+
+def write(results: Results, folder: Path) -> dict[str, Table]:
+    """Write what a benchmark returns; return its tables."""
+    tables = {}
+    for name, item in results.items():
+        if isinstance(item, Table):
+            tables[name] = item
+            write_table(item, folder, name)
+        else:
+            save_figure(item.figure, folder, name, data=item.data, caption=item.caption)
+    return tables

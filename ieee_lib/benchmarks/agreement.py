@@ -64,15 +64,14 @@ def run(scale: Scale, *, device: str = "") -> dict[str, Table]:
             ("bf16-mixed, in a stack of 4, compiled", device, HALF,
              lambda: _stacked(half, corpus, fast)),
         ]  # fmt: skip
-    rows, reference = [], float("nan")
+    rows: list[dict] = []
+    reference = float("nan")
     for way, where, bound, loss in ways:
-        found = loss()
-        reference = found if not rows else reference
-        apart = abs(found - reference)
-        rows.append(
-            {"way": way, "device": where, "validation loss": found, "apart": apart}
-            | {"bound": bound, "holds": apart <= bound}
-        )
+        value = loss()
+        reference = value if not rows else reference
+        apart = abs(value - reference)
+        row = {"way": way, "device": where, "validation loss": value, "apart": apart}
+        rows.append({**row, "bound": bound, "holds": apart <= bound})
     caption = f"{scale.name} scale · {name} · D = {spec.seed_tokens:,} · {spec.n_step} steps"
     table = Table(pd.DataFrame(rows), caption, {"validation loss": 5, "apart": 6, "bound": 4})
     return {"tab_agreement": table}

@@ -41,13 +41,13 @@ class Contender:
 
     @property
     def stacked(self) -> bool:
-        """True for ours."""
+        """Say whether it is ours."""
         return self.name.startswith("stack of ")
 
 
 def contenders() -> list[Contender]:
     """Return all that can run here; those of packages that are missing are left out."""
-    found = [
+    choice = [
         Contender(PLAIN, 1, plain),
         Contender(f"{PLAIN}, a worker a core", 1, plain, spread=True),
         Contender("Lightning Trainer", 1, stock_lightning),
@@ -57,13 +57,13 @@ def contenders() -> list[Contender]:
         ("litgpt", "litgpt GPT", litgpt_gpt),
     ):
         if importlib.util.find_spec(package) is not None:
-            found.append(Contender(name, 1, build))
+            choice.append(Contender(name, 1, build))
     for n_member in WIDTHS:
         for compiled in (False, True):
             name = f"stack of {n_member}, {'compiled' if compiled else 'eager'}"
             build = partial(stack, n_member, compiled)
-            found.append(Contender(name, n_member, build, spread=True, compiled=compiled))
-    return found
+            choice.append(Contender(name, n_member, build, spread=True, compiled=compiled))
+    return choice
 
 
 def stack(n_member: int, compiled: bool, shape: ModelConfig, batch_size: int, device: str) -> Take:
@@ -92,12 +92,14 @@ def plain(shape: ModelConfig, batch_size: int, device: str) -> Take:
 
 def transformers_llama(shape: ModelConfig, batch_size: int, device: str) -> Take:
     """Return the same loop around transformers' model of the same shape."""
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from ieee_lib.model.llama_format import fields_of
 
     fields = {k: v for k, v in fields_of(shape).items() if k not in ("architectures", "model_type")}
-    model = LlamaForCausalLM(LlamaConfig(**fields)).to(device).train()
+    model = LlamaForCausalLM(LlamaConfig(**fields)).train()
+    model.to(torch.device(device))
     ids = random_ids(shape, (batch_size,), device)
     return _loop(
         lambda: model(input_ids=ids, labels=ids).loss, _adamw(model), device, clipped=model

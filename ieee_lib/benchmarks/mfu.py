@@ -37,19 +37,17 @@ def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Ta
         while sequences <= LARGEST and budget.allows_another():
             rate, memory = _measured(shape, sequences, device)
             if rate:
-                used = rate * shape.flops_per_token() / limit
-                rows.append(
-                    {"model": model, "context": shape.block_size, "sequences a pass": sequences}
-                    | {"tokens/s": rate, "MFU": used, "peak memory (GB)": memory / 1e9}
-                )
+                utilisation = rate * shape.flops_per_token() / limit
+                at = [model, shape.block_size, sequences]
+                rows.append([*at, rate, utilisation, memory / 1e9])
             if not rate or rate < 1.02 * best:  # no room, or no gain
                 break
             sequences, best = 2 * sequences, rate
-    about = f"{scale.name} scale · {device} · limit {limit:.3g} FLOP/s · compiled, one run"
-    about += " · 6 FLOPs a matrix weight and token plus causal attention, over that limit"
+    caption = f"{scale.name} scale · {device} · limit {limit:.3g} FLOP/s · compiled, one run"
+    caption += " · 6 FLOPs a matrix weight and token plus causal attention, over that limit"
     columns = ["model", "context", "sequences a pass", "tokens/s", "MFU", "peak memory (GB)"]
     frame = pd.DataFrame(rows, columns=columns)
-    return {"tab_mfu": Table(frame, about, {"MFU": 3, "peak memory (GB)": 2})}
+    return {"tab_mfu": Table(frame, caption, {"MFU": 3, "peak memory (GB)": 2})}
 
 
 def _measured(shape: ModelConfig, sequences: int, device: str) -> tuple[float, int]:

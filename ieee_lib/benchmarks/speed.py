@@ -19,13 +19,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from ieee_lib.benchmarks.budget import Budget
-from ieee_lib.benchmarks.contenders import PLAIN, Contender, contenders, matrix_rate
+from ieee_lib.benchmarks.contenders import PLAIN, Contender, Take, contenders, matrix_rate
 from ieee_lib.config import ModelConfig
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check, check_choice
 from ieee_lib.jobs.machine import core_count
 from ieee_lib.plots import marks as plots
-from ieee_lib.plots.saving import Drawing, Table, context, finish
+from ieee_lib.plots.saving import SavedFigure, Table
+from ieee_lib.plots.style import GREY, style
 
 OURS = "stack of 8, compiled"
 """What the shorter table is about."""
@@ -36,7 +37,7 @@ SECONDS = 0.5
 """Least time of one measurement."""
 
 
-def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Drawing | Table]:
+def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, SavedFigure | Table]:
     """Return tokens/s of every contender for every model of a scale, and the gain of stacking.
 
     `device`: cpu or cuda; empty: what is there. `seconds`: no model but the first is
@@ -47,12 +48,13 @@ def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Dr
 
     device = chosen_device(device)
     n_core = core_count()
-    own_threads = scale.execution.threads or n_core
-    n_worker = 1 if device == "cuda" else max(1, n_core // own_threads)
-    budget, rows = Budget(seconds), []
+    worker_threads = scale.execution.threads or n_core
+    n_worker = 1 if device == "cuda" else max(1, n_core // worker_threads)
+    budget = Budget(seconds)
+    rows: list[dict] = []
     with tempfile.TemporaryDirectory() as cache:  # first steps then include their compile
-        whole = Crew(1, n_core, cache)
-        ours = Crew(n_worker, own_threads, cache)
+        whole = WorkerGroup(1, n_core, cache)
+        ours = WorkerGroup(n_worker, worker_threads, cache)
         try:
             limit = whole.matrix_rate(device)
             for model, shape in scale.models.items():
@@ -62,7 +64,7 @@ def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Dr
             whole.close()
             ours.close()
     frame = pd.DataFrame(rows)
-    workers = f"stacks: {n_worker} worker(s) of {own_threads} thread(s), others one of {n_core}"
+    workers = f"stacks: {n_worker} worker(s) of {worker_threads} thread(s), others one of {n_core}"
     machine = workers if device == "cpu" else torch.cuda.get_device_name()
     turns = f"{REPEATS} turns of {SECONDS} s or more, median, spread: half the range"
     batch = f"{scale.training.batch_size} sequences of {scale.training.block_size} tokens a step"
@@ -70,26 +72,24 @@ def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Dr
     return items(frame, caption)
 
 
-def items(frame: pd.DataFrame, caption: str) -> dict[str, Drawing | Table]:
+def items(frame: pd.DataFrame, caption: str) -> dict[str, SavedFigure | Table]:
     """Return the tables, all of it and what the widest useful stack gains, and the figure."""
     digits = {"of limit": 2, "first step (s)": 1, "gain": 2, "spread (%)": 1}
     digits |= {"peak memory (MB)": 1, "of bound": 2}
     gains = gains_frame(frame)
     rounded = dict.fromkeys(gains.columns[3:], 2)
-    with context():
-        drawing = _drawing(frame, caption)
     return {
         "tab_speed": Table(frame, caption, digits),
         "tab_speed_gains": Table(gains, f"{OURS} · {caption}", rounded),
-        "fig_speed": drawing,
+        "fig_speed": _figure(frame, caption),
     }
 
 
 def gains_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row a model: tokens/s of `OURS` over those of every contender that is not ours."""
     rows = []
-    for (model, width), own in frame.groupby(["model", "width"], sort=False):
-        by_name = own.set_index("contender")
+    for (model, width), group in frame.groupby(["model", "width"], sort=False):
+        by_name = group.set_index("contender")
         if OURS not in by_name.index:
             continue
         ours = by_name.loc[OURS]
@@ -107,14 +107,14 @@ def chosen_device(name: str) -> str:
     """Return cpu or cuda; empty: what is there. Raises InputError for one that is not there."""
     import torch
 
-    found = torch.cuda.is_available()
-    name = name or ("cuda" if found else "cpu")
+    has_gpu = torch.cuda.is_available()
+    name = name or ("cuda" if has_gpu else "cpu")
     check_choice("device", name, ("cpu", "cuda"))
-    check(name == "cpu" or found, "device", name, "no GPU is visible")
+    check(name == "cpu" or has_gpu, "device", name, "no GPU is visible")
     return name
 
 
-class Crew:
+class WorkerGroup:
     """Processes that train side by side, each its own copy of a contender."""
 
     def __init__(self, n_process: int, n_thread: int, cache: str) -> None:
@@ -129,7 +129,9 @@ class Crew:
             self.pipes.append(pipe)
             self.processes.append(process)
 
-    def build(self, contender: Contender, shape: ModelConfig, batch_size: int, device: str):
+    def build(
+        self, contender: Contender, shape: ModelConfig, batch_size: int, device: str
+    ) -> tuple[float, int]:
         """Build a contender and take its first step; return seconds and peak bytes of a step."""
         answers = self._ask(("build", contender, shape, batch_size, device))
         return max(first for first, _ in answers), max(peak for _, peak in answers)
@@ -156,23 +158,24 @@ class Crew:
         return answers
 
     def close(self) -> None:
+        """End the processes."""
         for process in self.processes:
             process.kill()
             process.join(timeout=10)
 
 
 def _serve(pipe, n_thread: int, cache: str) -> None:
-    """Answer a crew's questions until it is closed."""
+    """Answer a worker group's questions until it is closed."""
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     import torch
 
     torch.set_num_threads(n_thread)
-    built = {}
+    built: dict[str, Take] = {}
     while True:
-        kind, *about = pipe.recv()
+        kind, *arguments = pipe.recv()
         try:
             if kind == "build":
-                contender, shape, batch_size, device = about
+                contender, shape, batch_size, device = arguments
                 began = time.perf_counter()
                 held = torch.cuda.memory_allocated() if device == "cuda" else 0
                 take = built[contender.name] = contender.build(shape, batch_size, device)
@@ -181,10 +184,10 @@ def _serve(pipe, n_thread: int, cache: str) -> None:
                 state = 12 * shape.count().total * contender.n_member  # weights and two moments
                 pipe.send((first, _peak_memory(take, device, state, held)))
             elif kind == "take":
-                name, n_step = about
+                name, n_step = arguments
                 pipe.send(built[name](n_step))
             elif kind == "rate":
-                pipe.send(matrix_rate(*about))
+                pipe.send(matrix_rate(*arguments))
             else:
                 built.clear()
                 gc.collect()  # compiled modules refer to themselves
@@ -220,22 +223,28 @@ def most_allocated(step: Callable[[], object]) -> int:
 
 
 def _compare(
-    model: str, shape: ModelConfig, scale: Scale, device: str, limit: float, whole: Crew, ours: Crew
+    model: str,
+    shape: ModelConfig,
+    scale: Scale,
+    device: str,
+    limit: float,
+    whole: WorkerGroup,
+    ours: WorkerGroup,
 ) -> list[dict]:
     batch_size, tokens = scale.training.batch_size, scale.training.batch_size * shape.block_size
     entered = [(c, ours if c.spread else whole) for c in contenders()]
     first, peak, steps = {}, {}, {}
-    for contender, crew in entered:
-        first[contender.name], peak[contender.name] = crew.build(
+    for contender, group in entered:
+        first[contender.name], peak[contender.name] = group.build(
             contender, shape, batch_size, device
         )
-        steps[contender.name] = max(1, round(SECONDS / (crew.take(contender, 4) / 4)))
+        steps[contender.name] = max(1, round(SECONDS / (group.take(contender, 4) / 4)))
     rates: dict[str, list[float]] = {contender.name: [] for contender, _ in entered}
     for _ in range(REPEATS):  # in turns, so that a slow minute slows all of them
-        for contender, crew in entered:
+        for contender, group in entered:
             n_step = steps[contender.name]
-            done = crew.n_process * contender.n_member * n_step * tokens
-            rates[contender.name].append(done / crew.take(contender, n_step))
+            done = group.n_process * contender.n_member * n_step * tokens
+            rates[contender.name].append(done / group.take(contender, n_step))
     whole.forget()
     ours.forget()
     state = 16 * shape.count().total  # weights, gradients and two moments of a member, float32
@@ -243,18 +252,18 @@ def _compare(
         c.compiled: peak[c.name] - state for c, _ in entered if c.stacked and c.n_member == 1
     }
     rows = []
-    for contender, crew in entered:
-        own = rates[contender.name]
-        middle, n = median(own), contender.n_member
+    for contender, group in entered:
+        measured = rates[contender.name]
+        middle, n = median(measured), contender.n_member
         row = {
             "model": model,
             "width": shape.n_embd,
             "contender": contender.name,
-            "members": n,
-            "workers": crew.n_process,
+            "K": n,
+            "workers": group.n_process,
             "tokens/s": middle,
-            "spread (%)": 50 * (max(own) - min(own)) / middle,
-            "gain": median(a / b for a, b in zip(own, rates[PLAIN], strict=True)),
+            "spread (%)": 50 * (max(measured) - min(measured)) / middle,
+            "gain": median(a / b for a, b in zip(measured, rates[PLAIN], strict=True)),
             "of limit": middle * shape.flops_per_token() / limit,
             "peak memory (MB)": peak[contender.name] / 1e6,
             "of bound": float("nan"),
@@ -268,20 +277,20 @@ def _compare(
     return rows
 
 
-def _drawing(frame: pd.DataFrame, caption: str) -> Drawing:
+def _figure(frame: pd.DataFrame, caption: str) -> SavedFigure:
     """Draw the gain of compiled stacks over the plain loop against width, a line a K."""
-    figure, ax = plt.subplots()
-    stacks = frame[frame.contender.str.endswith("compiled")]
-    colors = plots.shades("ensemble", stacks.members.nunique())
-    for (n_member, own), color in zip(stacks.groupby("members"), colors, strict=True):
-        ax.plot(own.width, own.gain, marker="D", color=color, label=f"stack of {n_member}")
-    others = frame[~frame.contender.str.startswith("stack") & (frame.contender != PLAIN)]
-    lines = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-    for (name, own), line in zip(others.groupby("contender"), lines, strict=False):
-        ax.plot(own.width, own.gain, linestyle=line, color=plots.GREY, label=name)
-    ax.axhline(1, color=plots.GREY, linewidth=0.8)
-    widths = sorted(frame.width.unique())
-    plots.log_ticks(ax, widths)
-    ax.set(xlabel="model width (channels)", ylabel="tokens/s against the plain loop")
-    plots.legend_above(figure, ax)
-    return finish(figure, caption, gains=stacks)
+    with style():
+        figure, ax = plt.subplots()
+        stacks = frame[frame.contender.str.endswith("compiled")]
+        colors = plots.shades("ensemble", stacks.K.nunique())
+        for (n_member, rows), color in zip(stacks.groupby("K"), colors, strict=True):
+            ax.plot(rows.width, rows.gain, marker="D", color=color, label=f"stack of {n_member}")
+        others = frame[~frame.contender.str.startswith("stack") & (frame.contender != PLAIN)]
+        lines = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+        for (name, rows), line in zip(others.groupby("contender"), lines, strict=False):
+            ax.plot(rows.width, rows.gain, linestyle=line, color=GREY, label=name)
+        ax.axhline(1, color=GREY, linewidth=0.8)
+        plots.log_ticks(ax, sorted(frame.width.unique()))
+        ax.set(xlabel="model width (channels)", ylabel="tokens/s against the plain loop")
+        plots.legend_above(ax)
+    return SavedFigure(figure, "fig_speed", caption, {"gains": stacks}, frozenset())

@@ -1,37 +1,57 @@
-"""Runs the cells of notebooks in this process, from records: for figures, slides, costs, verdicts.
+"""Runs the cells of notebooks in this process: for figures, slides, costs, verdicts and training.
 
-    ran = run_notebooks(["03"], scale="laptop", source="archive")
-    ran["03"].study.saved["fig05_loss_against_members"]
+    ran = run_book(Study.open("laptop", source="archive"), choose("03"))
+    ran["03"].saved["fig05_loss_against_members"]
     ran["03"].names["by_model"]
 
-The same cells that a reader runs; nothing is trained and no torch is imported. A notebook is a
-plain script for this: its code cells in their order, with other parameters after their own.
+The same cells that a reader runs. From records nothing is trained and no torch is imported. A
+notebook is a plain script for this: its code cells in their order, with other values of its
+parameters set after its own.
 """
 
+import ast
 import linecache
+import os
 import runpy
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import nbformat
 
+from ieee_lib.book.sections import SECTIONS, Section
 from ieee_lib.claims.verdicts import Claim
+from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
+from ieee_lib.frontend import SESSION
 from ieee_lib.plots.saving import SavedFigure, Table
 from ieee_lib.plots.style import style
+from ieee_lib.runs.trace import sharing_answers
 from ieee_lib.study import Study
+
+
+class NotebookError(RuntimeError):
+    """A cell failed; the message names the notebook and the cell."""
 
 
 @dataclass(frozen=True)
 class Ran:
     """A notebook whose cells ran."""
 
-    notebook: Path
-    names: dict[str, Any]
-    """What its cells defined."""
+    path: Path
+    names: dict[str, Any] = field(default_factory=dict)
+    """What its cells defined; nothing where they were refused."""
+    refused: str = ""
+    """Why its records could not be judged, such as members lost to divergence."""
+
+    @property
+    def number(self) -> str:
+        """Return the notebook's number, such as 03."""
+        return self.path.stem[:2]
 
     @property
     def study(self) -> Study:
@@ -49,26 +69,168 @@ class Ran:
         return self.names.get("judged", [])
 
 
+@dataclass
+class _Session:
+    """Notebooks that run in this process as one book."""
+
+    ran: dict[Path, Ran] = field(default_factory=dict)
+    running: set[Path] = field(default_factory=set)
+
+
+_session: ContextVar[_Session | None] = ContextVar("book session", default=None)
+
+
+@contextmanager
+def one_book() -> Iterator[_Session]:
+    """Let the notebooks that run in this block share answers, and what ran already."""
+    session = _session.get()
+    if session is not None:
+        yield session
+        return
+    token = _session.set(_Session())
+    try:
+        with sharing_answers():
+            yield _session.get() or _Session()
+    finally:
+        _session.reset(token)
+
+
+def run_book(
+    study: Study,
+    sections: Mapping[str, Section] | None = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    report: Callable[[Ran], None] = lambda ran: None,
+) -> dict[str, Ran]:
+    """Run the cells of several notebooks (all) on a study's records; return them by number.
+
+    A notebook that may be absent is left out where its runs are not recorded, unless `strict`.
+    `report` is called after each. Raises MissingRuns for any other whose runs are missing, and as
+    `run_notebook` does.
+    """
+    given = {"scale": study.scale, "source": study.source, **(parameters or {})}
+    results = {}
+    with one_book():
+        for number, section in (sections or SECTIONS).items():
+            try:
+                results[number] = run_notebook(section.path, given)
+            except MissingRuns:
+                if strict or not section.may_be_absent(study):
+                    raise
+                continue
+            report(results[number])
+    return results
+
+
 def run_notebook(path: Path, parameters: Mapping[str, Any]) -> Ran:
-    """Run one notebook's code cells with parameters; errors of a cell are raised as they are."""
-    with tempfile.TemporaryDirectory() as folder, style():
+    """Run one notebook's code cells with parameters.
+
+    Raises InputError for a parameter that the notebook does not declare, NotebookError where a
+    cell fails; InputError, MissingRuns and TrainingError of a cell come as they are.
+    """
+    names = declared(path)
+    for name in parameters:
+        check_choice("parameter", name, names)
+    source, cells = _script(path)
+    figures = set(plt.get_fignums())
+    with (
+        one_book() as session,
+        tempfile.TemporaryDirectory() as folder,
+        style(),
+        _without_reader(),
+    ):
         script = Path(folder) / f"{path.stem}.py"
-        script.write_text(script_of(path, parameters), encoding="utf-8")
+        script.write_text(source, encoding="utf-8")
+        session.running.add(path)
         try:
-            names = runpy.run_path(str(script))
+            names = runpy.run_path(str(script), {"given_parameters": dict(parameters)})
+        except (InputError, TrainingError):
+            raise
+        except Exception as error:
+            raise NotebookError(_where(error, script, path, cells)) from error
         finally:
-            plt.close("all")
+            session.running.discard(path)
+            for number in set(plt.get_fignums()) - figures:
+                plt.close(number)
             linecache.checkcache(str(script))
-    return Ran(path, names)
+        session.ran[path] = Ran(path, names)
+    return session.ran[path]
 
 
-def script_of(path: Path, parameters: Mapping[str, Any]) -> str:
-    """Return a notebook's code cells as a script, with parameters set after its own."""
-    lines = []
-    for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
-        if cell.cell_type != "code":
-            continue
-        lines += [f"# cell {number} of {path.name}", cell.source, ""]
-        if "parameters" in cell.metadata.get("tags", ()):
-            lines += [f"{name} = {value!r}" for name, value in parameters.items()]
-    return "\n".join(lines)
+def declared(path: Path) -> dict[str, Any]:
+    """Return the parameters that a notebook declares, with their defaults."""
+    check(path.is_file(), "notebook", str(path), "is missing from notebooks/")
+    defaults = {}
+    for _, cell in _code_cells(path):
+        if _has_parameters(cell):
+            for node in ast.parse(cell.source).body:
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    defaults[node.targets[0].id] = ast.literal_eval(node.value)
+    return defaults
+
+
+def saved_names(source: str) -> list[str]:
+    """Return the names of what a cell saves by `study.save(fig, "fig05_...", ...)`."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "study.save"
+            and len(node.args) > 1
+            and isinstance(node.args[1], ast.Constant)
+        ):
+            names.append(str(node.args[1].value))
+    return names
+
+
+def all_saved_names() -> set[str]:
+    """Return the names of everything that the book's notebooks save."""
+    cells = [cell for section in SECTIONS.values() for _, cell in _code_cells(section.path)]
+    return {name for cell in cells for name in saved_names(cell.source)}
+
+
+def _code_cells(path: Path) -> list[tuple[int, Any]]:
+    """Return a notebook's code cells with their place among all cells."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [(place, cell) for place, cell in enumerate(cells) if cell.cell_type == "code"]
+
+
+def _has_parameters(cell: Any) -> bool:
+    return "parameters" in cell.metadata.get("tags", ())
+
+
+def _script(path: Path) -> tuple[str, dict[int, int]]:
+    """Return a notebook's code cells as a script, and the first line of each cell by its place."""
+    lines: list[str] = []
+    first_lines = {}
+    for place, cell in _code_cells(path):
+        first_lines[place] = len(lines) + 1
+        lines += cell.source.splitlines()
+        if _has_parameters(cell):
+            lines.append("globals().update(given_parameters)")
+    return "\n".join([*lines, ""]), first_lines
+
+
+def _where(error: Exception, script: Path, path: Path, first_lines: Mapping[int, int]) -> str:
+    """Return what failed, in which cell."""
+    line = error.lineno or 0 if isinstance(error, SyntaxError) else 0
+    trace = error.__traceback__
+    while trace is not None and not line:
+        if trace.tb_frame.f_code.co_filename == str(script):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    place = max((place for place, first in first_lines.items() if first <= line), default=0)
+    source = next((cell.source for at, cell in _code_cells(path) if at == place), "")
+    return f"{path.stem}, cell {place}, failed: {type(error).__name__}: {error}\n\n{source}"
+
+
+@contextmanager
+def _without_reader() -> Iterator[None]:
+    """Let cells draw plain figures, also where a person in JupyterLab has started them."""
+    session = os.environ.pop(SESSION, None)
+    try:
+        yield
+    finally:
+        if session is not None:
+            os.environ[SESSION] = session

@@ -2,10 +2,10 @@
 
     reproduce("laptop", only="01,02", parameters={"context": "talk"})
 
-Finished runs are never trained again, so a stopped book goes on where it was.
+What a notebook still needs is trained before its kernel starts, by one set of workers for the
+whole book. Finished runs are never trained again, so a stopped book goes on where it was.
 """
 
-import ast
 import contextlib
 import os
 import sys
@@ -16,17 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from ieee_lib import paths
-from ieee_lib.book.chapters import SECTIONS, Chapter, Section, choose, own_options
-from ieee_lib.book.plan import duration, plan_frame
-from ieee_lib.book.recorded import compare
+from ieee_lib.book.archive import compare
+from ieee_lib.book.estimates import duration
+from ieee_lib.book.plan import plan_frame
+from ieee_lib.book.run import Ran, declared, run_notebook
+from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
 from ieee_lib.claims.verdicts import Claim
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
 from ieee_lib.files import writing_to
 from ieee_lib.frontend import SESSION
-from ieee_lib.plots.saving import save
+from ieee_lib.jobs.executors import sharing_workers
+from ieee_lib.plots.saving import Table, output, write_table
+from ieee_lib.plots.style import style
 from ieee_lib.plots.tables import stage_table
-from ieee_lib.runs.stages import log_to, read_stages
+from ieee_lib.runs.stages import FIT, log_to, read_stages, stage
+from ieee_lib.runs.store import RunStore
 from ieee_lib.study import Study
 
 INCOMPLETE = 3
@@ -48,131 +53,54 @@ def reproduce(
     Raises InputError for a bad scale, section, source, corpus or parameter before any training.
     """
     sections = choose(only)
-    own = {"scale": scale, "source": source, "corpus": corpus}
-    parameters = dict(parameters or {})
-    for name in own:
-        check(name not in parameters, f"-p {name}", parameters.get(name), f"say --{name} instead")
-    given = {**own, **parameters}
-    defaults = {number: declared(section) for number, section in sections.items()}
+    given = _given({"scale": scale, "source": source, "corpus": corpus}, parameters or {})
+    defaults = {number: declared(section.path) for number, section in sections.items()}
     names = sorted(set().union(*defaults.values()))
     for name in given:
         check_choice("parameter", name, names)
-    typed = {
-        number: {n: convert(n, given[n], type(default)) for n, default in own.items() if n in given}
-        for number, own in defaults.items()
-    }
-    start, stages = time.monotonic(), log_to(executed(Scale.load(scale).name, source))
-    study = Study.open(scale, source=source, corpus=corpus, context=given.get("context", "paper"))
-    name = study.scale.name
-    if not study.scale.evidence:
-        print(f"Scale {name} is a smoke test: it shows that everything runs, and proves nothing.")
-    for number, section in sections.items():
-        section.check(study, typed[number])
-    left = plan_frame(study, sections).device_hours_left.tolist()
-    n_worker = study.executor.n_worker if study.executor else 1
-    known = {record["run_id"] for record in study.store.records()}
-    out = executed(name, source)
-    incomplete = []
-    options = {n: own_options(typed[n]) for n in sections}
-    waves = _waves(sections) if source == "train" else {}
-    for i, (number, section) in enumerate(sections.items()):
-        ahead = duration(sum(left[i:-1]) * 3600 / n_worker)  # the last row is the sum
-        print(f"[{i + 1}/{len(sections)}] {section.notebook}: at least {ahead} of training left")
-        began = time.monotonic()
-        given = typed[number]
-        if number in waves:
-            _train_together(study, [sections[n] for n in waves[number] if not options[n]])
-        trains = source == "train" and section.specs(study)
-        if trains and not _train(number, study, options[number]):
-            given = {**given, "source": "records"}  # it says what is missing, and tries no more
-        code = _execute(section, out / f"{section.notebook}.ipynb", given)
-        if code not in (0, INCOMPLETE):
+    typed = {number: _typed(given, defaults[number]) for number in sections}
+    loaded = Scale.load(scale)
+    start, stages = time.monotonic(), log_to(executed(loaded.name, source))
+    with contextlib.ExitStack() as stack:
+        look = {name: given[name] for name in ("context", "background") if name in given}
+        stack.enter_context(style(**look))
+        if source == "train":
+            stack.enter_context(sharing_workers(loaded.execution))
+        study = Study.open(scale, source=source, corpus=corpus)
+        for number, section in sections.items():
+            section.check(study, {**defaults[number], **typed[number]})
+        recorded_ids = {record["run_id"] for record in study.store.records()}
+        incomplete, code = _run(study, sections, typed)
+        if code:
             return code
-        incomplete += [section.notebook] * (code == INCOMPLETE)
-        ended = "incomplete after" if code else "done in"
-        print(f"      {ended} {duration(time.monotonic() - began)}", flush=True)
-    took = time.monotonic() - start
-    print(f"Book of scale {name}: {len(sections)} notebooks in {duration(took)}")
-    print(f"  executed notebooks: {out}\n  figures and tables: {study.figures_folder()}")
-    claims = _print_claims(study)
-    if source == "train" and paths.archive(name).is_file():
-        against = compare(study, claims)
-        against.save(study.figures_folder())
-        print("Against the recorded book of this scale:", *against.lines, sep="\n  ")
-    new = [record for record in study.store.records() if record["run_id"] not in known]
-    if any(record["kind"] == "train" for record in new):
-        table = stage_table(read_stages(stages), new, took, n_worker)
-        save(table, study.figures_folder(), "tab_stages")
-        print(f"Where the time went:\n{table.formatted().to_string(index=False)}")
-    if incomplete:
-        print(f"Incomplete: {', '.join(incomplete)}. Runs that could not be made:")
-        for each in study.store.failures():
-            print(f"  {each['run_id']} on {each['host']}, {each['when']}: {each['why']}")
-        print("The same command tries them again.", flush=True)
-        return INCOMPLETE
+        seconds = time.monotonic() - start
+        _report(study, len(sections), seconds)
+        new = [r for r in study.store.records() if r["run_id"] not in recorded_ids]
+        if any(record["kind"] == "train" for record in new):
+            n_worker = study.executor.n_worker if study.executor else 1
+            table = stage_table(read_stages(stages), new, seconds, n_worker)
+            write_table(table, study.figures_folder(), "tab_stages")
+            print(f"Where the time went:\n{table.formatted().to_string(index=False)}")
+        if incomplete:
+            _report_incomplete(study, incomplete)
+            return INCOMPLETE
     return 0
 
 
-def _waves(sections: Mapping[str, Section]) -> dict[str, list[str]]:
-    """Return which notebooks' runs train together, by the first notebook that needs them.
-
-    Those that search settings come first: the others' follow from what is found.
-    """
-    searching = [number for number, section in sections.items() if section.searches]
-    others = [number for number in sections if number > max(searching, default="")]
-    return {wave[0]: wave for wave in (searching, others) if wave}
+def _given(options: Mapping[str, str], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return all parameters of the notebooks; raises InputError for an option given with -p."""
+    for name in options:
+        check(name not in parameters, f"-p {name}", parameters.get(name), f"say --{name} instead")
+    return {**options, **parameters}
 
 
-def _train_together(study: Study, sections: Sequence[Section]) -> None:
-    """Train what several notebooks are known to need: full stacks, and no worker that waits."""
-    specs = [spec for section in sections for spec in section.specs(study)]
-    own = [s for s in specs if s.corpus == study.fingerprint and not (s.synthetic or s.start)]
-    with contextlib.suppress(TrainingError):  # whoever needs it says so
-        study.ensure(own, label=", ".join(section.number for section in sections))
-
-
-def _train(number: str, study: Study, options: Mapping[str, Any]) -> bool:
-    """Train what one notebook still needs; False where some of it could not be made.
-
-    It is done here, so that one set of workers serves the whole book.
-    """
-    try:
-        Chapter.open(number, study, **options)
-    except TrainingError as error:
-        print(f"\n{SECTIONS[number].notebook}: {error}", file=sys.stderr)
-        return False
-    except Exception:
-        return True  # the notebook meets it again, and its cell is printed
-    return True
-
-
-def executed(scale: str, source: str) -> Path:
-    """Return where executed notebooks go; those of recorded runs have a folder of their own."""
-    return paths.executed(scale if source == "train" else f"{scale}-{source}")
-
-
-def _print_claims(study: Study) -> list[Claim]:
-    """Judge all claims from what is recorded now, write them, and print one line each."""
-    chapter = Chapter.open("09", study)
-    rows = chapter.show("claims").frame
-    print("Claims of the paper at this scale:")
-    for row in rows.itertuples():
-        number = "" if row.measure != row.measure else f"  {row.measure:.3f}"
-        known = "" if row.low == row.high or not number else f" [{row.low:.3f}, {row.high:.3f}]"
-        print(f"  {row.notebook}  {row.verdict:27} {row.statement}{number}{known}")
-    return chapter.found.claims
-
-
-def declared(section: Section) -> dict[str, Any]:
-    """Return the parameters that a notebook has, with their defaults.
-
-    papermill itself would only warn about a name that no notebook has.
-    """
-    import papermill
-
-    check(section.path.is_file(), "notebook", str(section.path), "is missing from notebooks/")
-    found = papermill.inspect_notebook(str(section.path))
-    return {name: ast.literal_eval(about["default"]) for name, about in found.items()}
+def _typed(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that a notebook declares, each of the type of its default."""
+    return {
+        name: convert(name, given[name], type(default))
+        for name, default in defaults.items()
+        if name in given
+    }
 
 
 def convert(name: str, value: Any, kind: type) -> Any:
@@ -189,6 +117,77 @@ def convert(name: str, value: Any, kind: type) -> Any:
     except (ValueError, KeyError):
         names = {bool: "true or false", int: "a whole number", float: "a number"}
         raise InputError(name, value, f"must be {names.get(kind, kind.__name__)}") from None
+
+
+def executed(scale: str, source: str) -> Path:
+    """Return where executed notebooks go; those of recorded runs have a folder of their own."""
+    return paths.executed(scale if source == "train" else f"{scale}-{source}")
+
+
+def _run(
+    study: Study, sections: Mapping[str, Section], typed: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[str], int]:
+    """Train and execute all sections; return the incomplete notebooks, and a code to stop with."""
+    if not study.scale.evidence:
+        name = study.scale.name
+        print(f"Scale {name} is a smoke test: it shows that everything runs, and proves nothing.")
+    hours = plan_frame(study, sections).device_hours_left.tolist()[:-1]  # the last row is the sum
+    n_worker = study.executor.n_worker if study.executor else 1
+    waves = _waves(sections) if study.source == "train" else {}
+    incomplete: list[str] = []
+    for i, (number, section) in enumerate(sections.items()):
+        ahead = duration(sum(hours[i:]) * 3600 / n_worker)
+        print(f"[{i + 1}/{len(sections)}] {section.notebook}: at least {ahead} of training left")
+        began = time.monotonic()
+        if number in waves:
+            as_planned = [n for n in waves[number] if not own_parameters(typed[n])]
+            _train_together(study, [sections[n] for n in as_planned])
+        parameters = dict(typed[number])
+        if study.source == "train" and section.needs(study) and not _train(section, parameters):
+            parameters["source"] = "records"  # it says what is missing, and tries no more
+        out = executed(study.scale.name, study.source) / f"{section.notebook}.ipynb"
+        code = _execute(section, out, parameters)
+        if code not in (0, INCOMPLETE):
+            return incomplete, code
+        if code == INCOMPLETE:
+            incomplete.append(section.notebook)
+        ended = "incomplete after" if code else "done in"
+        print(f"      {ended} {duration(time.monotonic() - began)}", flush=True)
+    return incomplete, 0
+
+
+def _waves(sections: Mapping[str, Section]) -> dict[str, list[str]]:
+    """Return which notebooks' runs train together, by the first notebook that needs them.
+
+    Those that search settings come first: the others' follow from what they find.
+    """
+    searching = [number for number, section in sections.items() if section.searches]
+    others = [number for number in sections if number > max(searching, default="")]
+    return {wave[0]: wave for wave in (searching, others) if wave}
+
+
+def _train_together(study: Study, sections: Sequence[Section]) -> None:
+    """Train what several notebooks are known to need: full stacks, and no worker that waits."""
+    specs = [spec for section in sections for spec in section.needs(study)]
+    alone = [s for s in specs if s.corpus == study.fingerprint and not (s.synthetic or s.start)]
+    with contextlib.suppress(TrainingError):  # whoever needs it says so
+        study.ensure(alone, label=", ".join(section.number for section in sections))
+
+
+def _train(section: Section, parameters: Mapping[str, Any]) -> bool:
+    """Train what one notebook still needs; False where some of it could not be made.
+
+    Its cells run here first, so that one set of workers serves the whole book.
+    """
+    try:
+        with output(write=False), stage(FIT):
+            run_notebook(section.path, parameters)
+    except TrainingError as error:
+        print(f"\n{section.notebook}: {error}", file=sys.stderr)
+        return False
+    except Exception:
+        return True  # the notebook meets it again, and its cell is printed
+    return True
 
 
 def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
@@ -225,3 +224,48 @@ def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
         print(f"{error.ename}: {error.evalue}\n\nThe executed copy is {out}", file=sys.stderr)
         return 1
     return 0
+
+
+def _report(study: Study, n_section: int, seconds: float) -> None:
+    """Print where things are, every claim, and how they compare with the recorded book."""
+    name = study.scale.name
+    print(f"Book of scale {name}: {n_section} notebooks in {duration(seconds)}")
+    print(f"  executed notebooks: {executed(name, study.source)}")
+    print(f"  figures and tables: {study.figures_folder()}")
+    judged = _judge(study).judged
+    print("Claims of the paper at this scale:")
+    print(*map(_line, judged), sep="\n")
+    if study.source == "train" and paths.archive(name).is_file():
+        comparison = compare(study, judged)
+        comparison.write(study.figures_folder())
+        print("Against the recorded book of this scale:", *comparison.lines, sep="\n  ")
+
+
+def _judge(study: Study) -> Ran:
+    """Run the notebook that judges all claims on what is recorded now, and write its table."""
+    reader = study.reading()
+    with output(write=False):
+        ran = run_notebook(SECTIONS["09"].path, {"scale": study.scale, "source": reader.source})
+    table = ran.saved["claims"]
+    assert isinstance(table, Table)
+    write_table(table, study.figures_folder(), "claims")
+    return ran
+
+
+def _line(claim: Claim) -> str:
+    """Return a claim's verdict and measure on one line."""
+    text = f"  {claim.notebook}  {claim.verdict:27} {claim.statement}"
+    if claim.measure == claim.measure:  # not NaN
+        text += f"  {claim.measure:.3f}"
+        if claim.ci_low != claim.ci_high:
+            text += f" [{claim.ci_low:.3f}, {claim.ci_high:.3f}]"
+    return text
+
+
+def _report_incomplete(study: Study, incomplete: Sequence[str]) -> None:
+    """Print which runs could not be made."""
+    print(f"Incomplete: {', '.join(incomplete)}. Runs that could not be made:")
+    failures = study.store.failures() if isinstance(study.store, RunStore) else []
+    for failure in failures:
+        print(f"  {failure['run_id']} on {failure['host']}, {failure['when']}: {failure['why']}")
+    print("The same command tries them again.", flush=True)

@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
@@ -45,8 +46,47 @@ class Executor(Protocol):
         """End the workers, at once where they are busy."""
 
 
+@dataclass(frozen=True)
+class Workers:
+    """An executor that several studies train with, and what failed on it."""
+
+    executor: Executor
+    failed: dict[str, str]
+    """Run id -> reason: runs that failed, and are not tried again."""
+
+
+_workers: ContextVar[Workers | None] = ContextVar("shared workers", default=None)
+
+
+@contextlib.contextmanager
+def sharing_workers(execution: Execution) -> Iterator[Workers]:
+    """Let every study that opens in this block train with the same workers, and end them after it.
+
+    A book runs many notebooks, each with a study of its own: workers start once, and a run that
+    failed for one notebook is not tried again for the next.
+    """
+    workers = Workers(open_executor(execution), {})
+    token = _workers.set(workers)
+    try:
+        yield workers
+    finally:
+        _workers.reset(token)
+        workers.executor.close()
+
+
+def shared_failures() -> dict[str, str]:
+    """Return what failed on the shared workers; a new dict where none are shared."""
+    workers = _workers.get()
+    return {} if workers is None else workers.failed
+
+
 def open_executor(execution: Execution) -> Executor:
-    """Return the executor that a scale names; raises InputError where its package is missing."""
+    """Return the executor that a scale names, or the shared one (`sharing_workers`).
+
+    Raises InputError where its package is missing.
+    """
+    if (workers := _workers.get()) is not None:
+        return workers.executor
     if execution.executor == "ray":
         from ieee_lib.jobs.ray_executor import RayExecutor
 

@@ -7,7 +7,7 @@ reader.fingerprint, reader.runs()
 import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -133,7 +133,8 @@ def open_reader(scale: Scale, *, corpus: str, source: str) -> Reader:
         )
         check(bool(fingerprint), "source", source, allowed)
         return Reader(scale, source, store, fingerprint)
-    return open_text(scale, Reader(scale, source, store, UNPREPARED))
+    reader = open_text(scale, Reader(scale, source, store, UNPREPARED))
+    return replace(reader, trace=Trace.begin())
 
 
 def open_text(scale: Scale, beside: Reader) -> Reader:

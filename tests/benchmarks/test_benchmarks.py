@@ -6,10 +6,12 @@ import json
 import pandas as pd
 import pytest
 
-from ieee_lib import Scale
-from ieee_lib.benchmarks import agreement, budget, contenders, mfu, records, speed, text
+from ieee_lib import Scale, benchmarks
+from ieee_lib.benchmarks import agreement, budget, contenders, mfu, speed, write
 from ieee_lib.cli import main
+from ieee_lib.errors import InputError
 from ieee_lib.training import fit as train
+from tests.benchmarks import records, text
 from tests.conftest import TINY
 
 
@@ -40,7 +42,7 @@ def test_the_table_compares_with_the_plain_loop(tiny, monkeypatch):
     monkeypatch.setattr(speed, "contenders", lambda: kept)
     monkeypatch.setattr(speed, "SECONDS", 0.01)
     frame = speed.run(tiny, device="cpu")["tab_speed"].frame.set_index("contender")
-    assert list(frame.members) == [1, 1, 2]
+    assert list(frame.K) == [1, 1, 2]
     plain, alone, two = (frame.loc[c.name] for c in kept)
     assert plain.gain == 1.0 and plain.workers == 1
     assert (frame["of limit"] > 0).all() and (frame["tokens/s"] > 0).all()
@@ -50,11 +52,11 @@ def test_the_table_compares_with_the_plain_loop(tiny, monkeypatch):
     assert two["of bound"] < 1
 
 
-def test_a_crew_reports_what_went_wrong_in_it(tmp_path):
-    crew = speed.Crew(1, 1, str(tmp_path))
+def test_a_worker_group_reports_what_went_wrong_in_it(tmp_path):
+    group = speed.WorkerGroup(1, 1, str(tmp_path))
     with pytest.raises(KeyError, match="never built"):
-        crew.take(contenders.Contender("never built", 1, contenders.plain), 1)
-    crew.close()
+        group.take(contenders.Contender("never built", 1, contenders.plain), 1)
+    group.close()
 
 
 def test_utilisation_tries_larger_batches_until_they_gain_nothing(tiny, monkeypatch):
@@ -71,19 +73,43 @@ def test_utilisation_tries_larger_batches_until_they_gain_nothing(tiny, monkeypa
     assert list(mfu.run(tiny, device="cpu")["tab_mfu"].frame["sequences a pass"]) == [1, 2, 4]
 
 
-def test_text_is_measured_and_its_numbers_written(home, monkeypatch, capsys):
+def test_text_is_measured(home, monkeypatch):
     monkeypatch.setattr(text, "CHARACTERS", 400_000)
     words = [f"line {i} of a text that says {i * i % 97} things\n" * 20 for i in range(40)]
     (home / "words.jsonl").write_text("\n".join(json.dumps({"text": w}) for w in words))
+    frame = text.run(Scale.load("smoke"), corpus=f"files:{home}/words.jsonl")["tab_text"].frame
+    assert len(frame) == 3 and (frame["million characters/s"] > 0).all()
+    assert 0.05 < frame["peak memory (GB)"][2] < 1
+    assert 0.2 < frame["of tokenizers"][1] < 2
+
+
+def test_tables_and_their_numbers_are_written(home, monkeypatch, capsys):
+    monkeypatch.setattr(benchmarks, "DATA_SETS", 2)
     made = home / "made.json"
-    arguments = ("--corpus", f"files:{home}/words.jsonl", "--json", str(made))
-    assert main(("bench", "text", "--scale", "smoke", *arguments)) == 0
-    rows = json.loads(made.read_text())["tab_text"]
-    assert len(rows) == 3 and all(row["million characters/s"] > 0 for row in rows)
-    assert 0.05 < rows[2]["peak memory (GB)"] < 1
-    assert 0.2 < rows[1]["of tokenizers"] < 2
-    assert (home / "figures" / "bench" / "tab_text.md").is_file()
-    capsys.readouterr()
+    assert main(("bench", "coverage", "--scale", "smoke", "--json", str(made))) == 0
+    rows = json.loads(made.read_text())["tab_coverage"]
+    assert rows and all(0 <= row["coverage"] <= 1 for row in rows)
+    assert (home / "figures" / "bench" / "tab_coverage.md").is_file()
+    assert "coverage" in capsys.readouterr().out
+
+
+def test_a_text_without_documents_is_refused(home):
+    (home / "a.txt").write_text("")
+    with pytest.raises(InputError, match="holds no text to repeat"):
+        text.run(Scale.load("smoke"), corpus=f"files:{home}/a.txt")
+
+
+def test_a_figure_is_written_with_its_numbers(home):
+    frame = pd.DataFrame(
+        {"model": "m", "width": width, "contender": name, "K": n, "gain": gain}
+        | {"tokens/s": 1e3 * gain, "of limit": 0.1, "of bound": 0.9}
+        for width in (8, 16)
+        for name, n, gain in (("plain loop", 1, 1.0), ("stack of 8, compiled", 8, 5.0))
+    )
+    write({"fig_speed": speed.items(frame, "a caption")["fig_speed"]}, home)
+    numbers = json.loads((home / "fig_speed.json").read_text())
+    assert [row["gain"] for row in numbers["gains"]] == [5.0, 5.0]
+    assert (home / "fig_speed.svg").is_file()
 
 
 def test_records_are_loaded_and_the_chain_is_fitted(monkeypatch):
@@ -91,7 +117,7 @@ def test_records_are_loaded_and_the_chain_is_fitted(monkeypatch):
     frame = records.run(Scale.load("laptop"))["tab_records"].frame
     assert list(frame.what) == [
         "read and verify 50 records into a frame",
-        "fit K, N and D in turn, 1,000 draws (notebook 05)",
+        "fit K, N and D in turn, 1,000 draws, and draw (notebook 05)",
     ]
     assert (frame.seconds > 0).all()
 

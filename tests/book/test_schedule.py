@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.book.chapters import choose
-from ieee_lib.book.plan import Speed, open_plan, plan_frame
+from ieee_lib.book.estimates import Speed
+from ieee_lib.book.plan import open_plan, plan_frame
 from ieee_lib.book.schedule import place, schedule_lines, simulate, slots
+from ieee_lib.book.sections import choose
 from ieee_lib.cli import main
 from ieee_lib.config.execution import Execution
 from tests.conftest import ROOT
@@ -19,8 +20,7 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def book():
     """The sections of the paper's book, with nothing trained."""
-    study = open_plan(Scale.load("paper"))
-    return replace(study, store=study.store.of("never")), choose("")
+    return open_plan(replace(Scale.load("paper"), name="never")), choose("")
 
 
 def test_the_first_free_slot_takes_the_next_job():
@@ -81,7 +81,7 @@ def test_no_schedule_beats_its_bounds_and_more_gpus_are_never_slower(book):
 def test_a_job_on_several_gpus_takes_them_for_a_shorter_time(book):
     study, sections = book
     execution = replace(study.scale.execution, devices=4)
-    wide = replace(study, scale=replace(study.scale, execution=execution))
+    wide = open_plan(replace(study.scale, execution=execution))
     one, four = (simulate(s, sections, n_slot=2, n_gpu=8) for s in (study, wide))
     assert four.wall == pytest.approx(one.wall / 4)
     assert four.gpu_seconds == pytest.approx(one.gpu_seconds)

@@ -1,20 +1,19 @@
-"""What is done to the code on purpose: kills, crowds, full disks, flipped bits, much text.
+"""What is done to the code on purpose: kills, concurrent writers, full disks, flipped bits, text.
 
     run(seconds=600)                     # every scenario that begins in time, as one table
 
 Each scenario works below a folder of its own, with the code and the scales that users have, and
-says for each of its claims what it expected and what it found.
+reports for each of its claims what it expected and what it found. `make stress` runs all of it.
 """
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from ieee_lib.errors import check_choice
 from ieee_lib.plots.saving import Table
 
 
@@ -36,30 +35,25 @@ Scenario = Callable[[Path], list[Outcome]]
 
 def scenarios() -> dict[str, Scenario]:
     """Return every scenario by name, the short ones first."""
-    from tests.stress import crowd, damage, disk, kills, stand_in
+    from tests.stress import concurrent_writers, corruption, disk, kills, large_corpus
 
     return {
-        "crowd": crowd.run,
+        "concurrent writers": concurrent_writers.run,
         "disk": disk.run,
-        "damage": damage.run,
+        "corruption": corruption.run,
         "kills": kills.run,
-        "stand_in": stand_in.run,
+        "large corpus": large_corpus.run,
     }
 
 
-def run(seconds: float, only: Sequence[str] = ()) -> Table:
-    """Run scenarios, none of which begins after so many seconds; return one row a claim.
-
-    Raises InputError for an unknown scenario.
-    """
-    known, began = scenarios(), time.monotonic()
-    for name in only:
-        check_choice("only", name, known)
+def run(seconds: float) -> Table:
+    """Run scenarios, none of which begins after so many seconds; return one row a claim."""
+    began = time.monotonic()
     rows: list[Outcome] = []
-    for name in only or known:
+    for name, scenario in scenarios().items():
         if time.monotonic() - began < seconds:
-            with tempfile.TemporaryDirectory(prefix=f"stress-{name}-") as folder:
-                rows += known[name](Path(folder))
+            with tempfile.TemporaryDirectory(prefix="stress-") as folder:
+                rows += scenario(Path(folder))
         else:
             rows.append(Outcome(name, "nothing: no time left", "", "not run", False, 0.0))
     frame = pd.DataFrame([asdict(row) for row in rows])

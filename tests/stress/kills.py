@@ -31,7 +31,7 @@ def run(home: Path, *, n_kill: int = N_KILL, only: str = "", seed: int = 0) -> l
         if lost:
             break
     before = _files(killed)
-    ended, said = _book(killed, only)
+    ended, printed = _book(killed, only)
     after = _files(killed)
     lost = [name for name, data in before.items() if after.get(name) != data]
     same = sum(ended.get(i) == record for i, record in undisturbed.items())
@@ -40,12 +40,12 @@ def run(home: Path, *, n_kill: int = N_KILL, only: str = "", seed: int = 0) -> l
     found = f"{same} of {len(ended)} the same; {len(lost)} lost or trained again"
     holds = undisturbed == ended and not lost and len(n_before) == n_kill and bool(undisturbed)
     if not ended:
-        found += f"; {said[-200:]}"
+        found += f"; {printed[-200:]}"
     return [Outcome("kills", what, expected, found, holds, time.monotonic() - began)]
 
 
 def _book(home: Path, only: str, seconds: float | None = None) -> tuple[dict[str, Record], str]:
-    """Run a book for so long; return the results it has left, and what it said at the end."""
+    """Run a book for so long; return the results it has left, and what it printed."""
     from ieee_lib.paths import PACKAGE
 
     if not (home / "notebooks").exists():
@@ -53,7 +53,7 @@ def _book(home: Path, only: str, seconds: float | None = None) -> tuple[dict[str
         (home / "notebooks").symlink_to(PACKAGE.parent / "notebooks")
     command = [sys.executable, "-m", "ieee_lib", "reproduce", "--scale", "smoke", "--only", only]
     environment = {**os.environ, "IEEE_LIB_HOME": str(home)}
-    log = home / "said.txt"
+    log = home / "printed.txt"
     with log.open("w") as out:
         process = subprocess.Popen(
             command, env=environment, stdout=out, stderr=out, start_new_session=True

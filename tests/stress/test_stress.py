@@ -1,21 +1,22 @@
-"""The scenarios of the stress command, each short: what they claim must hold here too."""
+"""The stress scenarios, each short; with `-m stress` all at full length, and their table."""
 
 import subprocess
 
 import pytest
 
-from ieee_lib.cli import main
-from tests.stress import crowd, damage, disk, stand_in
+from ieee_lib import paths
+from ieee_lib.plots.saving import write_table
+from tests.stress import concurrent_writers, corruption, disk, large_corpus, run
 
 
 def test_a_run_that_four_processes_want_is_trained_once(tmp_path):
-    (outcome,) = crowd.run(tmp_path)
+    (outcome,) = concurrent_writers.run(tmp_path)
     assert outcome.holds and outcome.expected == "12 trainings", outcome
 
 
 def test_a_flipped_bit_is_named_and_made_good_in_every_kind_of_file(tmp_path):
-    outcomes = damage.run(tmp_path, seed=1)
-    assert len(outcomes) == len(damage.KINDS)
+    outcomes = corruption.run(tmp_path, seed=1)
+    assert len(outcomes) == len(corruption.KINDS)
     assert all(outcome.holds for outcome in outcomes), outcomes
 
 
@@ -29,11 +30,19 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path):
 
 
 def test_text_in_the_papers_layout_is_prepared_in_bounded_memory(tmp_path):
-    outcomes = stand_in.run(tmp_path, n_byte=20_000_000)
+    outcomes = large_corpus.run(tmp_path, n_byte=20_000_000)
     assert len(outcomes) == 5
     assert all(outcome.holds for outcome in outcomes), outcomes
 
 
-def test_the_command_writes_a_table(home):
-    assert main(["stress", "--seconds", "0"]) == 1
-    assert "not run" in (home / "figures" / "bench" / "tab_stress.md").read_text()
+def test_what_there_is_no_time_for_holds_nothing():
+    table = run(seconds=0)
+    assert set(table.frame.found) == {"not run"} and not table.frame.holds.any()
+
+
+@pytest.mark.stress
+def test_all_scenarios_at_full_length():
+    """Twelve minutes; the table goes to figures/bench/tab_stress.*"""
+    table = run(seconds=1800)
+    write_table(table, paths.figures("bench"), "tab_stress")
+    assert table.frame.holds.all(), table.to_markdown()

@@ -5,7 +5,6 @@ import torch
 from scipy.stats import chisquare
 
 from ieee_lib import InputError
-from ieee_lib.benchmarks.sampling import recomputed
 from ieee_lib.config import EnsembleSpec, SampleSpec
 from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.sample_job import SampleJob, open_sample
@@ -14,6 +13,7 @@ from ieee_lib.model.decoder import StackedDecoder
 from ieee_lib.runs.store import RunStore
 from ieee_lib.training.data import StepBatches
 from ieee_lib.training.sampling import draw, sample
+from tests.benchmarks.sampling import recomputed
 from tests.conftest import TINY
 from tests.training.test_scoring import trained_like
 

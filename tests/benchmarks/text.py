@@ -18,7 +18,7 @@ from ieee_lib.errors import check
 from ieee_lib.plots.saving import Table
 from ieee_lib.text import packing
 from ieee_lib.text.sources import open_source
-from tests.stress.stand_in import peak_memory
+from tests.stress.large_corpus import peak_memory
 
 CHARACTERS = 200_000_000
 """Text that is prepared; shorter sources are repeated, each copy with a mark of its own."""
@@ -48,10 +48,10 @@ def run(scale: Scale, *, corpus: str = "") -> dict[str, Table]:
     frame["of tokenizers"] = alone / frame.seconds
     frame["peak memory (GB)"] = [float("nan"), float("nan"), peak / 1e9]
     text = Path(source).parent.name or source  # a folder's name says enough
-    about = f"{text} repeated to {n_character / 1e6:.0f} million characters"
-    about += f" · vocabulary {config.vocab_size} · {n_token / 1e6:.1f} million training tokens"
+    caption = f"{text} repeated to {n_character / 1e6:.0f} million characters"
+    caption += f" · vocabulary {config.vocab_size} · {n_token / 1e6:.1f} million training tokens"
     digits = {"seconds": 1, "million characters/s": 1, "of tokenizers": 2, "peak memory (GB)": 2}
-    return {"tab_text": Table(frame, about, digits)}
+    return {"tab_text": Table(frame, caption, digits)}
 
 
 def _repeat(source: str, text_field: str, path: Path) -> int:

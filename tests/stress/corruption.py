@@ -1,4 +1,4 @@
-"""One bit flipped in each kind of file: it is named, set aside, and made again as it was."""
+"""One bit flipped in each kind of file: it is named, quarantined, and made again as it was."""
 
 import contextlib
 import io
@@ -22,28 +22,28 @@ from tests.stress import Outcome
 
 
 def run(home: Path, *, seed: int = 0) -> list[Outcome]:
-    """Make a small store at the smoke scale, and damage one file of each kind in turn."""
+    """Make a small store at the smoke scale, and corrupt one file of each kind in turn."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_run, home, random.Random(seed)).result()
 
 
 def _run(home: Path, chance: random.Random) -> list[Outcome]:
     os.environ["IEEE_LIB_HOME"] = str(home)
-    expected, outcomes = _ask(), []
+    expected, outcomes = _make(), []
     for kind, find in KINDS.items():
         began, path = time.monotonic(), find(Study.open("smoke"))
         data = bytearray(path.read_bytes())
         place = chance.randrange(len(data))
         data[place] ^= 1 << chance.randrange(8)
         path.write_bytes(data)
-        said, results = _ask_again(path)
-        named, same = path.name in said, results == expected
+        messages, results = _make_again(path)
+        named, same = path.name in messages, results == expected
         found = f"bit in byte {place:,} of {len(data):,}: " + "not " * (not named) + "named, "
         found += "not " * (not same) + "the same"
         done = f"one bit flipped in {kind}"
         seconds = time.monotonic() - began
         outcomes.append(
-            Outcome("damage", done, "named, the same again", found, named and same, seconds)
+            Outcome("corruption", done, "named, the same again", found, named and same, seconds)
         )
     return outcomes
 
@@ -56,7 +56,7 @@ def _sample(study: Study) -> SampleSpec:
     return SampleSpec(teachers=EnsembleSpec(tuple(_specs(study))), kind="mixture", n_token=4096)
 
 
-def _ask() -> dict[str, Record]:
+def _make() -> dict[str, Record]:
     """Have two runs, their ensemble, a sample of them and an archive; return all results."""
     study = Study.open("smoke")
     study.ensure(_specs(study), weights=True)
@@ -69,18 +69,18 @@ def _ask() -> dict[str, Record]:
     return {record["run_id"]: result_of(record) for record in study.store.records()}
 
 
-def _ask_again(damaged: Path) -> tuple[str, dict[str, Record]]:
-    """Return what was said, and all results."""
-    heard = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stderr(heard):
+def _make_again(corrupted: Path) -> tuple[str, dict[str, Record]]:
+    """Return the messages, and all results."""
+    stream = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stderr(stream):
         warnings.simplefilter("always")
         try:
-            results = _ask()
+            results = _make()
         except InputError as error:  # an archive ships with the project: it is fetched again
-            print(error, file=heard)
-            damaged.unlink()
-            results = _ask()
-    return heard.getvalue(), results
+            print(error, file=stream)
+            corrupted.unlink()
+            results = _make()
+    return stream.getvalue(), results
 
 
 def _record(study: Study) -> Path:
@@ -95,11 +95,11 @@ def _checkpoint(study: Study) -> Path:
     """Stop a run in its middle."""
     spec = _specs(study)[1]
     (study.store.records_folder / f"{spec.run_id}.json").unlink()
-    heard = []
+    seen = []
 
     def stop(tokens: int) -> None:
-        heard.append(tokens)
-        if len(heard) > 1:
+        seen.append(tokens)
+        if len(seen) > 1:
             raise KeyboardInterrupt
 
     often = replace(study.scale.execution, checkpoint_minutes=1e-9)
@@ -136,4 +136,4 @@ KINDS = {
     "a corpus' manifest": lambda study: study.corpus_folder / "manifest.json",
     "an archive": lambda study: paths.archive("smoke"),
 }
-"""Kind of file -> its path in a store, ready to be damaged."""
+"""Kind of file -> its path in a store, ready to be corrupted."""

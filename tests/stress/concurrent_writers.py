@@ -1,4 +1,4 @@
-"""Several processes that ask for the same runs at once: each run is trained by one of them."""
+"""Several processes that want the same runs at once: each run is trained by one of them."""
 
 import multiprocessing
 import os
@@ -13,25 +13,36 @@ SEEDS = range(3)
 
 
 def run(home: Path) -> list[Outcome]:
-    """Let processes ask for the same runs, and count who trained how many."""
+    """Let processes train the same runs, and count who trained how many."""
     began = time.monotonic()
     spawn = multiprocessing.get_context("spawn")
-    heard, start = spawn.SimpleQueue(), spawn.Barrier(N_PROCESS)
-    crowd = [spawn.Process(target=_ask, args=(home, start, heard)) for _ in range(N_PROCESS)]
-    for process in crowd:
+    counts, start = spawn.SimpleQueue(), spawn.Barrier(N_PROCESS)
+    writers = [
+        spawn.Process(target=_train_all, args=(home, start, counts)) for _ in range(N_PROCESS)
+    ]
+    for process in writers:
         process.start()
-    told = [heard.get() for _ in crowd]
-    for process in crowd:
+    trained = [counts.get() for _ in writers]
+    for process in writers:
         process.join()
-    (n_run,) = {n for n, _ in told}
-    n_trained = [n for _, n in told]
-    what = f"{N_PROCESS} processes ask for the same {n_run} runs at once"
+    (n_run,) = {n for n, _ in trained}
+    n_trained = [n for _, n in trained]
+    what = f"{N_PROCESS} processes want the same {n_run} runs at once"
     found = f"{sum(n_trained)} trainings ({' + '.join(map(str, n_trained))})"
     seconds = time.monotonic() - began
-    return [Outcome("crowd", what, f"{n_run} trainings", found, sum(n_trained) == n_run, seconds)]
+    return [
+        Outcome(
+            "concurrent writers",
+            what,
+            f"{n_run} trainings",
+            found,
+            sum(n_trained) == n_run,
+            seconds,
+        )
+    ]
 
 
-def _ask(home: Path, start, heard) -> None:
+def _train_all(home: Path, start, counts) -> None:
     os.environ["IEEE_LIB_HOME"] = str(home)
     from ieee_lib.jobs.train_job import TrainJob
     from ieee_lib.study import Study
@@ -52,4 +63,4 @@ def _ask(home: Path, start, heard) -> None:
     ]
     start.wait()
     frame = study.ensure(specs)
-    heard.put((len(frame), sum(n_trained)))
+    counts.put((len(frame), sum(n_trained)))

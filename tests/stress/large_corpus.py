@@ -43,7 +43,7 @@ SPEED = 5e5
 
 @dataclass(frozen=True)
 class Prepared:
-    """What preparing a stand-in gave, and took."""
+    """What preparing a large corpus gave, and took."""
 
     corpus: Corpus
     documents: int
@@ -54,7 +54,7 @@ class Prepared:
 
 
 def run(home: Path, *, n_byte: int = 1_000_000_000) -> list[Outcome]:
-    """Prepare a stand-in of so much text, and one of a tenth to compare its memory with."""
+    """Prepare a large corpus of so much text, and one of a tenth to compare its memory with."""
     tokenizer = home / "tokenizer.json"
     _in_a_process(_train_tokenizer, tokenizer)
     small = _prepared(home / "small", n_byte // 10, tokenizer)
@@ -66,7 +66,7 @@ def run(home: Path, *, n_byte: int = 1_000_000_000) -> list[Outcome]:
     text = f"{n_byte / 1e9:g} GB of text"
 
     def outcome(what: str, expected: str, found: str, holds: bool, since: float) -> Outcome:
-        return Outcome("stand_in", f"{text}: {what}", expected, found, holds, since)
+        return Outcome("large corpus", f"{text}: {what}", expected, found, holds, since)
 
     outcomes = [
         outcome(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ieee_lib.book.chapters import Chapter
+from ieee_lib.book.run import run_notebook
+from ieee_lib.book.sections import SECTIONS
 from ieee_lib.config.scale import Scale
 from ieee_lib.laws.estimates import N_DRAW
-from ieee_lib.plots.saving import Table
+from ieee_lib.plots.saving import Table, output
 from ieee_lib.runs.frames import runs_frame
 from ieee_lib.runs.store import Archive, RunStore
-from ieee_lib.study import Study
 
 RECORDS = 10_000
 
@@ -32,11 +32,15 @@ def run(scale: Scale) -> dict[str, Table]:
         n_row = len(runs_frame(store.records()))
         loaded = time.perf_counter() - began
     began = time.perf_counter()
-    Chapter.open("05", Study.open(scale, source="archive"))
+    with output(write=False):
+        run_notebook(SECTIONS["05"].path, {"scale": scale, "source": "archive"})
     fitted = time.perf_counter() - began
     rows = [
         {"what": f"read and verify {n_row:,} records into a frame", "seconds": loaded},
-        {"what": f"fit K, N and D in turn, {N_DRAW:,} draws (notebook 05)", "seconds": fitted},
+        {
+            "what": f"fit K, N and D in turn, {N_DRAW:,} draws, and draw (notebook 05)",
+            "seconds": fitted,
+        },
     ]
     about = f"{scale.name} scale · records of the archive, one process"
     return {"tab_records": Table(pd.DataFrame(rows), about, {"seconds": 2})}

@@ -1,0 +1,57 @@
+"""Redraws the book's figures and tables from records: every size, background and format.
+
+redraw("laptop", source="archive", only="03", context="talk", formats=["svg"])
+"""
+
+from collections.abc import Sequence
+
+from ieee_lib import paths
+from ieee_lib.book.run import Ran, run_book
+from ieee_lib.book.sections import choose
+from ieee_lib.errors import check_choice
+from ieee_lib.plots.contact_sheet import contact_sheet
+from ieee_lib.plots.saving import FORMATS, SavedFigure, output, save_figure
+from ieee_lib.plots.style import style
+from ieee_lib.study import Study
+
+
+def redraw(
+    scale: str,
+    *,
+    source: str = "records",
+    corpus: str = "",
+    only: str = "",
+    context: str = "paper",
+    background: str = "white",
+    formats: Sequence[str] = FORMATS,
+) -> None:
+    """Write the figures and tables of some notebooks (`only`), or all and a contact sheet.
+
+    All: those whose runs are recorded. Prints each name. Raises InputError for an unknown source,
+    section, size, background or format, and MissingRuns where records are missing.
+    """
+    check_choice("source", source, ("records", "archive"))
+    sections = choose(only) if only else None
+    with style(context, background), output(formats):
+        study = Study.open(scale, source=source, corpus=corpus)
+        folder = study.figures_folder()
+        pictures: dict[str, bytes] = {}
+
+        def report(ran: Ran) -> None:
+            for name, saved in ran.saved.items():
+                print(f"{folder.relative_to(paths.root())}/{name}", flush=True)
+                if isinstance(saved, SavedFigure) and not only:
+                    file = folder / f"{name}.png"
+                    pictures[name] = file.read_bytes() if "png" in formats else saved.render("png")
+
+        look = {"context": context, "background": background}
+        run_book(study, sections, parameters=look, strict=bool(only), report=report)
+        if not only:
+            with output(["png"]):
+                save_figure(
+                    contact_sheet(pictures),
+                    folder,
+                    "contact_sheet",
+                    data={"figures": list(pictures)},
+                    caption=f"{study.scale.name} scale · all figures",
+                )

@@ -1,0 +1,1 @@
+"""Measurements for developers, whose tables README shows; `ieee_lib.benchmarks` has the users'."""
