@@ -1,4 +1,4 @@
-"""Notebooks 01 and 02: tuned recipes against N, weight decay, trajectories (Sec. 3, Fig 3, 13-15)."""
+"""Notebooks 01 and 02: tuned recipes against N, weight decay, trajectories (Fig 3, 13 to 15)."""
 
 from collections.abc import Mapping
 

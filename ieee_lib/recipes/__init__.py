@@ -13,6 +13,7 @@ from ieee_lib.recipes.ensembles import (
     seed_ablation,
     single_optimum_ensembles,
 )
+from ieee_lib.recipes.setup import model_sizes
 from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_sweep
 from ieee_lib.recipes.tuned import certificate, regularized, standard
 
@@ -22,6 +23,7 @@ __all__ = [
     "epochs_and_decay",
     "heuristic_ensembles",
     "heuristic_neighbours",
+    "model_sizes",
     "overfitting",
     "regularized",
     "seed_ablation",
