@@ -6,7 +6,7 @@ refits()                      # our fits of its points, with intervals, beside w
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -44,10 +44,10 @@ def published_points(name: str) -> pd.DataFrame:
         assumed(loss, sigma=NOISE, name=" ".join(map(str, words)))
         for loss, words in zip(table.loss, names.to_dict("split")["data"], strict=True)
     ]
-    return table.assign(loss=losses)
+    return table.assign(loss=pd.Series(losses))
 
 
-def reference_points(row: Mapping[str, Any]) -> tuple[pd.Series, pd.Series]:
+def reference_points(row: Mapping[Hashable, Any]) -> tuple[pd.Series, pd.Series]:
     """Return x and loss of one row of `reference_fits`: points whose law is known."""
     table = published(row["table"])
     if row["table"] == "data_points":

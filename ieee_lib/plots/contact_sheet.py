@@ -1,7 +1,6 @@
 """All figures of a book at a glance.
 
-with context("talk"):
-    sheet = contact_sheet({"fig01_overview": png, ...}, caption=...)
+sheet = contact_sheet({"fig01_overview": png, ...})
 """
 
 import io
@@ -9,9 +8,8 @@ import math
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
-
-from ieee_lib.plots.saving import Drawing, finish
 
 COLUMNS = 4
 WIDTH, HEIGHT = 3.6, 2.7
@@ -20,8 +18,8 @@ DPI = 60
 """Half of what is saved: a sheet is to find figures by."""
 
 
-def contact_sheet(pictures: Mapping[str, bytes], *, caption: str) -> Drawing:
-    """Draw every figure small, under the name of its file. pictures: name -> PNG."""
+def contact_sheet(pictures: Mapping[str, bytes]) -> Figure:
+    """Return a figure that shows every picture (name -> PNG) small, under its name."""
     n_row = math.ceil(len(pictures) / COLUMNS)
     figure, axes = plt.subplots(
         n_row, COLUMNS, figsize=(WIDTH * COLUMNS, HEIGHT * n_row), squeeze=False, dpi=DPI
@@ -33,4 +31,4 @@ def contact_sheet(pictures: Mapping[str, bytes], *, caption: str) -> Drawing:
         picture.thumbnail((int(WIDTH * 2 * DPI), int(HEIGHT * 2 * DPI)))
         ax.imshow(picture, interpolation="antialiased")
         ax.set_title(name, fontsize=8, fontfamily="monospace", loc="left")
-    return finish(figure, caption, figures=list(pictures))
+    return figure

@@ -1,4 +1,4 @@
-"""Notebook 03: ensembles against total parameters, members, settings and seeds (Sec. 4, Fig 4-17)."""
+"""Notebook 03: ensembles against total parameters, members, settings, seeds (Sec. 4, Fig 4-17)."""
 
 from collections.abc import Mapping, Sequence
 

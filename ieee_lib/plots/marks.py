@@ -37,7 +37,7 @@ BEYOND = 1e3
 NO_BOUND = "arrow: no bound"
 
 
-def percent(share: float, position: int | None = None) -> str:
+def percent(share: float, position: float = 0) -> str:
     """Return a share as a tick in percent, as exact as it is."""
     return f"{100 * share:.3g}%"
 
@@ -62,7 +62,7 @@ def text_size(factor: float = 1.0) -> float:
 
 
 def means(
-    ax: Axes, table: pd.DataFrame, x: str, recipe: str, *, label: str, filled: bool = True, **line
+    ax: Axes, table: pd.DataFrame, x: str, recipe: str, *, label: str, filled: bool = True, **line: Any
 ) -> Axes:
     """Draw mean loss against x with an error bar of one standard error, joined by a line."""
     table = table.dropna(subset="loss").sort_values(x)
