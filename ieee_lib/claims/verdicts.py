@@ -101,7 +101,7 @@ def every(verdicts: Sequence[str]) -> str:
 def overfits(runs: pd.DataFrame) -> Claim:
     """At wd 0.1, more epochs over the same data end up worse (Sec. 2.1, Fig 2 left)."""
     means = seed_means(runs, ["epochs"]).dropna(subset="loss")
-    last, best = means.iloc[-1], means.loc[means.loss.idxmin()]
+    last, best = means.iloc[-1], means.iloc[means.loss.argmin()]
     rise = _difference(last, best)
     detail = f"{last.epochs:.0f} epochs against {best.epochs:.0f}"
     verdict = above(rise, 0.0) if last.epochs > best.epochs else DOES_NOT
@@ -112,7 +112,7 @@ def memorizes(runs: pd.DataFrame) -> Claim:
     """Training loss keeps falling while validation loss rises (v1 Fig 15)."""
     val = seed_means(runs, ["epochs"]).dropna(subset="loss")
     train = seed_means(runs, ["epochs"], value="train_loss").dropna(subset="loss")
-    fall = _difference(train.iloc[-1], train.loc[val.loss.idxmin()])
+    fall = _difference(train.iloc[-1], train.iloc[val.loss.argmin()])
     return claim("memorizes", fall, below(fall, 0.0))
 
 
@@ -160,7 +160,7 @@ def follows_power_law(law: PowerLaw) -> Claim:
 
 def limit_below_standard(law: PowerLaw, standard: pd.DataFrame) -> Claim:
     """The limit of the regularized law lies below the best standard loss (Fig 1, Fig 3)."""
-    best = standard.loc[standard.loss.idxmin()]
+    best = standard.iloc[standard.loss.argmin()]
     ci_low, ci_high = law.interval("E")
     spread = 1.96 * best.se
     difference = _interval(
@@ -199,15 +199,19 @@ def small_beat_big(law: EnsembleLaw, regularized: pd.DataFrame) -> Claim:
 
 def excess_is_one_over_k(laws: Sequence[EnsembleLaw]) -> Claim:
     """Excess over the limit falls about as 1/K (Sec. 4.1)."""
-    laws = [law for law in laws if law.free]
-    if not laws:
+    exponents = [
+        (law.model, _interval(law.free.alpha, *law.beta_interval)) for law in laws if law.free
+    ]
+    if not exponents:
         return claim("excess_is_one_over_k", math.nan, UNTESTABLE, "needs four members")
-    far = max(laws, key=lambda law: abs(law.free.alpha - 1))
-    inside = all(law.beta_interval[0] >= 0.75 and law.beta_interval[1] <= 1.25 for law in laws)
-    outside = any(law.beta_interval[1] < 0.75 or law.beta_interval[0] > 1.25 for law in laws)
-    verdict = HOLDS if inside else DOES_NOT if outside else UNTESTABLE
-    measure = _interval(far.free.alpha, *far.beta_interval)
-    return claim("excess_is_one_over_k", measure, verdict, far.model)
+    model, farthest = max(exponents, key=lambda pair: abs(pair[1].value - 1))
+    if all(beta.ci_low >= 0.75 and beta.ci_high <= 1.25 for _, beta in exponents):
+        verdict = HOLDS
+    elif any(beta.ci_high < 0.75 or beta.ci_low > 1.25 for _, beta in exponents):
+        verdict = DOES_NOT
+    else:
+        verdict = UNTESTABLE
+    return claim("excess_is_one_over_k", farthest, verdict, model)
 
 
 def heuristic_helps(single_optimum: EnsembleLaw, heuristic: EnsembleLaw) -> Claim:

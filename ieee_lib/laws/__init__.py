@@ -47,13 +47,21 @@ from ieee_lib.laws.power_law import (
     scale_of,
     unit_of,
 )
-from ieee_lib.laws.published import limit_pairs, multipliers, published, refits
+from ieee_lib.laws.published import (
+    NOISE,
+    limit_pairs,
+    multipliers,
+    published,
+    published_points,
+    refits,
+)
 from ieee_lib.runs.frames import mean_curve, pooled_noise, seed_means
 
 __all__ = [
     "ENSEMBLE_DIGITS",
     "LAW_DIGITS",
     "MIN_POINTS",
+    "NOISE",
     "EnsembleLaw",
     "Estimate",
     "Limit",
@@ -88,6 +96,7 @@ __all__ = [
     "pooled_noise",
     "published",
     "published_law",
+    "published_points",
     "rank_correlation",
     "refits",
     "replicate_noise",

@@ -5,6 +5,7 @@ coverage_frame(n=500)       # one row a case; written to figures/bench/ by `ieee
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,7 +91,7 @@ CASES: dict[tuple[str, str], Draw] = {
 
 def coverage_frame(*, n: int = 500, noises: tuple[float, ...] = (0.003, 0.01)) -> pd.DataFrame:
     """Return one row a case and noise: share of intervals with the truth, width, unbounded."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (case, method), draw in CASES.items():
         for noise in noises:
             rng = np.random.default_rng([len(rows), n])

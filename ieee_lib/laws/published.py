@@ -1,15 +1,20 @@
 """The paper's public numbers, each with its source and decimals (data/published/*.csv), refitted.
 
-published("fig2_sizes")
+published("fig2_sizes")       # as printed
+published_points("k_limits")  # with noise, for fit_power_law
 refits()                      # our fits of its points, with intervals, beside what it printed
 """
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 
 from ieee_lib import paths
 from ieee_lib.errors import check_choice
-from ieee_lib.laws.estimates import Estimate, assumed
-from ieee_lib.laws.power_law import Limit, data_efficiency, fit_power_law, fit_through
+from ieee_lib.laws.estimates import assumed
+from ieee_lib.laws.power_law import data_efficiency, fit_power_law
 
 NOISE = 0.01
 """Standard deviation assumed for a published loss, nats/token: chart readings have two decimals,
@@ -17,18 +22,39 @@ and limits vary by up to 0.02 over three seeds (v1 H.1)."""
 
 
 def published(name: str) -> pd.DataFrame:
-    """Return one published table; raises InputError for an unknown name."""
+    """Return one published table, with N in parameters where it has sizes.
+
+    Raises InputError for an unknown name.
+    """
     check_choice("published", name, sorted(path.stem for path in paths.published().glob("*.csv")))
-    return pd.read_csv(paths.published() / f"{name}.csv")
+    table = pd.read_csv(paths.published() / f"{name}.csv")
+    return table.assign(N=1e9 * table.N_billions) if "N_billions" in table else table
 
 
-def reference_points(row: pd.Series) -> tuple[pd.Series, pd.Series]:
+def published_points(name: str) -> pd.DataFrame:
+    """Return a published table to fit laws to: loss as estimates with the assumed `NOISE`.
+
+    N is in parameters and D in tokens.
+
+        fit_power_law(published_points("data_points").query("recipe == 'standard'"), x="D")
+    """
+    table = published(name)
+    names = table[[column for column in ("recipe", "model", "D") if column in table]]
+    losses = [
+        assumed(loss, sigma=NOISE, name=" ".join(map(str, words)))
+        for loss, words in zip(table.loss, names.to_dict("split")["data"], strict=True)
+    ]
+    return table.assign(loss=pd.Series(losses))
+
+
+def reference_points(row: Mapping[Hashable, Any]) -> tuple[pd.Series, pd.Series]:
     """Return x and loss of one row of `reference_fits`: points whose law is known."""
-    table = published(row.table)
-    if row.table == "data_points":
+    table = published(row["table"])
+    if row["table"] == "data_points":
         table = table.assign(D_billions=table.D / 1e9)
-    table = table.query(row.query) if isinstance(row.query, str) else table
-    return table[row.x], table.loss
+    if isinstance(row["query"], str):
+        table = table.query(row["query"])
+    return table[row["x"]], table.loss
 
 
 def refits() -> pd.DataFrame:
@@ -37,60 +63,65 @@ def refits() -> pd.DataFrame:
     Least squares as the authors', with intervals at `NOISE`; `reproduced` says whether the
     printed limit, at its decimals, is ours.
     """
-    rows = []
     fits = published("reference_fits")
-    for row in fits[fits.printed_E.notna()].itertuples():
-        law = fit_power_law(*reference_points(row), sigma=NOISE, unit=row.x)
+    rows = []
+    for row in fits[fits.printed_E.notna()].to_dict("records"):
+        x, loss = reference_points(row)
+        law = fit_power_law(x, loss, sigma=NOISE, unit=row["x"])
         ci_low, ci_high = law.interval("E")
-        same = abs(law.E - row.printed_E) <= 0.5 * 10**-row.printed_decimals + 1e-9
-        inside = ci_low <= row.printed_E <= ci_high
+        printed = row["printed_E"]
+        if abs(law.E - printed) <= 0.5 * 10 ** -row["printed_decimals"] + 1e-9:
+            reproduced = "yes"
+        elif ci_low <= printed <= ci_high:
+            reproduced = "within the interval"
+        else:
+            reproduced = "no"
         rows.append(
             {
-                "law": row.name,
+                "law": row["name"],
                 "points": law.n_point,
                 "A": law.A,
                 "alpha": law.alpha,
                 "E": law.E,
                 "E ci_low": ci_low,
                 "E ci_high": ci_high,
-                "E printed": row.printed_E,
-                "reproduced": "yes" if same else "within the interval" if inside else "no",
-                "note": row.source,
+                "E printed": printed,
+                "reproduced": reproduced,
+                "note": row["source"],
             }
         )
     return pd.DataFrame(rows)
 
 
-def standard_law() -> tuple[Limit, Estimate]:
-    """Return the refitted law in D of the standard recipe, and its own loss at 200M tokens."""
-    points = published("data_points").query("recipe == 'standard'")
-    estimates = [assumed(r.loss, sigma=NOISE, name=f"standard {r.D}") for r in points.itertuples()]
-    return fit_through(points.D / 1e9, estimates, unit="D[B]").limit, estimates[0]
-
-
 def multipliers() -> pd.DataFrame:
     """Return the paper's multipliers at 200M tokens beside ours from its points, with intervals."""
-    standard, reference = standard_law()
+    points = published_points("data_points").query("recipe == 'standard'")
+    standard, reference = fit_power_law(points, x="D").limit, points.loss.iloc[0]
     rows = []
-    for row in published("multipliers").itertuples():
-        loss = assumed(row.loss, sigma=NOISE, name=row.recipe)
+    for row in published("multipliers").to_dict("records"):
+        loss = assumed(row["loss"], sigma=NOISE, name=row["recipe"])
         gain = data_efficiency(standard, loss, reference)
-        inside = gain.ci_low <= row.multiplier <= gain.ci_high
-        verdict = "the loss is not public" if row.loss != row.loss else "yes" if inside else "no"
+        if math.isnan(row["loss"]):
+            inside = "the loss is not public"
+        else:
+            inside = "yes" if gain.ci_low <= row["multiplier"] <= gain.ci_high else "no"
         rows.append(
             {
-                "recipe": row.recipe,
-                "loss": row.loss,
-                "printed": row.multiplier,
+                "recipe": row["recipe"],
+                "loss": row["loss"],
+                "printed": row["multiplier"],
                 "refitted": gain,
-                "inside": verdict,
+                "inside": inside,
             }
         )
     return pd.DataFrame(rows)
 
 
 def limit_pairs() -> pd.DataFrame:
-    """Return K → ∞ limits at both member settings: the single-model optimum, and the heuristic's."""
+    """Return K → ∞ limits at both member settings: the single-model optimum, and the heuristic's.
+
+    A gain of zero marks published cells that are likely stale; `stale` says which those are.
+    """
     keys = ["model", "N_billions", "D"]
     pairs = published("k_limits_same_settings")[[*keys, "loss"]].merge(
         published("k_limits")[[*keys, "loss", "stale"]],
@@ -98,4 +129,4 @@ def limit_pairs() -> pd.DataFrame:
         suffixes=(" at single optimum", " at heuristic"),
     )
     pairs["gain"] = pairs["loss at single optimum"] - pairs["loss at heuristic"]
-    return pairs
+    return pairs.assign(stale=pairs.stale.fillna(""))

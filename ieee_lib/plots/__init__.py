@@ -56,6 +56,12 @@ from ieee_lib.plots.marks import (
     short_count,
 )
 from ieee_lib.plots.overfitting import loss_against_epochs, one_curve
+from ieee_lib.plots.published import (
+    published_epochs,
+    published_limits,
+    published_recipes,
+    published_sizes,
+)
 from ieee_lib.plots.regularized import (
     law_through,
     loss_against_decay,
@@ -63,6 +69,7 @@ from ieee_lib.plots.regularized import (
     loss_along_training,
 )
 from ieee_lib.plots.saving import SavedFigure, Table
+from ieee_lib.plots.setup import parameter_shares
 from ieee_lib.plots.style import COLORS, MARKERS, style, use_style, wide
 
 __all__ = [
@@ -112,7 +119,12 @@ __all__ = [
     "one_curve",
     "one_member_and_limit",
     "overview",
+    "parameter_shares",
     "published_downstream",
+    "published_epochs",
+    "published_limits",
+    "published_recipes",
+    "published_sizes",
     "remove",
     "short_count",
     "students_against_total_parameters",

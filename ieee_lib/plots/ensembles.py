@@ -97,7 +97,7 @@ def loss_against_members(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
 def one_member_and_limit(axes: Sequence[Axes], cells: pd.DataFrame) -> Sequence[Axes]:
     """Draw heat maps over epochs and decay: one member, and K → ∞ (v1 Fig 5, right).
 
-    cells: epochs, wd, one member (nats/token) and limit (estimates): `laws.ensembles_frame`.
+    cells: epochs, wd, one member (nats/token) and limit (estimates), from `laws.ensembles_frame`.
     """
     half_width = np.median([(limit.ci_high - limit.ci_low) / 2 for limit in cells["limit"]])
     table = cells.assign(limit=[limit.value for limit in cells["limit"]])

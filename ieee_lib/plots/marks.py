@@ -37,7 +37,7 @@ BEYOND = 1e3
 NO_BOUND = "arrow: no bound"
 
 
-def percent(share: float, _=None) -> str:
+def percent(share: float, position: float = 0) -> str:
     """Return a share as a tick in percent, as exact as it is."""
     return f"{100 * share:.3g}%"
 
@@ -62,7 +62,14 @@ def text_size(factor: float = 1.0) -> float:
 
 
 def means(
-    ax: Axes, table: pd.DataFrame, x: str, recipe: str, *, label: str, filled: bool = True, **line
+    ax: Axes,
+    table: pd.DataFrame,
+    x: str,
+    recipe: str,
+    *,
+    label: str,
+    filled: bool = True,
+    **line: Any,
 ) -> Axes:
     """Draw mean loss against x with an error bar of one standard error, joined by a line."""
     table = table.dropna(subset="loss").sort_values(x)
@@ -160,10 +167,13 @@ def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
     if not value.exists:
         ax.plot([], [], " ", label=f"{label}: none")
         return ax
-    ax.axhline(value.value, linestyle=":", color=COLORS[recipe], label=limit_label(label, value))
-    low, high = np.clip([value.ci_low, value.ci_high], value.value - BEYOND, value.value + BEYOND)
-    across = {"transform": ax.get_yaxis_transform(), "color": COLORS[recipe], "linewidth": 0}
-    ax.add_artist(Rectangle((0, low), 1, high - low, alpha=0.12, **across))
+    color = COLORS[recipe]
+    ax.axhline(value.value, linestyle=":", color=color, label=limit_label(label, value))
+    bottom = max(value.ci_low, value.value - BEYOND)
+    top = min(value.ci_high, value.value + BEYOND)
+    band = Rectangle((0, bottom), 1, top - bottom, color=color, alpha=0.12, linewidth=0)
+    band.set_transform(ax.get_yaxis_transform())
+    ax.add_artist(band)
     # An infinite end must not swallow the axis; the others are in it.
     shown = [(0, y) for y in (value.ci_low, value.value, value.ci_high) if np.isfinite(y)]
     ax.update_datalim(shown, updatex=False)
@@ -173,7 +183,12 @@ def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
 
 def limit_label(label: str, value: Estimate) -> str:
     """Return "label 4.151 [4.131, 4.170]"; the caption says that it is the 95 % interval."""
-    text = f"{label} {value.value:.3f} [{value.ci_low:.3f}, {value.ci_high:.3f}]"
+    return f"{label} {interval_text(value.value, value.ci_low, value.ci_high)}"
+
+
+def interval_text(value: float, ci_low: float, ci_high: float) -> str:
+    """Return "4.151 [4.131, 4.170]", with −∞ or ∞ for an end that nothing bounds."""
+    text = f"{value:.3f} [{ci_low:.3f}, {ci_high:.3f}]"
     return text.replace("-inf", "−∞").replace("inf", "∞")
 
 
@@ -254,10 +269,7 @@ def shades(recipe: str, n: int) -> list:
 
 def asymptote_label(fit: PowerLaw) -> str:
     """Return the limit of a law with its interval, as a line of a legend."""
-    ci_low, ci_high = fit.interval("E")
-    return f"limit {fit.E:.3f}, 95 % [{ci_low:.3f}, {ci_high:.3f}]".replace("-inf", "−∞").replace(
-        "inf", "∞"
-    )
+    return "limit " + interval_text(fit.E, *fit.interval("E")).replace(" [", ", 95 % [")
 
 
 def log_ticks(
@@ -289,7 +301,7 @@ def heat_map(
         cbar=bar,
         cbar_kws={"label": "validation loss (nats/token)"} if bar else None,
     )
-    row, column = np.unravel_index(np.nanargmin(grid.to_numpy()), grid.shape)
+    row, column = divmod(int(np.nanargmin(grid.to_numpy())), len(grid.columns))
     best = Rectangle((column, row), 1, 1, fill=False, edgecolor=COLORS["standard"], linewidth=2.5)
     ax.add_patch(best)
     ax.tick_params(length=0)

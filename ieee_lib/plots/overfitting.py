@@ -1,5 +1,7 @@
 """Notebook 01: the standard recipe overfits (Sec. 2.1, Fig 2)."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -13,9 +15,11 @@ def loss_against_epochs(ax: Axes, validation: pd.DataFrame, training: pd.DataFra
     validation, training: epochs, loss (nats/token) and se, as `laws.seed_means` gives them.
     """
     means(ax, validation, "epochs", "standard", label="validation")
-    hollow_line = {"filled": False, "linestyle": "--", "marker": "o"}
-    means(ax, training, "epochs", "standard", label="training", **hollow_line)
-    best = validation.loc[validation.loss.idxmin()]
+    means(
+        ax, training, "epochs", "standard",
+        label="training", filled=False, linestyle="--", marker="o",
+    )  # fmt: skip
+    best = validation.iloc[validation.loss.argmin()]
     ax.annotate(
         f"lowest: {best['loss']:.2f} at {best.epochs:.0f} epochs",
         (best.epochs, best.loss),
@@ -30,7 +34,7 @@ def loss_against_epochs(ax: Axes, validation: pd.DataFrame, training: pd.DataFra
 
 
 def one_curve(
-    ax: Axes, curves: dict[float, pd.DataFrame], value: float, recipe: str, *, name: str
+    ax: Axes, curves: Mapping[float, pd.DataFrame], value: float, recipe: str, *, name: str
 ) -> Axes:
     """Draw the loss along training at one value of a setting, the other values' in grey.
 

@@ -1,4 +1,4 @@
-"""Notebooks 01 and 02: tuned recipes against N, decay, trajectories (Sec. 3, Fig 3, 13-15)."""
+"""Notebooks 01 and 02: tuned recipes against N, weight decay, trajectories (Fig 3, 13 to 15)."""
 
 from collections.abc import Mapping
 
@@ -24,8 +24,9 @@ def loss_against_parameters(
     marks.means(ax, tuned, "N", recipe, label=f"{recipe} recipe", linestyle=line)
     unsure = tuned[tuned.status.isin(["uncertified", "not searched"])]
     if len(unsure):
-        hollow = {"filled": False, "linestyle": "", "zorder": 5}
-        marks.means(ax, unsure, "N", recipe, label="not certified", **hollow)
+        marks.means(
+            ax, unsure, "N", recipe, label="not certified", filled=False, linestyle="", zorder=5
+        )
     if law:
         x_range = (0.8 * tuned.N.min(), 3 * tuned.N.max())
         marks.law(ax, law, x_range, recipe, label=marks.law_text(law))
@@ -61,7 +62,7 @@ def loss_against_decay(ax: Axes, means: pd.DataFrame) -> Axes:
     for model, rows in means.groupby("model"):
         rows = rows.assign(place=rows.wd.map(place))
         marks.means(ax, rows, "place", "regularized", label=f"{model} model")
-        best = rows.loc[rows.loss.idxmin()]
+        best = rows.iloc[rows.loss.argmin()]
         ax.annotate(
             f"best: wd {best.wd:g}",
             (best.place, best.loss),
@@ -84,10 +85,9 @@ def loss_along_training(ax: Axes, curves: Mapping[str, pd.DataFrame]) -> Axes:
     curves: recipe -> frame of tokens, train_loss, val_loss, as `laws.mean_curve` gives it.
     """
     for recipe, points in curves.items():
-        line = {"color": COLORS[recipe]}
-        ax.plot(points.tokens, points.val_loss, label=f"{recipe}: validation", **line)
-        label = f"{recipe}: training"
-        ax.plot(points.tokens, points.train_loss, linestyle="--", label=label, **line)
+        color, label = COLORS[recipe], f"{recipe}: training"
+        ax.plot(points.tokens, points.val_loss, color=color, label=f"{recipe}: validation")
+        ax.plot(points.tokens, points.train_loss, color=color, linestyle="--", label=label)
     ax.xaxis.set_major_formatter(lambda tokens, _: marks.short_count(tokens))
     ax.yaxis.set_major_locator(MultipleLocator(0.5))  # labels of one width: one layout
     ax.set(xlabel="tokens seen, repeats counted", ylabel="loss (nats/token)", xlim=(0, None))

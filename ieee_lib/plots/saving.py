@@ -23,6 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
@@ -113,7 +114,7 @@ class Table:
     def formatted(self) -> pd.DataFrame:
         """Return the frame as text, as it is printed."""
         columns = {
-            name: [_cell(value, self._digits(name)) for value in self.numbers[name]]
+            name: [_cell(value, self._digits(str(name))) for value in self.numbers[name]]
             for name in self.numbers
         }
         return pd.DataFrame(columns)
@@ -222,7 +223,7 @@ def render(figure: Figure, kind: str, *, caption: str = "") -> bytes:
 def _captioned(figure: Figure, caption: str) -> Iterator[None]:
     """Put a caption below a figure inside a block; the figure is as before afterwards."""
     engine = figure.get_layout_engine()
-    if not caption or engine is None:
+    if not caption or not isinstance(engine, ConstrainedLayoutEngine):
         yield
         return
     before = dict(engine.get())
@@ -319,17 +320,18 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: Any, digits: int | None) -> str:
-    if isinstance(value, bool | np.bool_):
+    """Return a cell as text: counts with commas, numbers to some decimals, – for NaN, ∞."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | np.integer):
+    if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, float | np.floating):
+    if isinstance(value, float):
         if math.isnan(value):
             return "–"
         if math.isinf(value):

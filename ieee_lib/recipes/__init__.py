@@ -22,6 +22,7 @@ from ieee_lib.recipes.midtraining import (
     continued_probe,
     continued_setting,
 )
+from ieee_lib.recipes.setup import model_sizes
 from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_sweep
 from ieee_lib.recipes.tuned import certificate, regularized, standard
 
@@ -37,6 +38,7 @@ __all__ = [
     "epochs_and_decay",
     "heuristic_ensembles",
     "heuristic_neighbours",
+    "model_sizes",
     "overfitting",
     "regularized",
     "regularized_by_data",
