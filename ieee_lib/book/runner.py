@@ -21,6 +21,7 @@ from ieee_lib.book.estimates import duration
 from ieee_lib.book.plan import plan_frame
 from ieee_lib.book.run import Ran, declared, run_notebook
 from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
+from ieee_lib.book.times import stage_table
 from ieee_lib.claims.verdicts import Claim
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
@@ -29,7 +30,6 @@ from ieee_lib.frontend import SESSION
 from ieee_lib.jobs.executors import sharing_workers
 from ieee_lib.plots.saving import Table, output, write_table
 from ieee_lib.plots.style import style
-from ieee_lib.plots.tables import stage_table
 from ieee_lib.runs.stages import FIT, log_to, read_stages, stage
 from ieee_lib.runs.store import RunStore
 from ieee_lib.study import Study

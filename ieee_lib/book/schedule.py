@@ -9,13 +9,13 @@ Sections follow one another, as notebooks do; what a section still needs is stac
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from ieee_lib.book.estimates import Speed, aligned, device_kind, duration
 from ieee_lib.book.plan import first_runs
 from ieee_lib.book.sections import Section
-from ieee_lib.config import RunSpec, check_integer
+from ieee_lib.config import RunSpec, build, check_integer
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import check
 from ieee_lib.jobs.batch import into_stacks
@@ -83,7 +83,7 @@ def place(seconds: Iterable[float], n_slot: int, start: float = 0.0) -> list[tup
 def simulate(study: Study, sections: Mapping[str, Section], *, n_slot: int, n_gpu: int) -> Schedule:
     """Place what the sections still need on slots that run one job each, on `n_gpu` GPUs."""
     execution = study.scale.execution
-    n_device = execution.devices * execution.num_nodes
+    n_device = execution.devices
     speed, start = Speed.of(study), 0.0
     jobs: list[PlannedJob] = []
     for section, _, missing in first_runs(study, sections):
@@ -123,8 +123,7 @@ def slots(execution: Execution, n_gpu: int | None) -> tuple[int, int]:
         return n_slot, -(-n_slot // execution.jobs_per_node(execution.devices)) * n_device
     check_integer("--gpus", n_gpu, 1)
     check(n_gpu >= n_device, "--gpus", n_gpu, f"must be at least {n_device}: a job takes as many")
-    at_once = n_gpu // execution.num_nodes
-    n_slot = 1 if execution.executor == "inline" else execution.jobs_per_node(at_once)
+    n_slot = 1 if execution.executor == "inline" else execution.jobs_per_node(n_gpu)
     return n_slot, n_gpu
 
 
@@ -136,7 +135,8 @@ def schedule_lines(
     Raises InputError for an unknown executor, and for fewer GPUs than a job takes.
     """
     scale = study.scale
-    execution = replace(scale.execution, executor=executor or scale.execution.executor)
+    fields = vars(scale.execution) | ({"executor": executor} if executor else {})
+    execution = build(Execution, fields, "execution")
     n_slot, n_gpu = slots(execution, n_gpu)
     schedule = simulate(study, sections, n_slot=n_slot, n_gpu=n_gpu)
     kind = device_kind(execution)

@@ -58,7 +58,7 @@ class SampleJob(ModelsJob):
         model = models.load(self.shape)
         block_size, n_teacher = self.shape.block_size, len(self.members)
         packed = models.corpus.sequences(self.members[0].seed_tokens, block_size)
-        first_ids = packed.blocks[packed.chosen, 0]
+        first_ids = packed.blocks[packed.order, 0]
         # Whole sequences, an equal number for each teacher, in all and in each shard.
         n_sequence = -(-self.spec.n_token // block_size)
         n_sequence += -n_sequence % n_teacher

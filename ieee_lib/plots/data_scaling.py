@@ -61,15 +61,16 @@ def losses_against_data(ax: Axes, losses: pd.DataFrame, laws: Mapping[str, Power
 
     losses: recipe, D, loss (estimates that exist), as `laws.losses_by_data` gives them.
     """
-    for recipe, rows in losses.groupby("recipe", sort=False):
+    for recipe in losses.recipe.unique():
+        rows = losses[losses.recipe == recipe]
         marks.estimates(ax, list(rows.D), list(rows.loss), recipe, label=NAMES[recipe])
-        law = laws.get(str(recipe))
+        law = laws.get(recipe)
         if law is None:
             continue
         limit = law.limit
         interval = (limit.ci_low, limit.ci_high)
         label = marks.law_text(law, interval) if limit.is_bounded else None
-        marks.curve(ax, law, (rows.D.min(), 2 * rows.D.max()), str(recipe), label=label)
+        marks.curve(ax, law, (rows.D.min(), 2 * rows.D.max()), recipe, label=label)
     if not all(law.limit.is_bounded for law in laws.values()):
         ax.plot([], [], "--", color=GREY, label="law without a bounded limit")
     marks.count_ticks(ax, losses.D)

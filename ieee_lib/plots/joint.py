@@ -21,7 +21,7 @@ def loss_against_members_by_model(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> 
         ax.plot(k, law.law(k), linestyle="--", color=color, label=name)
         marks.estimates(
             ax, [at_infinity], [law.limit], "ensemble",
-            label=None, color=color, ecolor=color, markerfacecolor=color,
+            label="", color=color, ecolor=color, markerfacecolor=color,
         )  # fmt: skip
     counts = (1, 2, 3, 5, 10, 30)
     marks.log_ticks(ax, [*counts, at_infinity], labels=[*map(str, counts), "∞"])

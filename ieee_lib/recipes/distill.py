@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ieee_lib.config import EnsembleSpec, RunSpec, SampleSpec
+from ieee_lib.config.derived import SampleKind
 from ieee_lib.config.scale_tables import Settings
 from ieee_lib.errors import check
 from ieee_lib.laws.estimates import replicate_noise, seed_mean
@@ -118,7 +119,7 @@ def first_teacher(teachers: EnsembleSpec) -> EnsembleSpec:
     return EnsembleSpec(teachers.members[:1])
 
 
-def sample(study: Study, teachers: EnsembleSpec, kind: str) -> SampleSpec:
+def sample(study: Study, teachers: EnsembleSpec, kind: SampleKind) -> SampleSpec:
     """Return the text that teachers write, at the scale's length."""
     return SampleSpec(teachers=teachers, kind=kind, n_token=study.scale.distillation.n_token)
 

@@ -14,7 +14,7 @@ from ieee_lib.laws.power_law import (
     published_law,
 )
 from ieee_lib.laws.published import published, reference_points
-from ieee_lib.plots.figures import law_text
+from ieee_lib.plots.marks import law_text
 
 SIZES = np.array([0.15, 0.3, 0.6, 1.4])
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ieee_lib.plots.tables import stage_table
+from ieee_lib.book.times import stage_table
 from ieee_lib.runs.stages import DRAW, FIT, PREPARE, WORK, log_to, read_stages, stage
 
 
