@@ -14,13 +14,13 @@ from operator import getitem
 
 import pytest
 
-from ieee_lib import InputError, Scale, Study, paths
-from ieee_lib.book.chapters import Chapter
+from ieee_lib import InputError, Study, paths
+from ieee_lib.book.run import run_notebook
+from ieee_lib.book.sections import SECTIONS
 from ieee_lib.cli import main
 from ieee_lib.config.scale import FOLDER
-from ieee_lib.files import with_checksum
-from ieee_lib.runs.store import SCHEMA, RunStore
-from ieee_lib.runs.reader import UNPREPARED
+from ieee_lib.plots.style import use_style
+from ieee_lib.runs.store import SCHEMA, seal
 
 
 @pytest.fixture
@@ -89,6 +89,7 @@ COMMANDS = [
     (["figures", "--format", "gif"], "format = 'gif': allowed are svg, pdf, png"),
     (["figures", "--format", ""], "format = '': allowed are svg, pdf, png"),
     (["figures", "--context", "slide"], "context = 'slide': allowed are paper, talk"),
+    (["figures", "--background", "grey"], "background = 'grey': allowed are white, transparent"),
     (["figures", "--source", "train"], "source = 'train': allowed are records, archive"),
     (["figures", "--only", "12"], "only = '12': allowed are 00, 01"),
     (
@@ -112,21 +113,15 @@ COMMANDS = [
     (["archive", "pack", "--scale", "laptop"], "nothing was trained here at scale laptop; run"),
     (
         ["bench", "quick"],
-        "bench = 'quick': allowed are agreement, coverage, mfu, records",
+        "bench = 'quick': allowed are agreement, coverage, mfu, speed",
     ),
-    (["bench", "textbook"], "bench = 'textbook': takes --corpus and --files (all needed)"),
-    (["bench", "sampling", "--files", "x"], "bench = 'sampling': takes no option"),
+    (["bench", "coverage", "--device", "cpu"], "bench = 'coverage': takes no option"),
+    (["bench", "agreement", "--seconds", "9"], "bench = 'agreement': takes --device"),
     (["bench", "--device", "tpu"], "device = 'tpu': allowed are cpu, cuda"),
     (["bench", "--seconds", "-1"], "--seconds = -1.0: must be a number at least 0"),
     (["bench", "--seconds", "nan"], "--seconds = nan: must be a number at least 0"),
     (["bench", "--json", "none/x.json"], "--json = 'none/x.json': must be a file in a folder"),
     (["bench", "--json", "data"], "--json = 'data': must be a file in a folder"),
-    (["bench", "records", "--scale", "smoke"], "source = 'archive': there is no recorded book of"),
-    (["bench", "text", "--corpus", "files:no/*.txt"], "/no/*.txt': matches no file; name a glob"),
-    (
-        ["bench", "textbook", "--corpus", "stdlib", "--files", "nowhere"],
-        "nowhere/piqa/valid.jsonl': is missing; task piqa needs it",
-    ),
     (["readme"], "README.md': is missing"),
     (
         ["plan", "--scale", "smoke", "--executor", "slurm"],
@@ -136,7 +131,6 @@ COMMANDS = [
         ["plan", "--scale", "smoke", "--gpus", "0"],
         "--gpus = 0: must be a whole number of at least 1",
     ),
-    (["stress", "--only", "crowds"], "only = 'crowds': allowed are crowd, disk, damage, kills"),
 ]
 
 
@@ -173,7 +167,7 @@ PARAMETERS = [
     (
         "contxt",
         "talk",
-        "parameter = 'contxt': allowed are context, corpus, files, max_",
+        "parameter = 'contxt': allowed are background, context, corpus, files, max_",
     ),
     ("context", "slide", "context = 'slide': allowed are paper, talk"),
     ("context", "true", "context = 'true': allowed are paper, talk"),
@@ -219,7 +213,7 @@ def test_parameters(refused, project, name, value, message):
 
 def test_parameters_of_a_notebook_that_is_left_out(refused):
     message = refused("reproduce", "--scale", "smoke", "--only", "02", "-p", "wd", "0.1")
-    assert "parameter = 'wd': allowed are context, corpus, scale, source" in message
+    assert "parameter = 'wd': allowed are background, context, corpus, scale, source" in message
 
 
 def test_a_parameter_given_twice(refused):
@@ -241,9 +235,9 @@ PASSED = [
 @pytest.mark.parametrize(("number", "name", "value", "message"), PASSED)
 def test_parameters_of_a_type_of_their_own(project, number, name, value, message):
     """As a notebook gets them that is opened in JupyterLab, or run by plain papermill."""
-    study = Study(Scale.load("smoke"), "records", RunStore.of("smoke"), UNPREPARED, None)
+    given = {"scale": "smoke", "source": "records", name: value}
     with pytest.raises(InputError) as error:
-        Chapter.open(number, study, **{name: value})
+        run_notebook(SECTIONS[number].path, given)
     assert message in str(error.value)
 
 
@@ -251,8 +245,7 @@ COMMON = [
     ("scale", 5, f"scale = 5: allowed are {SCALES}"),
     ("corpus", 5, "corpus = 5: allowed are stdlib, stdlib:code"),
     ("corpus", "files:../*.txt", f"corpus = '../*.txt': {CLIMBS}"),
-    ("source", True, "source = True: allowed are train, records, archive"),
-    ("context", None, "context = None: allowed are paper, talk"),
+    ("source", True, "source = True: allowed are auto, train, records, archive"),
 ]
 
 
@@ -261,6 +254,12 @@ def test_parameters_that_every_notebook_has(project, name, value, message):
     with pytest.raises(InputError) as error:
         Study.open(**{"scale": "smoke", name: value})
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["context", "background"])
+def test_parameters_of_every_figure(name):
+    with pytest.raises(InputError, match=f"{name} = None: allowed are"):
+        use_style(**{name: None})
 
 
 def test_missing_items_of_a_task(refused):
@@ -538,12 +537,6 @@ def test_a_parquet_of_numbers(refused, project):
         "reproduce", "--scale", "smoke", "--only", "00", "--corpus", "files:a.parquet"
     )
     assert "text_field = 'text': " in message and "holds int, not text" in message
-
-
-def test_a_text_to_measure_with(refused, project):
-    (project / "a.txt").write_text("\n")
-    message = refused("bench", "text", "--scale", "smoke", "--corpus", "files:a.txt")
-    assert "a.txt': holds no text to repeat" in message
 
 
 def tokenizer(words, **more):

@@ -11,7 +11,7 @@ from ieee_lib.benchmarks import agreement, budget, contenders, mfu, speed, write
 from ieee_lib.cli import main
 from ieee_lib.errors import InputError
 from ieee_lib.training import fit as train
-from tests.benchmarks import records, text
+from tests.benchmarks import records, text, textbook
 from tests.conftest import TINY
 
 
@@ -93,10 +93,16 @@ def test_tables_and_their_numbers_are_written(home, monkeypatch, capsys):
     assert "coverage" in capsys.readouterr().out
 
 
-def test_a_text_without_documents_is_refused(home):
-    (home / "a.txt").write_text("")
+def test_what_cannot_be_measured_is_refused(home):
+    (home / "a.txt").write_text("\n")
     with pytest.raises(InputError, match="holds no text to repeat"):
         text.run(Scale.load("smoke"), corpus=f"files:{home}/a.txt")
+    with pytest.raises(InputError, match="matches no file; name a glob"):
+        text.run(Scale.load("smoke"), corpus="files:no/*.txt")
+    with pytest.raises(InputError, match="is missing; task piqa needs it"):
+        textbook.run(Scale.load("smoke"), corpus="stdlib", files="nowhere")
+    with pytest.raises(InputError, match="there is no recorded book of"):
+        records.run(Scale.load("smoke"))
 
 
 def test_a_figure_is_written_with_its_numbers(home):

@@ -14,28 +14,29 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from ieee_lib import paths
+from ieee_lib import paths, predictions
 from ieee_lib.book import steps
-from ieee_lib.book.chapters import Chapter, at_hand
+from ieee_lib.book.archive import pack, verify
 from ieee_lib.book.plan import open_plan
-from ieee_lib.book.recorded import pack, verify
+from ieee_lib.book.run import run_book, run_notebook
+from ieee_lib.book.run_plan import _next, budget_lines
 from ieee_lib.book.runner import INCOMPLETE
+from ieee_lib.book.sections import SECTIONS
+from ieee_lib.book.verdicts import judged, run_records
 from ieee_lib.claims.verdicts import NOT_RUN
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns
-from ieee_lib.files import with_checksum
-from ieee_lib.plots.saving import save
-from ieee_lib.predictions import questions as prediction
-from ieee_lib.predictions import scores as section
-from ieee_lib.predictions.log import foretell, predictions
-from ieee_lib.predictions.questions import Cell, Question, measured, questions
+from ieee_lib.files import seal
+from ieee_lib.plots.saving import output
+from ieee_lib.predictions import Cell, Question, measured, questions, scores
+from ieee_lib.predictions.log import predict
+from ieee_lib.predictions.scores import _began
 from ieee_lib.recipes import single
 from ieee_lib.recipes.ensembles import ensemble, heuristic
 from ieee_lib.recipes.search import NOT_SEARCHED
-from ieee_lib.runs.schema import result_of
-from ieee_lib.runs.store import RunStore, pack_archive
-from ieee_lib.sections import data_scaling, downstream, ensembles, joint
+from ieee_lib.runs.store import RunStore, pack_archive, result_of
 from ieee_lib.study import Study
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,13 @@ def small(tmp_path_factory):
     path = tmp_path_factory.mktemp("scale") / "small.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def drawn(study, number, *, write=False):
+    """Return what a notebook saves when it runs on a study's records."""
+    with output(["svg"], write=write):
+        parameters = {"scale": study.scale, "source": study.source}
+        return run_notebook(SECTIONS[number].path, parameters).saved
 
 
 @pytest.fixture
@@ -72,7 +80,7 @@ def test_every_question_asks_for_the_largest_from_the_rest(plan):
         assert len({place[:axis] + place[axis + 1 :] for place in at}) == 1
 
 
-def test_the_chain_comes_first_and_targets_right_after_what_foretells_them(plan):
+def test_the_chain_comes_first_and_targets_right_after_what_predicts_them(plan):
     book = steps.steps(plan)
     names = [step.what for step in book]
     assert len(set(names)) == len(names)
@@ -83,11 +91,11 @@ def test_the_chain_comes_first_and_targets_right_after_what_foretells_them(plan)
     first = {i: at for at, step in reversed(list(enumerate(book))) for i in step.ids}
     for q in questions(plan):
         last = max(first[i] for cell in q.basis for i in cell.run_ids(plan))
-        held = [first[i] for i in q.new_ids(plan)]
-        assert all(names[at].endswith(", foretold") for at in held) and last < min(held)
+        late = [first[i] for i in q.new_ids(plan)]
+        assert all(names[at].endswith(", predicted") for at in late) and last < min(late)
     chain = names[: names.index("loss against weight decay")]
     assert set(chain[:4]) & {f"9.0k alone and x 3, D = {d:,}" for d in (1024, 2048, 4096)}
-    assert sum(name.endswith(", foretold") for name in chain[: len(chain) // 2]) >= 1
+    assert sum(name.endswith(", predicted") for name in chain[: len(chain) // 2]) >= 1
 
 
 def test_a_model_beyond_the_ladder_has_no_members(plan):
@@ -95,22 +103,22 @@ def test_a_model_beyond_the_ladder_has_no_members(plan):
     (name,) = scale.ensembles.alone
     rows = [row for row in scale.regularized if row.model == name]
     members = {spec.run_id for row in rows for spec in ensemble(plan, heuristic(row), 4).members}
-    for module in (ensembles, joint, data_scaling, downstream):
-        ids = {spec.run_id for spec in module.specs(plan)}
+    for number in ("03", "04", "05", "07"):
+        ids = {spec.run_id for spec in SECTIONS[number].needs(plan)}
         assert ids and not ids & members
     assert not members & {spec.run_id for step in steps.steps(plan) for spec in step.missing(plan)}
     assert any(q.target.settings.model == name and q.axis == "N" for q in questions(plan))
 
 
 def test_a_plan_says_what_fits(plan):
-    printed = steps.budget_lines(plan, 0.02)
+    printed = budget_lines(plan, 0.02)
     rows = [line for line in printed.splitlines()[2:] if "too long" not in line]
     ends = [float(row.split()[-1]) for row in rows]
     assert 0 < len(rows) < len(steps.steps(plan)) and ends == sorted(ends) and ends[-1] <= 0.02
 
 
 def test_a_plan_counts_every_run_once(plan):
-    rows = [line.rsplit(maxsplit=3) for line in steps.budget_lines(plan, 1e6).splitlines()[2:]]
+    rows = [line.rsplit(maxsplit=3) for line in budget_lines(plan, 1e6).splitlines()[2:]]
     ids = {spec.run_id for step in steps.steps(plan) for spec in step.missing(plan)}
     assert sum(int(n_run) for _, n_run, _, _ in rows) == len(ids)
 
@@ -121,8 +129,9 @@ def finished(tmp_path_factory, small, smoke_corpora):
     home = tmp_path_factory.mktemp("plan")
     (home / "data").mkdir()
     (home / "data" / "corpora").symlink_to(smoke_corpora)
+    (home / "notebooks").symlink_to(ROOT / "notebooks")
     program = (
-        "import sys; from ieee_lib import steps; steps._rest = lambda study: ();"
+        "import sys; from ieee_lib.book import steps; steps._after_the_chain = lambda study: ();"
         "from ieee_lib.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", program, "run-plan", "--scale", str(small)]
@@ -155,8 +164,8 @@ def git(home, *words):
 
 def test_a_killed_plan_goes_on_and_trains_no_target_before_a_commit(finished, small, monkeypatch):
     home, printed = finished
-    assert "are not committed; what they foretell waits" in printed[0] and len(printed) >= 2
-    assert ", foretold: " not in printed[0] and ", foretold: " in printed[-1]
+    assert "are not committed; their targets wait" in printed[0] and len(printed) >= 2
+    assert ", predicted: " not in printed[0] and ", predicted: " in printed[-1]
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
     study = open_plan(Scale.load(str(small)))
     chain = steps.steps(study)
@@ -181,22 +190,22 @@ def test_only_records_go_out_and_a_copy_brings_them_together(finished, small, tm
     assert [result_of(r) for r in there.records()] == [result_of(r) for r in here.records()]
 
 
-def test_predictions_are_older_than_what_they_foretell(finished, small, monkeypatch):
+def test_predictions_are_older_than_their_targets(finished, small, monkeypatch):
     home, _ = finished
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
     study = Study.open(str(small), source="records")
-    known = predictions("small")
+    known = predictions.predictions("small")
     assert {each["axis"] for each in known} == {"N", "D", "K"}
-    assert len(known) == len(list(questions(study))) and not foretell(study)
+    assert len(known) == len(list(questions(study))) and not predict(study)
     for each in known:
         assert each["low"] <= each["predicted"] <= each["high"]
         made = [datetime.fromisoformat(study.store.get(i)["created"]) for i in each["target"]]
         assert max(made) >= datetime.fromisoformat(each["created"])
-    rows = section.frame(section.gather(study))
-    assert set(rows.counts) == {"yes"} and len(rows) == len(known)
-    assert (rows.covered == ((rows.low <= rows.measured) & (rows.measured <= rows.high))).all()
-    drawn = dict(Chapter.open("11", study).items())
-    counted = drawn["tab21_coverage"].frame.iloc[0]
+    rows = scores(study)
+    assert set(rows.counted) == {"yes"} and len(rows) == len(known)
+    inside = (rows.ci_low <= rows.measured) & (rows.measured <= rows.ci_high)
+    assert (rows.covered == inside).all()
+    counted = drawn(study, "11")["tab21_coverage"].frame.iloc[0]
     assert counted.predictions == len(known) and counted.covered == rows.covered.sum()
 
 
@@ -209,16 +218,15 @@ def test_the_first_part_of_a_plan_is_a_book(finished, small, monkeypatch):
     scale = replace(scale, search=replace(scale.search, optional=True))
     assert pack(Study.open(scale, source="records")) > 50
     archive = Study.open(scale, source="archive")
-    assert at_hand(archive) == "00,01,04,05,09,11"
-    there = section.gather(archive)
-    assert there.predictions and not there.n_pending, "the archive lacks what was foretold"
-    claims = Chapter.open("09", archive).found.claims
+    with output(write=False):
+        assert list(run_book(archive)) == ["00", "01", "04", "05", "09", "11"]
+    assert set(scores(archive).counted) == {"yes"}, "the archive lacks what was predicted"
+    claims = judged(run_records(archive))
     assert {c.notebook for c in claims if c.verdict != NOT_RUN} == {"01", "04", "05"}
-    joint = Chapter.open("04", archive)
-    save(joint.draw("fig06_joint_limit"), archive.figures_folder(), "fig06_joint_limit")
+    assert "fig06_joint_limit" in drawn(archive, "04", write=True)
     monkeypatch.setattr(Scale, "load", lambda name: scale)
     assert "draws 6 notebooks" in verify("small").caption
-    lost = joint.found.joint.regularized.results[0].run_ids[0]
+    lost = single.tune(archive, "regularized")[0].run_ids[0]
     pack_archive(
         [r for r in archive.store.records() if r["run_id"] != lost], paths.archive("small")
     )
@@ -241,10 +249,12 @@ def test_records_that_came_alone_are_drawn(finished, small, tmp_path, monkeypatc
         for file in (home / "data" / name).glob("*.json"):
             if name.startswith("predictions") or file.stem in ids:
                 shutil.copy(file, there / name)
+    (there.parent / "notebooks").symlink_to(ROOT / "notebooks")
     monkeypatch.setenv("IEEE_LIB_HOME", str(there.parent))
     study = Study.open(scale, source="records")
-    assert at_hand(study) == "00,01,09,11"
-    assert section.gather(study).n_pending > 0
+    with output(write=False):
+        assert list(run_book(study)) == ["00", "01", "09", "11"]
+    assert "not trained yet" in set(scores(study).counted)
 
 
 def test_a_step_trains_what_it_was_planned_to(finished, small, tmp_path, monkeypatch):
@@ -264,15 +274,15 @@ def test_a_step_trains_what_it_was_planned_to(finished, small, tmp_path, monkeyp
     assert {spec.run_id for spec in asked} == {spec.run_id for spec in lost.members}
 
 
-def test_a_section_trains_nothing_before_all_is_foretold(plan):
+def test_a_notebook_trains_nothing_before_all_is_predicted(plan):
     book = steps.steps(plan)
-    tried = {step.what for step in book if step.section is None}
+    tried = {step.what for step in book if not step.notebook}
     assert tried < {step.what for step in book}
-    assert steps._next(plan, tried, float("inf"), hold=False) is None
+    assert _next(plan, tried, float("inf"), hold=False) is None
 
 
-def test_a_plans_section_takes_settings_as_they_are(finished, small, monkeypatch):
-    """Their neighbours come last: what a section needs must not bring them forward."""
+def test_a_plans_notebook_takes_settings_as_they_are(finished, small, monkeypatch):
+    """Their neighbours come last: what a notebook needs must not bring them forward."""
     home, _ = finished
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
     scale = Scale.load(str(small))
@@ -286,7 +296,7 @@ def test_a_plans_section_takes_settings_as_they_are(finished, small, monkeypatch
     assert len(list(study.store.records())) == before
 
 
-def test_what_diverged_foretells_nothing_and_is_not_scored(finished, small, monkeypatch):
+def test_what_diverged_predicts_nothing_and_is_not_scored(finished, small, monkeypatch):
     home, _ = finished
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
     study = Study.open(str(small), source="records")
@@ -298,9 +308,10 @@ def test_what_diverged_foretells_nothing_and_is_not_scored(finished, small, monk
         gone = {**json.loads(before), "status": "diverged", "val_loss": None}
         path.write_text(json.dumps(with_checksum(gone)))
         assert question.is_lost(study) and math.isnan(measured(study, question.target).value)
-        rows = section.frame(section.gather(study))
-        assert "diverged" in set(rows.counts) and not rows[rows.counts == "diverged"].covered.any()
-        assert Chapter.open("11", study).draw("fig21_foretold")
+        rows = scores(study)
+        lost = rows[rows.counted == "diverged"]
+        assert len(lost) and not lost.covered.any()
+        assert "fig21_predicted" in drawn(study, "11")
     finally:
         path.write_text(before)
 
@@ -311,7 +322,9 @@ def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch)
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
     study, folder = Study.open(str(small), source="records"), paths.predictions("small")
     first = next(
-        p for p in predictions("small") if (p["axis"], p["recipe"]) == ("D", "regularized")
+        p
+        for p in predictions.predictions("small")
+        if (p["axis"], p["recipe"]) == ("D", "regularized")
     )
     model, seed_tokens = first["settings"]["model"], first["settings"]["seed_tokens"]
     rows = study.scale.settings("standard", seed_tokens)
@@ -320,8 +333,8 @@ def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch)
     again |= {"created": "2000-01-01T00:00:00+00:00"}
     path = folder / f"{'f' * 16}.json"
     try:
-        path.write_text(json.dumps(with_checksum({**first, **again, "prediction_id": path.stem})))
-        counts = list(section.frame(section.gather(study)).counts)
+        path.write_text(json.dumps(seal({**first, **again, "prediction_id": path.stem})))
+        counts = list(scores(study).counted)
         assert counts.count("second attempt") == 1 and set(counts) == {"yes", "second attempt"}
     finally:
         path.unlink()
@@ -330,8 +343,8 @@ def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch)
 def test_a_target_began_when_its_stack_was_first_begun():
     """A resumed run ends long after; records of older code say only when they ended."""
     record = {"created": "2026-01-02T04:00:00+00:00", "seconds": 60.0, "stack": {"size": 10}}
-    assert section._begun(record) == datetime(2026, 1, 2, 3, 50, tzinfo=UTC)
-    assert section._begun({**record, "begun": "2026-01-02T01:00:00+00:00"}).hour == 1
+    assert _began(record) == datetime(2026, 1, 2, 3, 50, tzinfo=UTC)
+    assert _began({**record, "begun": "2026-01-02T01:00:00+00:00"}).hour == 1
 
 
 def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkeypatch):
@@ -344,18 +357,16 @@ def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkey
     try:
         path.write_text(json.dumps({**known, "predicted": known["predicted"] + 0.01}))
         with pytest.raises(InputError, match="sha256 differs"):
-            predictions("small")
-        path.write_text(
-            json.dumps(with_checksum({**known, "created": "2099-01-01T00:00:00+00:00"}))
-        )
-        rows = section.frame(section.gather(study))
-        assert sorted(rows.counts)[0] == "made too late"
-        assert (rows.counts == "yes").sum() == len(before) - 1
-        drawn = Chapter.open("11", study).draw("fig21_foretold").figure.axes[0]
-        assert any((line.get_alpha() or 1) < 1 for line in drawn.lines), "it looks like the others"
+            predictions.predictions("small")
+        path.write_text(json.dumps(seal({**known, "created": "2099-01-01T00:00:00+00:00"})))
+        rows = scores(study)
+        assert sorted(rows.counted)[0] == "made too late"
+        assert (rows.counted == "yes").sum() == len(before) - 1
+        ax = drawn(study, "11")["fig21_predicted"].figure.axes[0]
+        assert any((line.get_alpha() or 1) < 1 for line in ax.lines), "it looks like the others"
         for path in before:
             path.unlink()
-        assert not foretell(study), "everything is trained: nothing is left to foretell"
+        assert not predict(study), "everything is trained: nothing is left to predict"
     finally:
         for path, text in before.items():
             path.write_text(text)
@@ -375,13 +386,15 @@ def test_the_interval_of_more_members_knows_whom_the_two_share(more_members, mon
     """However noisy members are: the same members as the law's are no news."""
     study, question, same = more_members
     before = same.predicted(study), question.predicted(study)
-    monkeypatch.setattr(prediction, "replicate_noise", lambda runs, assumed: 10.0)
+    monkeypatch.setattr(
+        "ieee_lib.predictions.questions.replicate_noise", lambda runs, assumed: 10.0
+    )
     after = same.predicted(study), question.predicted(study)
-    width = [estimate.high - estimate.low for estimate in (*before, *after)]
+    width = [estimate.ci_high - estimate.ci_low for estimate in (*before, *after)]
     assert width[2] == pytest.approx(width[0]) and width[3] > 5 > width[1]
 
 
-def test_that_known_members_differ_moves_no_foretold_gain(more_members, monkeypatch):
+def test_that_known_members_differ_moves_no_predicted_gain(more_members, monkeypatch):
     """What a member adds to every ensemble that it is in is known already."""
     study, question, same = more_members
     before = same.predicted(study)
@@ -396,12 +409,14 @@ def test_that_known_members_differ_moves_no_foretold_gain(more_members, monkeypa
 
     monkeypatch.setattr(Study, "score", apart)
     after = same.predicted(study)
-    assert after.high - after.low == pytest.approx(before.high - before.low, abs=0.02)
+    assert after.ci_high - after.ci_low == pytest.approx(before.ci_high - before.ci_low, abs=0.02)
 
 
 def test_the_time_ends_a_plan(project, small, tmp_path):
     program = "import sys; from ieee_lib.cli import main; sys.exit(main(sys.argv[1:]))"
-    program = "from ieee_lib import steps; steps.MARGIN = 0.0;" + program  # begins what cannot fit
+    program = (
+        "from ieee_lib.book import run_plan; run_plan.MARGIN = 0.0;" + program
+    )  # begins what cannot fit
     command = [sys.executable, "-c", program, "run-plan", "--scale", str(small)]
     command += ["--budget-minutes", "0.1", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -432,7 +447,7 @@ def test_without_a_network_a_plan_leaves_out_the_hubs_questions(project, small, 
         (("plan", "--budget-minutes", "-1"), "--budget-minutes = -1.0"),
         (("run-plan", "--out", "x"), "--budget-minutes"),
         (("run-plan", "--budget-minutes", "1", "--out", "file"), "must be a folder"),
-        (("predict",), "nothing can be foretold"),
+        (("predict",), "nothing can be predicted"),
         (("plan", "--budget-minutes", "5", "--only", "03"), "goes with --corpus alone"),
     ],
 )

@@ -32,6 +32,7 @@ def lab(tmp_path_factory):
     notebook = nbformat.read(ROOT / "notebooks" / "03_ensembles.ipynb", as_version=4)
     parameters = notebook.cells[1]
     parameters.source = parameters.source.replace('scale = "laptop"', 'scale = "smoke"')
+    parameters.source = parameters.source.replace('source = "auto"', 'source = "train"')
     nbformat.write(notebook, home / "notebooks" / "03_ensembles.ipynb")
     environment = {**os.environ, "IEEE_LIB_HOME": str(home), "HOME": str(home)}
     environment |= {"JUPYTER_RUNTIME_DIR": str(home / "runtime")}
@@ -102,7 +103,7 @@ def test_training_shows_a_bar_and_can_be_interrupted(page):
 def test_all_cells_run_after_an_interruption(page):
     run_all_cells(page)
     deadline = time.monotonic() + SECONDS
-    done = page.locator(".jp-OutputArea-output", has_text="recorded runs").last  # the versions
+    done = page.locator(".jp-RenderedMarkdown", has_text="criterion:").last  # the summary
     playwright.expect(page.locator(ERROR)).to_have_count(0, timeout=60_000)
     while not done.is_visible() and time.monotonic() < deadline:
         assert page.locator(ERROR).count() == 0
