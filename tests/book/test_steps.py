@@ -26,7 +26,7 @@ from ieee_lib.book.verdicts import judged, run_records
 from ieee_lib.claims.verdicts import NOT_RUN
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns
-from ieee_lib.files import seal
+from ieee_lib.files import with_checksum
 from ieee_lib.plots.saving import output
 from ieee_lib.predictions import Cell, Question, measured, questions, scores
 from ieee_lib.predictions.log import predict
@@ -333,7 +333,7 @@ def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch)
     again |= {"created": "2000-01-01T00:00:00+00:00"}
     path = folder / f"{'f' * 16}.json"
     try:
-        path.write_text(json.dumps(seal({**first, **again, "prediction_id": path.stem})))
+        path.write_text(json.dumps(with_checksum({**first, **again, "prediction_id": path.stem})))
         counts = list(scores(study).counted)
         assert counts.count("second attempt") == 1 and set(counts) == {"yes", "second attempt"}
     finally:
@@ -358,7 +358,7 @@ def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkey
         path.write_text(json.dumps({**known, "predicted": known["predicted"] + 0.01}))
         with pytest.raises(InputError, match="sha256 differs"):
             predictions.predictions("small")
-        path.write_text(json.dumps(seal({**known, "created": "2099-01-01T00:00:00+00:00"})))
+        path.write_text(json.dumps(with_checksum({**known, "created": "2099-01-01T00:00:00+00:00"})))
         rows = scores(study)
         assert sorted(rows.counted)[0] == "made too late"
         assert (rows.counted == "yes").sum() == len(before) - 1
