@@ -26,7 +26,7 @@ from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check
 from ieee_lib.files import writing_to
 from ieee_lib.frontend import SESSION
 from ieee_lib.plots.saving import save
-from ieee_lib.plots.tables import stage_table
+from ieee_lib.book.stages import stage_table
 from ieee_lib.study import Study
 
 INCOMPLETE = 3

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from ieee_lib.book.stages import stage_table
 from ieee_lib.jobs.stages import DRAW, FIT, PREPARE, WORK, log_to, read_stages, stage
-from ieee_lib.plots.tables import stage_table
 
 
 def test_a_stage_is_timed_without_those_inside_it(tmp_path, monkeypatch):
