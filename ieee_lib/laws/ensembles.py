@@ -131,12 +131,13 @@ def settings_label(settings: dict[str, Any]) -> str:
 
 
 def _fit_ensemble(scores: pd.DataFrame, noise: float) -> EnsembleLaw:
+    """Return the law of one ensemble's scored subsets; noise: deviation of a single member."""
     members = max(scores.members, key=len)
     sigma = noise / np.sqrt(len(members))
     table = scores.groupby("k").loss.agg(loss="mean", n="count").reset_index()
     table["se"] = sigma
     law = _fit(table, sigma, beta=1.0)
-    A_draws, limit_draws = _draws(scores, members, noise)
+    A_draws, limit_draws = _law_draws(scores, members, noise)
     free = _fit(table, sigma, beta=None) if len(members) >= 4 else None
     names = ("model", "N", "D", "wd", "lr", "epochs")
     return EnsembleLaw(
@@ -147,7 +148,7 @@ def _fit_ensemble(scores: pd.DataFrame, noise: float) -> EnsembleLaw:
         A_draws=A_draws,
         law=law,
         free=free,
-        beta_interval=_jackknife(scores, members, free.alpha) if free else (np.nan, np.nan),
+        beta_interval=_beta_interval(scores, members, free.alpha) if free else (np.nan, np.nan),
         pair_gain=_pair_gain(scores),
         sigma=noise,
         scores=scores,
@@ -155,66 +156,82 @@ def _fit_ensemble(scores: pd.DataFrame, noise: float) -> EnsembleLaw:
 
 
 def _fit(table: pd.DataFrame, sigma: float, *, beta: float | None) -> PowerLaw:
+    """Fit A / k^beta + E to mean losses; a given beta is held fixed."""
     return fit_power_law(table.k, table.loss, sigma=sigma, alpha=beta, unit="K")
 
 
-def _coefficients(table: pd.DataFrame, *, beta: float | None) -> tuple[float, float, float]:
-    """Return A, beta, E of a refit; the scan alone, which is enough for a resample."""
-    x, y = table.k.to_numpy(float), table.loss.to_numpy()
-    A, exponent, E = fit_many(x, y[None], np.ones(len(x)), alpha=beta)
-    return float(A[0]), float(exponent[0]), float(E[0])
+def _law_draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> tuple[Floats, Floats]:
+    """Return A and E, each (N_DRAW,): a random member left out, refitted, plus the shared noise.
 
-
-def _draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> tuple[Floats, Floats]:
-    """Draw A and the limit: leave a random member out, refit, and add the members' mean noise.
+        E[j] = E without member m_j + noise * mean over members of z_m[j]
 
     With two members none can be left out; the draws are then their noise alone.
     """
-    left_out = np.random.default_rng(int(scores.ensemble.iloc[0], 16)).integers(
-        len(members), size=N_DRAW
-    )
-    shift = noise * noise_of(members)
-    A_draws, draws = np.empty(N_DRAW), np.empty(N_DRAW)
-    for i, member in enumerate(members):
-        kept = [m for m in members if m != member] if len(members) > 2 else list(members)
-        A, _, limit = _coefficients(_means(scores, kept), beta=1.0)
-        is_drawn = left_out == i
-        A_draws[is_drawn], draws[is_drawn] = A, limit + shift[is_drawn]
-    return A_draws, draws
+    rng = np.random.default_rng(int(scores.ensemble.iloc[0], 16))
+    left_out = rng.integers(len(members), size=N_DRAW)
+    if len(members) > 2:
+        A, _, E = _leave_one_out(scores, members, beta=1.0)
+    else:
+        A, _, E = (np.repeat(value, len(members)) for value in _coefficients(scores, members, 1.0))
+    return A[left_out], E[left_out] + noise * noise_of(members)
 
 
-def _jackknife(scores: pd.DataFrame, members: Sequence[str], beta: float) -> tuple[float, float]:
-    """Return the 95 % interval of the free exponent from fits without each member.
+def _beta_interval(
+    scores: pd.DataFrame, members: Sequence[str], beta: float
+) -> tuple[float, float]:
+    """Return the 95 % interval of the free exponent by the jackknife over the K members.
+
+        se^2 = (K - 1) / K * sum over m of (beta without m - their mean)^2,    beta ± t(K - 1) se
 
     Noise that all points share cannot bend the law, so the points' own error bars say nothing
     about its exponent; how much it moves from member to member does.
     """
     K = len(members)
-    without = [_means(scores, [m for m in members if m != left]) for left in members]
-    betas = np.array([_coefficients(table, beta=None)[1] for table in without])
+    _, betas, _ = _leave_one_out(scores, members, beta=None)
     error = np.sqrt((K - 1) / K * np.sum((betas - betas.mean()) ** 2))
     half_width = float(student_t.ppf(0.975, K - 1) * error)
     return beta - half_width, beta + half_width
 
 
+def _leave_one_out(
+    scores: pd.DataFrame, members: Sequence[str], *, beta: float | None
+) -> tuple[Floats, Floats, Floats]:
+    """Return A, beta and E, each (members,), of the law refitted without each member."""
+    fits = [
+        _coefficients(scores, [kept for kept in members if kept != member], beta)
+        for member in members
+    ]
+    A, betas, E = np.array(fits).T
+    return A, betas, E
+
+
+def _coefficients(
+    scores: pd.DataFrame, members: Sequence[str], beta: float | None
+) -> tuple[float, float, float]:
+    """Return A, beta and E of the law through the mean losses of all subsets of some members.
+
+    By the scan alone (`fit_many`), which is enough for a resample.
+    """
+    among = scores[[set(subset) <= set(members) for subset in scores.members]]
+    table = among.groupby("k").loss.mean().reset_index()
+    x, y = table.k.to_numpy(float), table.loss.to_numpy()
+    A, exponent, E = fit_many(x, y[None], np.ones(len(x)), alpha=beta)
+    return float(A[0]), float(exponent[0]), float(E[0])
+
+
 def _pair_gain(scores: pd.DataFrame) -> Estimate:
-    single = {subset[0]: loss for subset, loss in zip(*_of_size(scores, 1), strict=True)}
-    pairs = zip(*_of_size(scores, 2), strict=True)
-    gains = np.array([np.mean([single[m] for m in pair]) - loss for pair, loss in pairs])
+    """Return L(1) - L(2), the mean over pairs; its error is their spread over sqrt(pairs)."""
+    single, pairs = scores[scores.k == 1], scores[scores.k == 2]
+    alone = {members[0]: loss for members, loss in zip(single.members, single.loss, strict=True)}
+    gains = np.array(
+        [
+            np.mean([alone[member] for member in pair]) - loss
+            for pair, loss in zip(pairs.members, pairs.loss, strict=True)
+        ]
+    )
     error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
     draws = np.random.default_rng(int(scores.ensemble.iloc[0], 16)).standard_normal(N_DRAW)
     return Estimate(float(gains.mean()), gains.mean() + error * draws)
-
-
-def _of_size(scores: pd.DataFrame, k: int) -> tuple[pd.Series, pd.Series]:
-    part = scores[scores.k == k]
-    return part.members, part.loss
-
-
-def _means(scores: pd.DataFrame, members: Sequence[str]) -> pd.DataFrame:
-    """Return the mean loss over all subsets of the given members, by size."""
-    among = scores[[set(subset) <= set(members) for subset in scores.members]]
-    return among.groupby("k").loss.mean().reset_index()
 
 
 ENSEMBLE_DIGITS = {

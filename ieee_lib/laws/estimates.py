@@ -1,8 +1,10 @@
 """Numbers that carry their uncertainty from single runs to the last multiplier (Sec. 4 and 5).
 
-Every run has one vector of noise draws, named by its run id, so two numbers that share a run
-share its noise, and their difference loses it. Everything later (means, asymptotes in K, N and D,
-multipliers) is computed once on the values and once per draw.
+Every run has one vector of noise draws that follows from its run id, so two numbers that share a
+run share its noise, and the noise cancels in their difference. Everything later (means,
+asymptotes in K, N and D, multipliers) is computed once on the values and once per draw:
+
+    value_i = f(loss_1, ...),    draw_i[j] = f(loss_1 + sigma z_1[j], ...),    z ~ N(0, 1)
 
     small, large = estimates(tuned)[:2]      # one a row of a frame: loss, sigma, run_ids
     small - large                            # 0.031 [0.004, 0.058]
@@ -20,6 +22,8 @@ from ieee_lib.laws.scan import Floats
 from ieee_lib.runs.frames import pooled_noise
 
 N_DRAW = 1000
+TAIL = 0.03
+"""Share of draws that stand for an end that nothing bounds: a little more than 2.5 %."""
 SETTINGS = [
     "N", "D", "wd", "lr", "epochs", "batch_size", "start", "synthetic", "synthetic_weight",
     "synthetic_only", "decay_mask", "optimizer", "dropout", "reshuffle",
@@ -156,20 +160,18 @@ def named_generator(name: str) -> np.random.Generator:
 
 
 def with_unbounded_tails(draws: Floats, *, below: bool, above: bool) -> Floats:
-    """Return draws of which the lowest or highest 3 % are infinite.
+    """Return draws with an infinite tail at each side where nothing bounds the number.
 
-    A 95 % interval leaves out 2.5 % at either end, so an end that the points do not bound is
-    infinite, and so is the end of whatever is computed from these draws.
+    A 95 % interval leaves out 2.5 % of the draws at either end. With a tail of 3 % the interval's
+    end is infinite, and so is the end of whatever is computed from these draws.
     """
-    if not (below or above):
-        return draws
-    draws, order = draws.copy(), np.argsort(draws)  # NaN is sorted last
-    n = np.count_nonzero(~np.isnan(draws))
-    tail = math.ceil(0.03 * n)
+    draws = draws.copy()
+    order = np.argsort(draws)[: np.count_nonzero(~np.isnan(draws))]  # NaN is sorted last
+    n_tail = math.ceil(TAIL * len(order))
     if below:
-        draws[order[:tail]] = -np.inf
+        draws[order[:n_tail]] = -np.inf
     if above:
-        draws[order[n - tail : n]] = np.inf
+        draws[order[len(order) - n_tail :]] = np.inf
     return draws
 
 

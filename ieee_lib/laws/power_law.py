@@ -24,19 +24,12 @@ from scipy.stats import chi2 as chi2_distribution
 
 from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.laws.estimates import Estimate, estimates, with_unbounded_tails
-from ieee_lib.laws.scan import ALPHAS, Floats, fit_many, linear_fits, power_law
+from ieee_lib.laws.profile import profile_intervals
+from ieee_lib.laws.scan import ALPHAS, Floats, fit_many, power_law
+from ieee_lib.laws.units import scale_of, unit_of
 
 MIN_POINTS = 3
 """Points that a law needs: it has as many parameters."""
-
-CHI2_95 = 3.841
-"""95 % quantile of chi-square with one degree of freedom."""
-
-UNITS = {"M": 1e6, "B": 1e9}
-"""Units of N and D in laws."""
-
-BILLIONS_FROM = 1e8
-"""Sizes up to this are fitted in millions, larger ones in billions, as the paper's are."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -155,26 +148,11 @@ class PowerLaw:
 
     @cached_property
     def _intervals(self) -> dict[str, tuple[float, float]]:
+        """Return both intervals; profiling one gives the other."""
         if not self.n_point:
             return dict.fromkeys(("E", "alpha"), (math.nan, math.nan))
         alphas = np.array([self.alpha]) if self.fixed_alpha else np.append(ALPHAS, self.alpha)
-        _, E, error, chi2 = linear_fits(alphas, self.x, self.y[None], self.sigma)
-        E, error, chi2 = E[:, 0], error[:, 0], chi2[:, 0]
-        room = CHI2_95 * self.noise_factor**2 - (chi2 - chi2.min())
-        inside = room >= 0
-        # Given alpha, chi2 is a parabola in E: its crossing of the bound is known exactly.
-        half_width = error[inside] * np.sqrt(room[inside])
-        ci_low = float(np.min(E[inside] - half_width))
-        ci_high = float(np.max(E[inside] + half_width))
-        allowed = alphas[inside]
-        if not self.fixed_alpha and allowed.min() <= ALPHAS[0]:
-            # As alpha -> 0 the law becomes a logarithm, without a limit below (A > 0) or above.
-            flat = float(np.average(self.y, weights=1 / self.sigma**2))
-            edge = int(np.flatnonzero(inside)[allowed.argmin()])
-            at_edge = error[edge] * math.sqrt(room[edge])
-            ci_low = -math.inf if E[edge] - at_edge < flat else ci_low
-            ci_high = math.inf if E[edge] + at_edge > flat else ci_high
-        return {"E": (ci_low, ci_high), "alpha": (float(allowed.min()), float(allowed.max()))}
+        return profile_intervals(alphas, self.x, self.y, self.sigma, factor=self.noise_factor)
 
     def bootstrap(self, n: int = 1000, *, seed: int = 0) -> tuple[Floats, Floats, Floats]:
         """Return A, alpha, E (each (n,)) of refits to the points with fresh noise."""
@@ -307,18 +285,6 @@ def fit_power_law(points, y="loss", *, x="N", sigma=None, alpha=None, unit=""):
     return replace(law, frame=frame, columns=(x, y))
 
 
-def unit_of(x: Sequence[float] | pd.Series, name: str) -> str:
-    """Return what a law in N or D counts: N[M], or N[B] for sizes beyond 1e8; else the name."""
-    if name not in ("N", "D"):
-        return name
-    return f"{name}[{'B' if max(x, default=0) > BILLIONS_FROM else 'M'}]"
-
-
-def scale_of(unit: str) -> float:
-    """Return how many parameters or tokens one unit of a law's x is: 1e6 for N[M]."""
-    return UNITS.get(unit.partition("[")[2][:-1], 1.0)
-
-
 def fit_through(
     x: ArrayLike, points: Sequence[Estimate], *, unit: str, alpha: float | None = None
 ) -> PowerLaw:
@@ -331,6 +297,7 @@ def fit_through(
 def _fit(
     x: ArrayLike, y: ArrayLike, *, sigma: ArrayLike, alpha: float | None, unit: str
 ) -> PowerLaw:
+    """Fit arrays: the scan finds the minimum, lmfit polishes it; see `fit_power_law`."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     sigma = np.broadcast_to(np.asarray(sigma, dtype=float), y.shape).copy()
     n_free = MIN_POINTS if alpha is None else MIN_POINTS - 1
