@@ -40,7 +40,7 @@ def test_the_lock_pins_every_declared_dependency_within_its_range():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = [project["dependencies"], *project["optional-dependencies"].values()]
     for requirement in map(Requirement, itertools.chain.from_iterable(declared)):
-        assert requirement.specifier.contains(pins()[requirement.name]), requirement
+        assert requirement.specifier.contains(pins()[requirement.name.lower()]), requirement
 
 
 def test_installed_versions_are_the_locked_ones():
