@@ -12,6 +12,7 @@ from ieee_lib.laws.effective_data import effective_data
 from ieee_lib.laws.ensembles import (
     ENSEMBLE_DIGITS,
     EnsembleLaw,
+    compare_limits,
     concat,
     ensembles_frame,
     fit_ensembles,
@@ -51,6 +52,7 @@ __all__ = [
     "Limit",
     "N_then_K",
     "PowerLaw",
+    "compare_limits",
     "concat",
     "data_efficiency",
     "effective_data",

@@ -8,6 +8,7 @@ None opens a figure, fits, aggregates, loads or saves; imports no torch.
     legend_above(ax)
 """
 
+from ieee_lib.plots.beyond import differences_from_base, loss_by_recipe
 from ieee_lib.plots.ensembles import (
     ensembles_against_total_parameters,
     limit_from_few,
@@ -37,6 +38,7 @@ from ieee_lib.plots.marks import (
     short_count,
 )
 from ieee_lib.plots.overfitting import loss_against_epochs, one_curve
+from ieee_lib.plots.predictions import errors_of_predictions
 from ieee_lib.plots.regularized import (
     law_through,
     loss_against_decay,
@@ -44,7 +46,7 @@ from ieee_lib.plots.regularized import (
     loss_along_training,
 )
 from ieee_lib.plots.saving import SavedFigure, Table
-from ieee_lib.plots.style import COLORS, MARKERS, style, use_style, wide
+from ieee_lib.plots.style import COLORS, MARKERS, style, tall, use_style, wide
 
 __all__ = [
     "COLORS",
@@ -59,7 +61,9 @@ __all__ = [
     "choices",
     "count_ticks",
     "curve",
+    "differences_from_base",
     "ensembles_against_total_parameters",
+    "errors_of_predictions",
     "estimates",
     "focus",
     "heat_map",
@@ -77,6 +81,7 @@ __all__ = [
     "loss_against_parameters",
     "loss_against_total_parameters",
     "loss_along_training",
+    "loss_by_recipe",
     "loss_by_seed",
     "means",
     "one_curve",
@@ -84,6 +89,7 @@ __all__ = [
     "remove",
     "short_count",
     "style",
+    "tall",
     "use_style",
     "wide",
 ]

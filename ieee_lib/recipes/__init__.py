@@ -6,6 +6,7 @@ Each function takes a study and returns a tidy frame whose rows name the runs be
     scores = recipes.heuristic_ensembles(study, tuned)
 """
 
+from ieee_lib.recipes.beyond import beyond_ensembles
 from ieee_lib.recipes.ensembles import (
     ensemble_grid,
     heuristic_ensembles,
@@ -17,6 +18,7 @@ from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_
 from ieee_lib.recipes.tuned import certificate, regularized, standard
 
 __all__ = [
+    "beyond_ensembles",
     "certificate",
     "ensemble_grid",
     "epochs_and_decay",
