@@ -27,6 +27,7 @@ from ieee_lib.laws.effective_data import effective_data, target_efficiency
 from ieee_lib.laws.ensembles import (
     ENSEMBLE_DIGITS,
     EnsembleLaw,
+    compare_limits,
     concat,
     ensembles_frame,
     fit_ensembles,
@@ -67,8 +68,7 @@ __all__ = [
     "Limit",
     "N_then_K",
     "PowerLaw",
-    "accuracies",
-    "best",
+    "compare_limits",
     "concat",
     "data_efficiency",
     "effective_data",

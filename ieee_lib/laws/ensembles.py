@@ -108,12 +108,12 @@ def fit_ensembles(
     """Return the law in K of every ensemble of a frame of scored subsets, in its order.
 
     scores: columns as in `runs.frames.subsets_frame`, and `noise`, the standard deviation between
-    single members (nats/token), unless it is given. Keys are the values of a column `by`; without
-    it, models where each has one ensemble, else `settings_label`. Raises InputError where
-    divergence left an ensemble fewer than two members.
+    single members (nats/token), unless it is given. With `by` there is one law a value of that
+    column, which is its key; else one an ensemble, by model where each has one, or by
+    `settings_label`. Raises InputError where divergence left an ensemble fewer than two members.
     """
     laws = []
-    for name, group in scores.groupby("ensemble", sort=False):
+    for name, group in scores.groupby(by or "ensemble", sort=False):
         lost = group.n_diverged.iloc[0]
         check(group.K.iloc[0] >= 2, "ensemble", name, f"has lost {lost} members to divergence")
         sigma = float(group.noise.iloc[0]) if noise is None else noise
@@ -123,6 +123,36 @@ def fit_ensembles(
         unique = len(set(models)) == len(models)
         return {law.model if unique else settings_label(law.settings): law for _, law in laws}
     return {str(row[by]): law for row, law in laws}
+
+
+def compare_limits(laws: dict[str, EnsembleLaw], base: str) -> pd.DataFrame:
+    """Return one row a law: its losses, its limit, and how far that is from the limit of the base.
+
+    Columns: recipe (the law's key), K, one member, all members, limit and difference (estimates,
+    nats/token; members that two laws share cancel in the difference), verdict (helps: the 95 %
+    interval of the difference is below 0; does not help: above; inconclusive), run_ids.
+    """
+    rows = []
+    for name, law in laws.items():
+        difference = law.limit - laws[base].limit
+        verdict = "inconclusive"
+        if difference.ci_high < 0:
+            verdict = "helps"
+        elif difference.ci_low > 0:
+            verdict = "does not help"
+        rows.append(
+            {
+                "recipe": name,
+                "K": law.K,
+                "one member": law.at(1).value,
+                "all members": law.measured.value,
+                "limit": law.limit,
+                "difference": difference,
+                "verdict": "base" if name == base else verdict,
+                "run_ids": law.members,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def settings_label(settings: dict[str, Any]) -> str:

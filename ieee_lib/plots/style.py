@@ -83,3 +83,10 @@ def wide(n: int = 2) -> tuple[float, float]:
     """Return the size (inches) of a figure of n panels side by side."""
     width, height = mpl.rcParams["figure.figsize"]
     return 0.95 * n * width, height
+
+
+def tall(n: int) -> tuple[float, float]:
+    """Return the size (inches) of a figure with n rows of text along its y axis."""
+    width, height = mpl.rcParams["figure.figsize"]
+    row = 1.5 * mpl.rcParams["font.size"] / 72
+    return width, 0.55 * height + n * row

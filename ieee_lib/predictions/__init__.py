@@ -1,1 +1,35 @@
-"""Losses predicted before anything is trained: questions, the sealed log, scores."""
+"""Losses predicted before anything is trained: questions, the sealed log, scores.
+
+predictions.predict(study)               # writes what can be predicted now
+scores = predictions.scores(study)       # once the targets are trained: one row a prediction
+predictions.coverage(scores)
+"""
+
+from ieee_lib.predictions.log import Prediction, committed, predict, prediction_id, predictions
+from ieee_lib.predictions.questions import Cell, Question, measured, questions
+from ieee_lib.predictions.scores import (
+    DIGITS,
+    answered,
+    coverage,
+    coverage_note,
+    prediction_specs,
+    scores,
+)
+
+__all__ = [
+    "DIGITS",
+    "Cell",
+    "Prediction",
+    "Question",
+    "answered",
+    "committed",
+    "coverage",
+    "coverage_note",
+    "measured",
+    "predict",
+    "prediction_id",
+    "prediction_specs",
+    "predictions",
+    "questions",
+    "scores",
+]

@@ -1,7 +1,7 @@
-"""Predictions on record: what was foretold, when, from which runs; sealed, and never rewritten.
+"""The log of predictions: what was predicted, when, from which runs; sealed, never rewritten.
 
-    new = foretell(study)                # writes what can be foretold and is not trained yet
-    known = predictions("workstation")
+    new = predict(study)                     # writes what can be predicted and is not trained yet
+    predictions("workstation")               # all of a scale, the oldest first
 
 Each is a file of its own, data/predictions/<scale>/<id>.json, to be committed before its target is
 trained: bringing those of several machines together is a copy.
@@ -11,7 +11,8 @@ import json
 import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict, cast
 
 from ieee_lib import paths
 from ieee_lib.config import content_id
@@ -21,15 +22,48 @@ from ieee_lib.predictions.questions import Question, questions
 from ieee_lib.runs.provenance import git_commit
 from ieee_lib.study import Study
 
-Prediction = dict[str, Any]
 
-FIELDS = {"prediction_id", "axis", "recipe", "settings", "K", "points", "fingerprint"}
-FIELDS |= {"predicted", "low", "high", "basis", "target", "created", "commit", "sha256"}
+class Prediction(TypedDict):
+    """A prediction as its file holds it."""
+
+    prediction_id: str
+    """Follows from the axis, the basis and the target."""
+    axis: str
+    """What grows from the basis to the target: N, D or K."""
+    recipe: str
+    """standard, regularized or ensemble."""
+    settings: dict[str, Any]
+    """Of the target: model, seed_tokens, wd, lr, epochs."""
+    K: int
+    """Members of the target; 1: single models."""
+    points: int
+    """Points of the law."""
+    fingerprint: str
+    """The text."""
+    predicted: float
+    """Loss, nats/token."""
+    low: float
+    """Lower end of its 95 % interval."""
+    high: float
+    """Upper end."""
+    basis: list[str]
+    """Run ids that it rests on."""
+    target: list[str]
+    """Run ids that it is about."""
+    created: str
+    """When it was made, ISO 8601, UTC."""
+    commit: str
+    """Commit of the code that made it."""
+    sha256: str
+    """Checksum of all of the above."""
+
+
+FIELDS = frozenset(Prediction.__annotations__)
 
 
 def prediction_id(question: Question, study: Study) -> str:
-    """Return the id that follows from what is foretold, and from which runs."""
-    basis = [i for cell in question.basis for i in cell.run_ids(study)]
+    """Return the id of a question's prediction: it follows from the axis, basis and target."""
+    basis = [run_id for cell in question.basis for run_id in cell.run_ids(study)]
     target = question.target.run_ids(study)
     return content_id("prediction", {"axis": question.axis, "basis": basis, "target": target})
 
@@ -39,57 +73,50 @@ def predictions(scale: str) -> list[Prediction]:
 
     Raises InputError for one that was altered.
     """
-    found = [_read(path) for path in sorted(paths.predictions(scale).glob("*.json"))]
-    return sorted(found, key=lambda each: (each["created"], each["prediction_id"]))
+    logged = [_read(path) for path in sorted(paths.predictions(scale).glob("*.json"))]
+    return sorted(logged, key=lambda each: (each["created"], each["prediction_id"]))
 
 
-def _read(path) -> Prediction:
-    try:
-        found = parse_json(path.read_bytes())
-    except ValueError:
-        found = None
-    whole = isinstance(found, dict) and set(found) == FIELDS
-    check(whole, "prediction", str(path), f"must have the fields {', '.join(sorted(FIELDS))}")
-    same = found["prediction_id"] == path.stem
-    check(same, "prediction", str(path), f"is that of {found['prediction_id']}")
-    return verify_checksum(found, str(path))
+def predict(study: Study) -> list[Prediction]:
+    """Write a prediction of every question whose basis is recorded and whose target is not.
+
+    Returns the new ones; a question that has a prediction keeps it.
+    """
+    folder = paths.predictions(study.scale.name)
+    new = []
+    for question in questions(study):
+        path = folder / f"{prediction_id(question, study)}.json"
+        if path.exists() or question.is_measured(study) or question.is_lost(study):
+            continue
+        try:
+            prediction = _predict(question, study)
+        except MissingRuns:  # its basis is not trained yet
+            continue
+        text = json.dumps(prediction, indent=1, sort_keys=True) + "\n"
+        write_atomically(path, text.encode())
+        new.append(prediction)
+    return new
 
 
 def committed(scale: str) -> set[str]:
     """Return the ids of the predictions that are as they are in the checkout's last commit."""
     folder = paths.predictions(scale)
 
-    def named(*words: str) -> set[str]:
+    def names(*words: str) -> set[str]:
         command = ["git", *words, "HEAD", "."]
-        said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-        return {line.removesuffix(".json") for line in said.stdout.splitlines()}
+        output = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        return {line.removesuffix(".json") for line in output.stdout.splitlines()}
 
     try:
-        altered = named("diff", "--relative", "--name-only")
-        return named("ls-tree", "-r", "--name-only") - altered
+        altered = names("diff", "--relative", "--name-only")
+        return names("ls-tree", "-r", "--name-only") - altered
     except (OSError, subprocess.CalledProcessError):  # no folder, no git, no commit
         return set()
 
 
-def foretell(study: Study) -> list[Prediction]:
-    """Write every prediction whose basis is recorded and whose target is not; return the new."""
-    folder, new = paths.predictions(study.scale.name), []
-    for question in questions(study):
-        path = folder / f"{prediction_id(question, study)}.json"
-        if path.exists() or question.is_measured(study) or question.is_lost(study):
-            continue
-        try:
-            new.append(_foretold(question, study))
-        except MissingRuns:  # its basis is not trained yet
-            continue
-        text = json.dumps(new[-1], indent=1, sort_keys=True) + "\n"
-        write_atomically(path, text.encode())
-    return new
-
-
-def _foretold(question: Question, study: Study) -> Prediction:
+def _predict(question: Question, study: Study) -> Prediction:
     loss, target = question.predicted(study), question.target
-    return with_checksum(
+    sealed = seal(
         {
             "prediction_id": prediction_id(question, study),
             "axis": question.axis,
@@ -99,11 +126,24 @@ def _foretold(question: Question, study: Study) -> Prediction:
             "points": question.n_point,
             "fingerprint": study.fingerprint,
             "predicted": loss.value,
-            "low": loss.low,
-            "high": loss.high,
-            "basis": [i for cell in question.basis for i in cell.run_ids(study)],
+            "low": loss.ci_low,
+            "high": loss.ci_high,
+            "basis": [run_id for cell in question.basis for run_id in cell.run_ids(study)],
             "target": target.run_ids(study),
             "created": datetime.now(UTC).isoformat("T", "seconds"),
             "commit": git_commit(),
         }
     )
+    return cast(Prediction, sealed)
+
+
+def _read(path: Path) -> Prediction:
+    try:
+        content = parsed(path.read_bytes())
+    except ValueError:
+        content = None
+    is_whole = isinstance(content, dict) and set(content) == FIELDS
+    check(is_whole, "prediction", str(path), f"must have the fields {', '.join(sorted(FIELDS))}")
+    name = content["prediction_id"]
+    check(name == path.stem, "prediction", str(path), f"is that of {name}")
+    return cast(Prediction, verified(content, str(path)))

@@ -1,33 +1,33 @@
-"""What smaller models, less data and fewer members foretell of the largest, before it is trained.
+"""Questions: the loss of the largest N, D or K of a scale, asked before that run is trained.
 
     for question in questions(study):
-        question.predicted(study)        # from its basis alone: MissingRuns until that is trained
-        measured(study, question.target)
+        question.predicted(study)            # 4.20 [4.13, 4.37], from its basis alone
+        question.law(study)                  # the law that says so
+        measured(study, question.target)     # what was measured once it is trained
 
 The target is never among the points that its law is fitted to. Settings are those of the scale
-file, so that a question stays the same whatever is found later.
+file, so that a question stays the same whatever a search finds later.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from ieee_lib.config import EnsembleSpec, RunSpec
-from ieee_lib.config.scale import UNITS
-from ieee_lib.config.scale_tables import Settings
-from ieee_lib.laws.ensembles import EnsembleLaw, ensemble_laws
+from ieee_lib.config.tables import Settings
+from ieee_lib.laws.ensembles import EnsembleLaw, fit_ensembles
 from ieee_lib.laws.estimates import (
     N_DRAW,
     SETTINGS,
     Estimate,
-    limit_of,
-    mean_of,
     named_generator,
     noise_of,
     replicate_noise,
+    seed_mean,
 )
-from ieee_lib.laws.power_law import LEAST
+from ieee_lib.laws.power_law import MIN_POINTS, PowerLaw, fit_power_law, scale_of
 from ieee_lib.recipes.ensembles import ensemble, heuristic
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.study import Study
@@ -44,145 +44,208 @@ class Cell:
     """Members; 1: single models, the mean over their seeds."""
 
     def ensemble(self, study: Study) -> EnsembleSpec | None:
+        """Return the ensemble that is scored; None for single models."""
         return ensemble(study, self.settings, self.K) if self.recipe == "ensemble" else None
 
     def runs(self, study: Study) -> list[RunSpec]:
-        if whole := self.ensemble(study):
-            return list(whole.members)
+        """Return the runs that are trained: the members, or the seeds."""
+        if members := self.ensemble(study):
+            return list(members.members)
         return specs_of(study, self.settings, study.scale.seeds_at(self.settings.seed_tokens))
 
     def run_ids(self, study: Study) -> list[str]:
         """Return the ids of its records: the runs, and the ensemble that they make."""
-        whole = self.ensemble(study)
-        return [run.run_id for run in self.runs(study)] + ([whole.run_id] if whole else [])
+        run_ids = [run.run_id for run in self.runs(study)]
+        members = self.ensemble(study)
+        return [*run_ids, members.run_id] if members else run_ids
+
+    def size(self, study: Study) -> int:
+        """Return N, the parameters of one model."""
+        return study.scale.models[self.settings.model].count().total
+
+    def has_diverged(self, study: Study) -> bool:
+        """Say whether one of its recorded runs diverged."""
+        records = [study.store.get(run.run_id) for run in self.runs(study)]
+        return any(record is not None and record["status"] == "diverged" for record in records)
+
+    def is_recorded(self, study: Study) -> bool:
+        """Say whether all its runs are trained and its ensemble is scored."""
+        return all(study.store.has(run_id) for run_id in self.run_ids(study))
 
 
 @dataclass(frozen=True)
 class Question:
-    """A loss to be foretold: what is known, and the larger one that is not."""
+    """A loss to predict: the cells that are measured first, and the larger one after them."""
 
     axis: str
-    """What grows: N, D or K."""
+    """What grows from the basis to the target: N, D or K."""
     basis: tuple[Cell, ...]
     target: Cell
 
     @property
+    def name(self) -> str:
+        """Return what is predicted: largest N: ensemble, 3 x 0.63M, D = 32,768."""
+        settings, K = self.target.settings, self.target.K
+        model = f"{K} x {settings.model}" if K > 1 else settings.model
+        place = f"{model}, D = {settings.seed_tokens:,}"
+        return f"largest {self.axis}: {self.target.recipe}, {place}"
+
+    @property
     def n_point(self) -> int:
-        """Points of the law."""
+        """Return the points of the law: cells, or the members of the one ensemble."""
         return self.basis[0].K if self.axis == "K" else len(self.basis)
 
-    def predicted(self, study: Study) -> Estimate:
-        """Return the loss that the basis foretells, with the noise of what will be measured.
-
-        The noise comes from few replicates, so it varies from draw to draw as it may (Student's t).
-        """
-        study = study.reading()
-        noise, freedom = _noise(study, self.basis)
-        found = self._more_members(study, noise) if self.axis == "K" else self._law(study, noise)
-        if not freedom:
-            return found
-        name = " ".join(self.target.run_ids(study))
-        chance = named_generator(f"{name} scale").chisquare(freedom, N_DRAW)
-        return Estimate(
-            found.value, found.value + (found.draws - found.value) * np.sqrt(freedom / chance)
-        )
-
-    def _law(self, study: Study, noise: float) -> Estimate:
-        """Return the law's loss, moved by the noise of runs that are all new."""
-        points = [_loss(study, cell, noise) for cell in self.basis]
-        x = [_place(study, cell, self.axis) for cell in self.basis]
-        law = limit_of(x, points, unit=self.axis).at(_place(study, self.target, self.axis))
-        new = [run.run_id for run in self.target.runs(study)]
-        return Estimate(law.value, law.draws + noise * noise_of(new))
-
-    def _more_members(self, study: Study, noise: float) -> Estimate:
-        """Return the law's loss for K members, some of whom are those of the law.
-
-        What moves all losses of the known members is known; what remains is how far the new ones
-        move it, and the spread of what the law gains from one member to all: a jackknife over the
-        known.
-        """
-        law = _ensemble_law(study, self.basis[0], noise)
-        gain = (law.at_members(self.target.K) - law.at_members(1)).draws
-        spread = np.sqrt(law.K - 1) * (gain - gain.mean())
-        known = noise * noise_of(law.members)
-        everybody = noise * noise_of([run.run_id for run in self.target.runs(study)])
-        value = float(law.law(self.target.K))
-        return Estimate(value, value + spread + everybody - known)
-
     def basis_ids(self, study: Study) -> frozenset[str]:
-        return frozenset(i for cell in self.basis for i in cell.run_ids(study))
+        """Return the ids of the records that the prediction rests on."""
+        return frozenset(run_id for cell in self.basis for run_id in cell.run_ids(study))
 
     def new_ids(self, study: Study) -> frozenset[str]:
-        """Return the ids of what its target needs and its basis has not."""
+        """Return the ids of the records that the target needs and the basis has not."""
         return frozenset(self.target.run_ids(study)) - self.basis_ids(study)
 
     def is_lost(self, study: Study) -> bool:
-        """Say whether some of its basis has diverged: nothing can be foretold from the rest."""
-        return any(_diverged(study, cell) for cell in self.basis)
+        """Say whether a run of the basis diverged: nothing can be predicted from the rest."""
+        return any(cell.has_diverged(study) for cell in self.basis)
 
     def is_measured(self, study: Study) -> bool:
-        """Say whether some of that is trained already: too late to foretell."""
-        return any(study.store.has(i) for i in self.new_ids(study))
+        """Say whether a new record of the target exists already: too late to predict it."""
+        return any(study.store.has(run_id) for run_id in self.new_ids(study))
 
+    def is_answered(self, study: Study) -> bool:
+        """Say whether basis and target are recorded, and no run of the basis diverged."""
+        is_recorded = all(cell.is_recorded(study) for cell in (*self.basis, self.target))
+        return is_recorded and not self.is_lost(study)
 
-def measured(study: Study, cell: Cell) -> Estimate:
-    """Return the recorded loss of a cell; NaN where some of it diverged."""
-    if _diverged(study, cell):
-        return Estimate(np.nan, np.full(N_DRAW, np.nan))
-    noise, _ = _noise(study, (cell,))
-    if not cell.ensemble(study):
-        return mean_of(study.ensure(cell.runs(study)), sigma=noise)
-    return _ensemble_law(study, cell, noise).best
+    def points(self, study: Study) -> pd.DataFrame:
+        """Return one row a cell of the basis: recipe, model, N, D, K, loss (estimate), run_ids.
+
+        Its noise is that of the whole basis. Raises MissingRuns until the basis is recorded.
+        """
+        noise, _ = _noise(study, self.basis)
+        rows = [
+            {
+                "recipe": cell.recipe,
+                "model": cell.settings.model,
+                "N": cell.size(study),
+                "D": cell.settings.seed_tokens,
+                "K": cell.K,
+                "loss": _loss(study, cell, noise),
+                "run_ids": tuple(cell.run_ids(study)),
+            }
+            for cell in self.basis
+        ]
+        return pd.DataFrame(rows)
+
+    def law(self, study: Study) -> PowerLaw:
+        """Return the law of the basis: A / x^alpha + E in N or D, A / K + E in K."""
+        if self.axis == "K":
+            noise, _ = _noise(study, self.basis)
+            return _ensemble_law(study, self.basis[0], noise).law
+        return fit_power_law(self.points(study), x=self.axis)
+
+    def predicted(self, study: Study) -> Estimate:
+        """Return the loss that the basis predicts, with the noise of what will be measured.
+
+        The noise is estimated from few replicates, so every draw takes one of its possible values:
+        divided by sqrt(chi2 / dof), which makes the interval that of Student's t. Raises
+        MissingRuns until the basis is recorded.
+        """
+        study = study.reading()
+        noise, dof = _noise(study, self.basis)
+        if self.axis == "K":
+            loss = self._with_more_members(study, noise)
+        else:
+            loss = self._at_larger_size(study, noise)
+        if dof == 0:
+            return loss
+        name = " ".join(self.target.run_ids(study))
+        chi2 = named_generator(f"{name} scale").chisquare(dof, N_DRAW)
+        return Estimate(loss.value, loss.value + (loss.draws - loss.value) * np.sqrt(dof / chi2))
+
+    def _at_larger_size(self, study: Study, noise: float) -> Estimate:
+        """Return the law's loss at the target's N or D, with the noise of its runs.
+
+        All of these runs are new: their noise is independent of the law's.
+        """
+        law = self.law(study)
+        size = self.target.size(study) if self.axis == "N" else self.target.settings.seed_tokens
+        loss = law.limit.at(size / scale_of(law.unit))
+        run_ids = [run.run_id for run in self.target.runs(study)]
+        return Estimate(loss.value, loss.draws + noise * noise_of(run_ids))
+
+    def _with_more_members(self, study: Study, noise: float) -> Estimate:
+        """Return the law's loss for K members, of which the first k are those of the law.
+
+            L(K) = A / K + E,   error = spread of the gain + change of the members' mean noise
+
+        The luck of the k known members lifts every measured loss, and the law with them, so it is
+        no error of the prediction. Two errors remain:
+
+        1. the gain L(K) - L(1) = A / K - A is known from k members only. Its jackknife standard
+           error is sqrt((k - 1) / k * sum_i (gain_i - mean)^2) over the refits without member i;
+           a draw holds one random gain_i, so sqrt(k - 1) * (gain - mean) has that deviation;
+        2. with new members the mean noise of all K is not that of the k known ones.
+        """
+        law = _ensemble_law(study, self.basis[0], noise)
+        K = self.target.K
+        gain = (law.at_members(K) - law.at_members(1)).draws
+        error_of_gain = np.sqrt(law.K - 1) * (gain - gain.mean())
+        all_members = [run.run_id for run in self.target.runs(study)]
+        change_of_noise = noise * noise_of(all_members) - noise * noise_of(law.members)
+        value = float(law.law(K))
+        return Estimate(value, value + error_of_gain + change_of_noise)
 
 
 def questions(study: Study) -> Iterator[Question]:
-    """Yield every question of a scale: the largest K, the largest D, the largest N."""
+    """Yield every question of a scale: the largest K, then the largest D, then the largest N."""
     scale = study.scale
-    ladder, models = scale.ladder(), list(scale.models)
-    known = {
-        (recipe, row.model, row.seed_tokens): row
-        for recipe in ("regularized", "standard")
-        for row in getattr(scale, recipe)
-    }
+    models, ladder = list(scale.models), scale.ladder()
     few, many = scale.ensembles.ladder_members, scale.ensembles.members
-
-    def cell(recipe: str, model: str, seed_tokens: int, K: int = few) -> Cell | None:
-        together = recipe == "ensemble"
-        if together and model not in scale.members():
-            return None
-        row = known.get(("regularized" if together else recipe, model, seed_tokens))
-        if row is None:
-            return None
-        return Cell(recipe, heuristic(row), K) if together else Cell(recipe, row)
-
     for model in models:
-        first = cell("ensemble", model, scale.base_tokens)
-        if first and LEAST <= few < many:
-            yield Question("K", (first,), cell("ensemble", model, scale.base_tokens, many))
+        basis = _cells(study, "ensemble", [(model, scale.base_tokens)], K=few)
+        target = _cells(study, "ensemble", [(model, scale.base_tokens)], K=many)
+        if basis and MIN_POINTS <= few < many:
+            yield Question("K", tuple(basis), target[0])
     for recipe in ("standard", "regularized", "ensemble"):
         for model in models[:-1]:
-            yield from _last_of("D", [cell(recipe, model, d) for d in ladder])
+            yield from _largest("D", _cells(study, recipe, [(model, D) for D in ladder], K=few))
     for recipe in ("regularized", "ensemble"):
-        for d in ladder:
-            yield from _last_of("N", [cell(recipe, model, d) for model in models])
+        for D in ladder:
+            yield from _largest("N", _cells(study, recipe, [(model, D) for model in models], K=few))
 
 
-def _last_of(axis: str, cells: Sequence[Cell | None]) -> Iterator[Question]:
-    known = tuple(cell for cell in cells if cell)
-    if len(known) > LEAST:
-        yield Question(axis, known[:-1], known[-1])
+def measured(study: Study, cell: Cell) -> Estimate:
+    """Return the recorded loss of a cell; NaN where one of its runs diverged."""
+    if cell.has_diverged(study):
+        return Estimate(np.nan, np.full(N_DRAW, np.nan))
+    noise, _ = _noise(study, (cell,))
+    return _loss(study, cell, noise)
 
 
-def _place(study: Study, cell: Cell, axis: str) -> float:
-    unit = UNITS[study.scale.unit]
-    size = study.scale.models[cell.settings.model].count().total
-    return (size if axis == "N" else cell.settings.seed_tokens) / unit
+def _cells(study: Study, recipe: str, places: Sequence[tuple[str, int]], *, K: int) -> list[Cell]:
+    """Return a recipe's cells at (model, D), without those that the scale has no settings for.
+
+    Members of ensembles take the heuristic's settings of the regularized model.
+    """
+    scale = study.scale
+    table = scale.standard if recipe == "standard" else scale.regularized
+    settings = {(row.model, row.seed_tokens): row for row in table}
+    cells = []
+    for model, D in places:
+        if (model, D) not in settings:
+            continue
+        row = settings[model, D]
+        if recipe != "ensemble":
+            cells.append(Cell(recipe, row))
+        elif model in scale.members():
+            cells.append(Cell(recipe, heuristic(row), K))
+    return cells
 
 
-def _diverged(study: Study, cell: Cell) -> bool:
-    records = map(study.store.get, (run.run_id for run in cell.runs(study)))
-    return any(record is not None and record["status"] == "diverged" for record in records)
+def _largest(axis: str, cells: Sequence[Cell]) -> Iterator[Question]:
+    """Yield the question of the last cell from the others, where a law has points enough."""
+    if len(cells) > MIN_POINTS:
+        yield Question(axis, tuple(cells[:-1]), cells[-1])
 
 
 def _noise(study: Study, cells: Sequence[Cell]) -> tuple[float, int]:
@@ -192,17 +255,17 @@ def _noise(study: Study, cells: Sequence[Cell]) -> tuple[float, int]:
     """
     runs = study.ensure([run for cell in cells for run in cell.runs(study)], label="basis")
     counts = runs[runs.status == "done"].groupby(SETTINGS).run_id.nunique()
-    freedom = int((counts - 1).sum())
-    return replicate_noise(runs, study.scale.assumed_noise), freedom
+    return replicate_noise(runs, study.scale.assumed_noise), int((counts - 1).sum())
 
 
 def _loss(study: Study, cell: Cell, noise: float) -> Estimate:
-    if cell.ensemble(study):
-        return _ensemble_law(study, cell, noise).best
-    return mean_of(study.ensure(cell.runs(study)), sigma=noise)
+    if cell.recipe == "ensemble":
+        return _ensemble_law(study, cell, noise).measured
+    return seed_mean(study.ensure(cell.runs(study)), sigma=noise)
 
 
 def _ensemble_law(study: Study, cell: Cell, noise: float) -> EnsembleLaw:
-    whole = cell.ensemble(study)
-    (law,) = ensemble_laws(study.score([whole]), noise=noise)
+    members = cell.ensemble(study)
+    assert members is not None
+    (law,) = fit_ensembles(study.score([members]), noise=noise).values()
     return law

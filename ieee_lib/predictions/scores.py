@@ -1,180 +1,207 @@
-"""11: losses that were foretold before anything was trained: did they hold? (Not in the paper.)"""
+"""Scores: what was predicted beside what was measured later, and how many intervals held.
 
-from dataclasses import dataclass
+    scores = predictions.scores(study)       # one row a prediction
+    predictions.coverage(scores)             # held and expected, by axis and recipe
+
+A prediction counts where it was on record before the first of its new runs began, and where no
+earlier one was about the same recipe, model, D and K.
+"""
+
+import math
 from datetime import datetime, timedelta
 
-import numpy as np
 import pandas as pd
 
 from ieee_lib import paths
 from ieee_lib.config import RunSpec
 from ieee_lib.config.scale_tables import Settings
 from ieee_lib.errors import MissingRuns
-from ieee_lib.laws.estimates import Estimate
-from ieee_lib.plots import scaling_figures as figures
-from ieee_lib.plots.saving import Drawing, Table
-from ieee_lib.predictions.log import Prediction, predictions
-from ieee_lib.predictions.questions import Cell, measured
+from ieee_lib.predictions.log import Prediction, prediction_id, predictions
+from ieee_lib.predictions.questions import Cell, Question, measured, questions
 from ieee_lib.runs.store import Record
 from ieee_lib.study import Study
 
 COVERAGE = 0.95
-"""What the intervals promise."""
+"""The share of intervals that should hold."""
+
+NOT_TRAINED = "not trained yet"
+
+DIGITS = {
+    "predicted": 3, "ci_low": 3, "ci_high": 3, "measured": 3, "se": 3, "error": 3,
+    "mean error": 3, "rms error": 3, "median width": 3,
+}  # fmt: skip
+"""Decimals of the tables of predictions."""
 
 
-@dataclass(frozen=True)
-class Found:
-    study: Study
-    predictions: list[Prediction]
-    """Those whose targets are recorded."""
-    measured: list[Estimate]
-    counts: list[str]
-    """Whether it counts: yes, or why not."""
-    n_pending: int
-    """Predictions whose targets are not recorded."""
-
-    def caption(self, *notes: str) -> str:
-        scale = self.study.scale
-        members = f"{scale.ensembles.ladder_members} members, {scale.ensembles.members} for K"
-        pending = [f"{self.n_pending} more are not trained yet"] * bool(self.n_pending)
-        notes = (members, *notes, *pending)
-        return self.study.caption(len(self.predictions), *notes, ladder=scale.ladder())
+def prediction_specs(study: Study) -> list[RunSpec]:
+    """Return the runs that a scale's predictions are about."""
+    return [run for each in _of_scale(study) for run in _target(each).runs(study)]
 
 
-def _known(study: Study) -> list[Prediction]:
-    """Return the first prediction of every target that this scale still has."""
-    found: dict[tuple[str, ...], Prediction] = {}
+def scores(study: Study) -> pd.DataFrame:
+    """Return one row a prediction of a scale, in the order in which they were made.
+
+    Columns: axis, recipe, model, N (parameters of one model), D, K, points (of the law), predicted
+    with ci_low and ci_high (as they were sealed), measured and its se, error (measured minus
+    predicted), all in nats/token, covered (whether the interval holds what was measured), counted
+    (yes, or why not), run_ids (of the target). With source "train" targets that are missing are
+    trained. Raises MissingRuns where no target is recorded.
+    """
+    logged = _of_scale(study)
+    if study.source == "train":
+        for each in logged:
+            _train(study, _target(each))
+    if not any(_target(each).is_recorded(study) for each in logged):
+        raise MissingRuns("predictions", study.scale.name, _allowed(study))
+    reader = study.reading() if study.source == "train" else study  # a reader needs no weights
+    rows = []
+    measured_before: set[tuple] = set()
+    for each in logged:
+        loss, se, counted = math.nan, math.nan, NOT_TRAINED
+        if _target(each).is_recorded(study):
+            estimate = measured(reader, _target(each))
+            loss, se = estimate.value, estimate.se
+            counted = _counted(study, each, loss, measured_before)
+            measured_before.add(_place(each))
+        rows.append(
+            {
+                "axis": each["axis"],
+                "recipe": each["recipe"],
+                "model": each["settings"]["model"],
+                "N": _target(each).size(study),
+                "D": each["settings"]["seed_tokens"],
+                "K": each["K"],
+                "points": each["points"],
+                "predicted": each["predicted"],
+                "ci_low": each["low"],
+                "ci_high": each["high"],
+                "measured": loss,
+                "se": se,
+                "error": loss - each["predicted"],
+                "covered": each["low"] <= loss <= each["high"],
+                "counted": counted,
+                "run_ids": tuple(each["target"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def answered(study: Study) -> dict[str, Question]:
+    """Return the questions of the scale as it is now that were predicted and then measured.
+
+    By name. Their laws are refitted from the records; the sealed numbers stay as they were.
+    """
+    sealed = {each["prediction_id"] for each in predictions(study.scale.name)}
+    return {
+        question.name: question
+        for question in questions(study)
+        if prediction_id(question, study) in sealed and question.is_answered(study)
+    }
+
+
+def coverage(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return how many intervals held and how far off they were: all, then by axis and recipe.
+
+    Counts only what is counted. Columns: axis, recipe, predictions, covered, expected (95 % of
+    them), mean and rms error, median width of an interval (nats/token).
+    """
+    counted = scores[scores.counted == "yes"]
+    groups = {
+        ("all", "all"): counted,
+        **dict(list(counted.groupby(["axis", "recipe"], sort=False))),
+    }
+    rows = [
+        {
+            "axis": axis,
+            "recipe": recipe,
+            "predictions": len(part),
+            "covered": int(part.covered.sum()),
+            "expected": round(COVERAGE * len(part), 1),
+            "mean error": part.error.mean(),
+            "rms error": float((part.error**2).mean() ** 0.5),
+            "median width": (part.ci_high - part.ci_low).median(),
+        }
+        for (axis, recipe), part in groups.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def coverage_note(scores: pd.DataFrame) -> str:
+    """Return how many intervals held, for a caption, and how many predictions do not count."""
+    is_counted = scores.counted == "yes"
+    n_covered, n_counted = int(scores[is_counted].covered.sum()), int(is_counted.sum())
+    note = f"{n_covered} of {n_counted} 95 % intervals cover"
+    reasons = scores[~is_counted].counted
+    if len(reasons):
+        note += f" ({len(reasons)} not counted: {' or '.join(sorted(set(reasons)))})"
+    return note
+
+
+def _of_scale(study: Study) -> list[Prediction]:
+    """Return the first prediction of every target that this scale, on this text, still has."""
+    first: dict[tuple[str, ...], Prediction] = {}
     for each in predictions(study.scale.name):
-        own = each["fingerprint"] == study.fingerprint
-        own = own and each["settings"]["model"] in study.scale.models
-        if own and _cell(each).run_ids(study) == each["target"]:
-            found.setdefault((each["axis"], *each["target"]), each)
-    return list(found.values())
+        is_of_text = each["fingerprint"] == study.fingerprint
+        if not is_of_text or each["settings"]["model"] not in study.scale.models:
+            continue
+        if _target(each).run_ids(study) == each["target"]:
+            first.setdefault((each["axis"], *each["target"]), each)
+    return list(first.values())
 
 
-def _place(prediction: Prediction) -> tuple:
-    """Return what is foretold, whatever its settings."""
-    settings = prediction["settings"]
-    where = (settings["model"], settings["seed_tokens"], prediction["K"])
-    return prediction["axis"], prediction["recipe"], *where
-
-
-def _cell(prediction: Prediction) -> Cell:
+def _target(prediction: Prediction) -> Cell:
     return Cell(prediction["recipe"], Settings(**prediction["settings"]), prediction["K"])
 
 
-def specs(study: Study) -> list[RunSpec]:
-    return [run for each in _known(study) for run in _cell(each).runs(study)]
+def _place(prediction: Prediction) -> tuple[str, str, str, int, int]:
+    """Return what is predicted, whatever its settings."""
+    settings = prediction["settings"]
+    place = (settings["model"], settings["seed_tokens"], prediction["K"])
+    return prediction["axis"], prediction["recipe"], *place
 
 
-def gather(study: Study) -> Found:
-    known = _known(study)
-    if study.source == "train":
-        for cell in map(_cell, known):  # what is recorded needs no weights
-            if not _is_recorded(study, cell) and cell.ensemble(study):
-                study.score([cell.ensemble(study)], label="foretold")
-            elif not _is_recorded(study, cell):
-                study.ensure(cell.runs(study), label="foretold")
-    trained = [each for each in known if _is_recorded(study, _cell(each))]
-    if not trained:
-        name = study.scale.name
-        others = sorted(path.name for path in paths.predictions(name).parent.glob("*"))
-        allowed = "has none of this text with its target trained, which `run-plan` makes; "
-        allowed += f"scales with predictions are {', '.join(others) or '(none)'}"
-        raise MissingRuns("predictions", name, allowed)
-    reader = study.reading() if study.source == "train" else study  # which notes what it reads
-    losses = [measured(reader, _cell(each)) for each in trained]
-    counts = [
-        "diverged" if not np.isfinite(loss.value)
-        else "made too late" if not _early(study, each)
-        else "second attempt" if _place(each) in map(_place, trained[:i])
-        else "yes"
-        for i, (each, loss) in enumerate(zip(trained, losses, strict=True))
-    ]  # fmt: skip
-    return Found(study, trained, losses, counts, len(known) - len(trained))
+def _train(study: Study, cell: Cell) -> None:
+    """Train and score a cell; one that is recorded needs no weights."""
+    if cell.is_recorded(study):
+        return
+    if members := cell.ensemble(study):
+        study.score([members], label="predicted")
+    else:
+        study.ensure(cell.runs(study), label="predicted")
 
 
-def _is_recorded(study: Study, cell: Cell) -> bool:
-    return all(study.store.has(i) for i in cell.run_ids(study))
+def _allowed(study: Study) -> str:
+    folder = paths.predictions(study.scale.name).parent
+    others = sorted(path.name for path in folder.glob("*"))
+    return (
+        "has none of this text with its target trained, which `run-plan` makes; "
+        f"scales with predictions are {', '.join(others) or '(none)'}"
+    )
 
 
-def _early(study: Study, prediction: Prediction) -> bool:
-    """Compare with when the first of the new runs began."""
-    new = set(prediction["target"]) - set(prediction["basis"])
+def _counted(study: Study, prediction: Prediction, loss: float, before: set[tuple]) -> str:
+    """Return yes, or why a prediction does not count."""
+    if not math.isfinite(loss):
+        return "diverged"
+    if not _is_early(study, prediction):
+        return "made too late"
+    return "second attempt" if _place(prediction) in before else "yes"
+
+
+def _is_early(study: Study, prediction: Prediction) -> bool:
+    """Say whether a prediction was made before the first of its new runs began."""
     made = datetime.fromisoformat(prediction["created"])
-    return all(_begun(record) >= made for record in map(study.store.get, new))
+    for run_id in set(prediction["target"]) - set(prediction["basis"]):
+        record = study.store.get(run_id)
+        assert record is not None
+        if _began(record) < made:
+            return False
+    return True
 
 
-def _begun(record: Record) -> datetime:
+def _began(record: Record) -> datetime:
     """Return when a run began; of one that does not say, its stack's time before it ended."""
     if "begun" in record:
         return datetime.fromisoformat(record["begun"])
     seconds = record["seconds"] * record.get("stack", {}).get("size", 1)
     return datetime.fromisoformat(record["created"]) - timedelta(seconds=seconds)
-
-
-def frame(found: Found) -> pd.DataFrame:
-    """Return one row a prediction: what was foretold, what was measured, whether it held."""
-    rows = []
-    for each, loss, counts in zip(found.predictions, found.measured, found.counts, strict=True):
-        settings = each["settings"]
-        rows.append(
-            {"largest": each["axis"], "recipe": each["recipe"], "model": settings["model"]}
-            | {"D": settings["seed_tokens"], "K": each["K"], "points": each["points"]}
-            | {"predicted": each["predicted"]}
-            | {"low": each["low"], "high": each["high"], "measured": loss.value, "se": loss.se}
-            | {"error": loss.value - each["predicted"]}
-            | {"covered": each["low"] <= loss.value <= each["high"], "counts": counts}
-        )
-    return pd.DataFrame(rows)
-
-
-def _coverage(rows: pd.DataFrame) -> str:
-    counted = rows[rows.counts == "yes"]
-    said = f"{counted.covered.sum()} of {len(counted)} 95 % intervals cover"
-    left = len(rows) - len(counted)
-    why = " or ".join(sorted(set(rows.counts) - {"yes"}))
-    return said + (f" ({left} not counted: {why})" if left else "")
-
-
-def table(found: Found) -> Table:
-    rows = frame(found)
-    digits = dict.fromkeys(("predicted", "low", "high", "measured", "se", "error"), 3)
-    caption = found.caption(_coverage(rows), "[low, high]: 95 %, the target's own noise included")
-    return Table(rows, caption, digits)
-
-
-def coverage_table(found: Found) -> Table:
-    """Return, for every axis and recipe, how many intervals held and how far off they were."""
-    rows = frame(found)
-    rows = rows[rows.counts == "yes"].assign(width=lambda t: t.high - t.low)
-    groups = [("all", "all", rows)]
-    groups += [(*key, part) for key, part in rows.groupby(["largest", "recipe"], sort=False)]
-    made = [_row(axis, recipe, part) for axis, recipe, part in groups]
-    digits = {"mean error": 3, "rms error": 3, "median width": 3}
-    return Table(pd.DataFrame(made), found.caption("[low, high]: 95 % promised"), digits)
-
-
-def _row(axis: str, recipe: str, part: pd.DataFrame) -> dict:
-    return {
-        "largest": axis,
-        "recipe": recipe,
-        "predictions": len(part),
-        "covered": int(part.covered.sum()),
-        "expected": round(COVERAGE * len(part), 1),
-        "mean error": part.error.mean(),
-        "rms error": float((part.error**2).mean() ** 0.5),
-        "median width": part.width.median(),
-    }
-
-
-def against_measured(found: Found) -> Drawing:
-    rows = frame(found)
-    return figures.foretold(rows, caption=found.caption(_coverage(rows), "bars: 95 %, predicted"))
-
-
-ITEMS = {
-    "fig21_foretold": against_measured,
-    "tab21_predictions": table,
-    "tab21_coverage": coverage_table,
-}

@@ -6,9 +6,7 @@ Each function takes a study and returns a tidy frame whose rows name the runs be
     scores = recipes.heuristic_ensembles(study, tuned)
 """
 
-from ieee_lib.recipes.data_scaling import ensembles_by_data, regularized_by_data, standard_by_data
-from ieee_lib.recipes.distill import student_sweep, students, teachers
-from ieee_lib.recipes.downstream import downstream_answers
+from ieee_lib.recipes.beyond import beyond_ensembles
 from ieee_lib.recipes.ensembles import (
     ensemble_grid,
     heuristic_ensembles,
@@ -27,6 +25,7 @@ from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_
 from ieee_lib.recipes.tuned import certificate, regularized, standard
 
 __all__ = [
+    "beyond_ensembles",
     "certificate",
     "continued_ensemble",
     "continued_pretraining",

@@ -1,8 +1,8 @@
 """Coordinate descent over weight decay, learning rate and epochs (Sec. 3; v1 App B.1).
 
 From a given centre the search moves to the best one-step neighbour on the paper's grid until no
-neighbour is better. What remains is a certificate of local optimality: the neighbours, their
-losses over seeds, and whether each difference exceeds the noise between seeds.
+neighbour is better. It returns a certificate of local optimality: the neighbours, their losses
+over seeds, and whether each difference exceeds the noise between seeds.
 
     results = search(study, study.scale.settings("regularized", D), axes=("wd", "lr", "epochs"))
     results[0].centre, results[0].status, results[0].certificate
@@ -12,6 +12,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,15 @@ from ieee_lib.config.scale_tables import EPOCHS_GRID, LR_GRID, WD_GRID, Settings
 from ieee_lib.runs.frames import pooled_noise, seed_means
 from ieee_lib.study import Study
 
-GRIDS = {"wd": WD_GRID, "lr": LR_GRID, "epochs": tuple(e for e in EPOCHS_GRID if e <= 64)}
+TUNED = ["wd", "lr", "epochs"]
+"""The settings that tell the points of a search apart."""
+
+GRIDS: dict[str, tuple[float, ...]] = {
+    "wd": WD_GRID,
+    "lr": LR_GRID,
+    "epochs": tuple(e for e in EPOCHS_GRID if e <= 64),
+}
+"""Values that a search tries on each axis (v1 App B.1)."""
 
 CERTIFIED = "certified"
 WITHIN_NOISE = "certified within noise"
@@ -36,7 +45,8 @@ class SearchResult:
     centre: Settings
     status: str
     """certified: no neighbour is lower. certified within noise: some are, by less than the
-    tolerance. uncertified: a neighbour is lower, or has no loss. not searched: no axis was."""
+    tolerance. uncertified: a neighbour is lower, or the centre has no loss. not searched: no axis
+    was."""
     loss: float
     """Mean validation loss of the centre over seeds, nats/token."""
     se: float
@@ -46,26 +56,27 @@ class SearchResult:
     path: tuple[Settings, ...]
     """Centres visited, the start first."""
     run_ids: tuple[str, ...] = ()
-    """Runs that it took."""
+    """Runs behind the certificate and the noise: those of every point that was tried."""
 
     @property
     def certified(self) -> bool:
+        """Say whether the centre is a local optimum, within noise or beyond it."""
         return self.status in (CERTIFIED, WITHIN_NOISE)
 
 
 def neighbours(
-    centre: Settings, axes: Sequence[str], grids: Mapping[str, tuple] = GRIDS
+    centre: Settings, axes: Sequence[str], grids: Mapping[str, tuple[float, ...]] = GRIDS
 ) -> list[tuple[str, Settings]]:
     """Return (axis and direction, settings) one grid step away; fewer at an edge of the grid."""
-    found = []
+    points = []
     for axis in axes:
         grid = grids[axis]
         index = grid.index(getattr(centre, axis))
         for step, sign in ((-1, "-"), (1, "+")):
             if 0 <= index + step < len(grid):
-                value = grid[index + step]
-                found.append((axis + sign, dataclasses.replace(centre, **{axis: value})))
-    return found
+                change: dict[str, Any] = {axis: grid[index + step]}
+                points.append((axis + sign, dataclasses.replace(centre, **change)))
+    return points
 
 
 def specs_of(study: Study, settings: Settings, n_seed: int) -> list[RunSpec]:
@@ -74,10 +85,12 @@ def specs_of(study: Study, settings: Settings, n_seed: int) -> list[RunSpec]:
     return [study.spec(**fields, seed=seed) for seed in range(n_seed)]
 
 
-def ring_specs(study: Study, centre: Settings, axes: Sequence[str]) -> list[RunSpec]:
-    """Return the least a search needs: the centre's seeds, and one seed of each neighbour."""
-    ring = [spec for _, p in neighbours(centre, axes) for spec in specs_of(study, p, 1)]
-    return specs_of(study, centre, study.scale.seeds_at(centre.seed_tokens)) + ring
+def certifying_specs(study: Study, centre: Settings, axes: Sequence[str]) -> list[RunSpec]:
+    """Return the least that certifies a centre: its seeds, and one seed of each neighbour."""
+    specs = specs_of(study, centre, study.scale.seeds_at(centre.seed_tokens))
+    for _, point in neighbours(centre, axes):
+        specs += specs_of(study, point, 1)
+    return specs
 
 
 def search(
@@ -89,15 +102,15 @@ def search(
 ) -> list[SearchResult]:
     """Search from every start at once, so that all points of a round train together.
 
-    Moves while some neighbour's mean is lower by more than `tolerance` standard errors (the
-    paper, with one seed: by anything), at most `max_moves` times. A neighbour that is higher by
-    `screen` standard errors after its first seed gets no second one. Without axes the starts are
-    trained and taken as they are.
+    A search moves while some neighbour's mean is lower by more than `tolerance` standard errors
+    (the paper, with one seed: by anything), at most `max_moves` times. A neighbour that is higher
+    by `screen` standard errors after its first seed gets no second one. Without axes the starts
+    are trained and returned as they are. Source: v1 App B.1.
     """
     descents = [_Descent(study, start, axes) for start in starts]
-    while moving := [descent for descent in descents if descent.asks]:
-        runs = study.ensure([spec for d in moving for spec in d.specs()], label=label)
-        for descent in moving:
+    while active := [descent for descent in descents if not descent.is_finished]:
+        runs = study.ensure([spec for d in active for spec in d.specs()], label=label)
+        for descent in active:
             descent.step(runs)
     return [descent.result for descent in descents]
 
@@ -129,84 +142,122 @@ def tuned_frame(results: Sequence[SearchResult]) -> pd.DataFrame:
 
 
 class _Descent:
-    """One search in progress: the centres so far, and how many seeds each point has."""
+    """One search in progress: its centres so far, and how many seeds each point has."""
+
+    result: SearchResult
+    """The certificate of the current centre; set by the first step."""
 
     def __init__(self, study: Study, start: Settings, axes: Sequence[str]) -> None:
-        self.study, self.axes, self.limits = study, axes, study.scale.search
+        self.study = study
+        self.axes = axes
+        self.limits = study.scale.search
         self.path: list[Settings] = []
-        self.seeds: dict[Settings, int] = {}
-        self.result: SearchResult
-        self._centre_on(start)
+        self.n_seed: dict[Settings, int] = {}
+        self.is_finished = False
+        self._move_to(start)
+
+    @property
+    def centre(self) -> Settings:
+        """Return the settings that are certified next."""
+        return self.path[-1]
+
+    @property
+    def neighbours(self) -> dict[str, Settings]:
+        """Return the centre's neighbours, by axis and direction."""
+        return dict(neighbours(self.centre, self.axes))
 
     def specs(self) -> list[RunSpec]:
-        return [spec for p, n in self.seeds.items() for spec in specs_of(self.study, p, n)]
+        """Return the runs of all points tried so far, and of those to try next."""
+        points = self.n_seed.items()
+        return [spec for point, n in points for spec in specs_of(self.study, point, n)]
 
     def step(self, runs: pd.DataFrame) -> None:
-        """Certify the centre, then ask for more seeds, or move, or stop asking."""
-        own = {spec.run_id for spec in self.specs()}
-        self.result = self._certify(runs[runs.run_id.isin(own)])
-        self.asks = False
-        ring = dict(neighbours(self.path[-1], self.axes))
-        table = self.result.certificate.set_index("axis").drop("centre")
-        unsure = table[~(table.z > self.limits.screen) & table.loss.notna()].index
-        for axis in unsure:
-            if self.seeds[ring[axis]] < self.limits.seeds:
-                self.seeds[ring[axis]] = self.limits.seeds
-                self.asks = True
-        settled = self.result.status != UNCERTIFIED
-        if self.asks or settled or len(self.path) > self.limits.max_moves:
+        """Certify the centre; then give neighbours more seeds, or move, or finish."""
+        run_ids = {spec.run_id for spec in self.specs()}
+        self.result = self._certify(runs[runs.run_id.isin(run_ids)])
+        if self._add_seeds():
             return
-        better = ring.get(self.result.certificate.axis[self.result.certificate.loss.idxmin()])
-        if better is not None and better not in self.path:
-            self._centre_on(better)
+        better = self._better_neighbour()
+        if better is None:
+            self.is_finished = True
+        else:
+            self._move_to(better)
 
-    def _centre_on(self, point: Settings) -> None:
+    def _move_to(self, point: Settings) -> None:
+        """Make a point the centre; its neighbours need one seed at least."""
         self.path.append(point)
-        self.seeds[point] = self.study.scale.seeds_at(point.seed_tokens)
-        for _, neighbour in neighbours(point, self.axes):
-            self.seeds.setdefault(neighbour, 1)
-        self.asks = True
+        self.n_seed[point] = self.study.scale.seeds_at(point.seed_tokens)
+        for neighbour in self.neighbours.values():
+            self.n_seed.setdefault(neighbour, 1)
+
+    def _add_seeds(self) -> bool:
+        """Give all seeds to every neighbour that is not clearly worse; say whether one was due."""
+        was_due = False
+        losses = self.result.certificate.set_index("axis")
+        for axis, point in self.neighbours.items():
+            is_lost = math.isnan(losses.loss[axis])
+            is_worse = losses.z[axis] > self.limits.screen
+            if not is_lost and not is_worse and self.n_seed[point] < self.limits.seeds:
+                self.n_seed[point] = self.limits.seeds
+                was_due = True
+        return was_due
+
+    def _better_neighbour(self) -> Settings | None:
+        """Return the lowest neighbour where the search may move to it, else nothing."""
+        measured = self.result.certificate.dropna(subset="loss")
+        has_moves = len(self.path) <= self.limits.max_moves
+        if self.result.status != UNCERTIFIED or not has_moves or measured.empty:
+            return None
+        lowest = str(measured.set_index("axis").loss.idxmin())
+        better = self.neighbours.get(lowest)  # none where the centre is the lowest
+        return None if better in self.path else better
 
     def _certify(self, runs: pd.DataFrame) -> SearchResult:
-        by = ["wd", "lr", "epochs"]
-        noise = pooled_noise(runs, by)
-        means = seed_means(runs, by, noise=noise).set_index(by)
-        centre = self.path[-1]
+        """Compare the centre with its neighbours, all with the noise pooled over the runs."""
+        noise = pooled_noise(runs, TUNED)
+        means = seed_means(runs, TUNED, noise=noise).set_index(TUNED)
         rows = []
-        for axis, point in [("centre", centre), *neighbours(centre, self.axes)]:
-            loss, se, n = means.loc[(point.wd, point.lr, point.epochs), ["loss", "se", "n"]]
-            where = {"axis": axis, "wd": point.wd, "lr": point.lr, "epochs": point.epochs}
-            rows.append({**where, "loss": loss, "se": se, "n": int(n)})
+        for axis, point in {"centre": self.centre, **self.neighbours}.items():
+            place = {name: getattr(point, name) for name in TUNED}
+            mean = means.loc[tuple(place.values())]
+            row = {"axis": axis, **place, "loss": mean.loss, "se": mean.se, "n": int(mean.n)}
+            rows.append(row)
         table = pd.DataFrame(rows)
-        table["difference"] = table.loss - table.loss.iloc[0]
-        table["z"] = table.difference / np.hypot(table.se, table.se.iloc[0])
-        table["verdict"] = [_verdict(row) for row in table.itertuples()]
-        lower = table.difference < 0
-        tolerance = self.limits.tolerance
-        beyond = lower & ~(table.z > -tolerance) if tolerance > 0 else lower
-        status = WITHIN_NOISE if lower.any() else CERTIFIED
-        if beyond.any() or table.loss.isna().iloc[0]:
-            status = UNCERTIFIED
-        if not self.axes:
-            status = NOT_SEARCHED
+        centre = table.iloc[0]
+        table["difference"] = table.loss - centre.loss
+        table["z"] = table.difference / np.hypot(table.se, centre.se)
+        values = zip(table.axis, table.loss, table.difference, table.z, strict=True)
+        table["verdict"] = [_verdict(*row) for row in values]
         return SearchResult(
-            centre=centre,
-            status=status,
-            loss=float(table.loss.iloc[0]),
-            se=float(table.se.iloc[0]),
+            centre=self.centre,
+            status=self._status(table),
+            loss=float(centre.loss),
+            se=float(centre.se),
             certificate=table,
             path=tuple(self.path),
             run_ids=tuple(runs.run_id),
         )
 
+    def _status(self, table: pd.DataFrame) -> str:
+        """Return the status that a certificate's differences give; see `SearchResult`."""
+        if not self.axes:
+            return NOT_SEARCHED
+        is_lower = table.difference < 0
+        is_clearly_lower = is_lower
+        if self.limits.tolerance > 0:  # without noise (z is NaN) every lower mean counts
+            is_clearly_lower = is_lower & ~(table.z > -self.limits.tolerance)
+        if is_clearly_lower.any() or math.isnan(table.loss.iloc[0]):
+            return UNCERTIFIED
+        return WITHIN_NOISE if is_lower.any() else CERTIFIED
 
-def _verdict(row) -> str:
-    if row.axis == "centre":
+
+def _verdict(axis: str, loss: float, difference: float, z: float) -> str:
+    if axis == "centre":
         return "centre"
-    if math.isnan(row.loss):
+    if math.isnan(loss):
         return "diverged"
-    if math.isnan(row.z):
-        return "lower, noise unknown" if row.difference < 0 else "higher, noise unknown"
-    if abs(row.z) < 2:
+    if math.isnan(z):
+        return "lower, noise unknown" if difference < 0 else "higher, noise unknown"
+    if abs(z) < 2:
         return "equal within noise"
-    return "lower" if row.z < 0 else "higher"
+    return "lower" if z < 0 else "higher"

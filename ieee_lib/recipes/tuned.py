@@ -5,12 +5,20 @@ certificate(study, "regularized")        # why each point is a local optimum
 fit_power_law(tuned, x="N")
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from ieee_lib.laws.estimates import replicate_noise, seed_mean
 from ieee_lib.recipes import single
-from ieee_lib.recipes.search import NOT_SEARCHED, certificates_frame, specs_of, tuned_frame
+from ieee_lib.recipes.search import (
+    NOT_SEARCHED,
+    SearchResult,
+    certificates_frame,
+    specs_of,
+    tuned_frame,
+)
 from ieee_lib.study import Study
 
 COLUMNS = [
@@ -82,7 +90,11 @@ def _tune(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
 
 
 def _shared_noise(
-    study: Study, recipe: str, seed_tokens: int, runs: pd.DataFrame, results
+    study: Study,
+    recipe: str,
+    seed_tokens: int,
+    runs: pd.DataFrame,
+    results: Sequence[SearchResult],
 ) -> float:
     """Return the noise that all points of one D share; 0 where each has that of its own search."""
     if all(result.status != NOT_SEARCHED for result in results):

@@ -24,7 +24,6 @@ class Surface(Study):
     """A bowl around wd 1.6, lr 3e-3, 16 epochs, with seed noise; runs with lr > 1e-2 diverge."""
 
     noise = 0.0
-    asked = 0
 
     def ensure(self, specs, *, weights=False, label=""):
         rows = []
@@ -42,7 +41,6 @@ class Surface(Study):
                     "val_loss": math.nan if spec.lr > 1e-2 else 4 + 0.1 * bowl + self.noise * draw,
                 }
             )
-        self.asked += len(rows)
         return pd.DataFrame(rows).drop_duplicates("run_id")
 
 
@@ -134,3 +132,10 @@ def test_searches_run_side_by_side_and_report_one_row_each(study):
     starts = [start(), Settings(model="0.14M", seed_tokens=28_672, wd=3.2, lr=3e-3, epochs=16)]
     frame = tuned_frame(search(study, starts))
     assert list(frame.model) == ["0.07M", "0.14M"] and list(frame.moves) == [6, 1]
+
+
+def test_a_search_ends_where_everything_diverged(study):
+    limits(study)
+    result = search(study, [start(1.6, 3e-2, 16)], axes=("wd", "epochs"))[0]
+    assert result.status == UNCERTIFIED and len(result.path) == 1 and math.isnan(result.loss)
+    assert set(result.certificate.verdict[1:]) == {"diverged"}

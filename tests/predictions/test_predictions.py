@@ -1,0 +1,296 @@
+"""Predictions: sealed before their targets are trained, scored after, and never altered."""
+
+import json
+import math
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from ieee_lib import paths, plots, predictions
+from ieee_lib.config.scale import Scale
+from ieee_lib.errors import InputError, MissingRuns
+from ieee_lib.files import seal
+from ieee_lib.predictions import scores as score
+from ieee_lib.predictions.questions import Cell, Question
+from ieee_lib.predictions.scores import _began
+from ieee_lib.study import Study
+from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def house_style():
+    with plots.style():
+        yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The smoke scale with four D, the largest the base."""
+    text = (paths.PACKAGE / "config" / "scales" / "smoke.toml").read_text()
+    text = text.replace("[2_048, 4_096, 8_192]", "[1_024, 2_048, 4_096, 8_192]")
+    text = text.replace("base_tokens = 4_096", "base_tokens = 8_192")
+    members = '\nmembers = 4\nladder_members = 3\nalone = ["32k"]'
+    text = text.replace("\nmembers = 3\nladder_members = 2", members)
+    lines = text.splitlines()
+    for i in reversed([i for i, line in enumerate(lines) if "seed_tokens = 2_048," in line]):
+        lines.insert(i, lines[i].replace("2_048", "1_024"))
+    path = tmp_path_factory.mktemp("scale") / "small.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, small, smoke_corpora):
+    """A home where every question was predicted before its target was trained."""
+    home = tmp_path_factory.mktemp("predicted")
+    (home / "data").mkdir()
+    (home / "data" / "corpora").symlink_to(smoke_corpora)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IEEE_LIB_HOME", str(home))
+        study = Study.open(str(small))
+        questions = list(predictions.questions(study))
+        cells = list(dict.fromkeys(cell for q in questions for cell in (*q.basis, q.target)))
+        while left := [cell for cell in cells if not cell.is_recorded(study)]:
+            predictions.predict(study)
+            made = {each["prediction_id"] for each in predictions.predictions("small")}
+            waiting = [q for q in questions if predictions.prediction_id(q, study) not in made]
+            held = {run_id for q in waiting for run_id in q.new_ids(study)}
+            ready = [cell for cell in left if not held & set(cell.run_ids(study))]
+            assert ready, "a target is part of what it is predicted from"
+            study.ensure([run for cell in ready if cell.K == 1 for run in cell.runs(study)])
+            study.score([cell.ensemble(study) for cell in ready if cell.K > 1])
+        study.close()
+    return home
+
+
+@pytest.fixture
+def study(trained, small, monkeypatch):
+    """The trained home, read."""
+    monkeypatch.setenv("IEEE_LIB_HOME", str(trained))
+    return Study.open(str(small), source="records")
+
+
+def test_every_question_asks_for_the_largest_from_the_rest(project, small):
+    study = Study.open(Scale.load(str(small)), source="records")
+    questions = list(predictions.questions(study))
+    assert {q.axis for q in questions} == {"N", "D", "K"}
+    assert len({q.name for q in questions}) == len(questions)
+    for q in questions:
+        assert q.new_ids(study) and not q.is_measured(study) and not q.is_answered(study)
+        at = [(c.size(study), c.settings.seed_tokens, c.K) for c in (*q.basis, q.target)]
+        axis = "NDK".index(q.axis)
+        values = [place[axis] for place in at]
+        assert values == sorted(set(values)) and len(values) >= (2 if q.axis == "K" else 4)
+        assert len({place[:axis] + place[axis + 1 :] for place in at}) == 1
+    assert not predictions.predict(study), "nothing is trained"
+    with pytest.raises(MissingRuns, match="with its target trained"):
+        score(study)
+
+
+def test_a_model_beyond_the_ensembles_is_predicted_in_N_alone(study):
+    (name,) = study.scale.ensembles.alone
+    about = [q for q in predictions.questions(study) if q.target.settings.model == name]
+    assert about and {(q.axis, q.target.recipe) for q in about} == {("N", "regularized")}
+
+
+def test_predictions_are_older_than_what_they_predict(study):
+    logged = predictions.predictions("small")
+    assert {each["axis"] for each in logged} == {"N", "D", "K"}
+    assert len(logged) == len(list(predictions.questions(study))) and not predictions.predict(study)
+    for each in logged:
+        assert each["low"] <= each["predicted"] <= each["high"]
+        made = [datetime.fromisoformat(study.store.get(i)["created"]) for i in each["target"]]
+        assert max(made) >= datetime.fromisoformat(each["created"])
+    rows = score(study)
+    assert set(rows.counted) == {"yes"} and len(rows) == len(logged)
+    assert (
+        rows.covered == ((rows.ci_low <= rows.measured) & (rows.measured <= rows.ci_high))
+    ).all()
+    assert (rows.error == rows.measured - rows.predicted).all()
+    total = predictions.coverage(rows).iloc[0]
+    assert total.predictions == len(logged) and total.covered == rows.covered.sum()
+    assert total.expected == round(0.95 * len(logged), 1)
+    assert predictions.coverage_note(rows).startswith(f"{rows.covered.sum()} of {len(logged)} 95 %")
+
+
+def test_a_law_of_a_question_is_refitted_from_its_points(study):
+    questions = predictions.answered(study)
+    assert len(questions) == len(list(predictions.questions(study)))
+    for question in questions.values():
+        law, points = question.law(study), question.points(study)
+        assert law.n_point == question.n_point
+        assert set().union(*points.run_ids) == question.basis_ids(study)
+        if question.axis != "K":
+            assert law.y == pytest.approx([loss.value for loss in points.loss])
+
+
+def test_a_target_that_is_not_trained_waits(study):
+    """Records of a part of a plan, with all of its predictions."""
+    target = predictions.predictions("small")[-1]["target"]
+    path = paths.runs("small") / f"{target[-1]}.json"
+    before = path.read_text()
+    try:
+        path.unlink()
+        rows = score(study)
+        waiting = rows[rows.counted == "not trained yet"]
+        assert len(waiting) >= 1 and waiting.measured.isna().all() and not waiting.covered.any()
+        assert f"{len(waiting)} not counted: not trained yet" in predictions.coverage_note(rows)
+        assert predictions.coverage(rows).predictions[0] == len(rows) - len(waiting)
+    finally:
+        path.write_text(before)
+
+
+def test_what_diverged_predicts_nothing_and_is_not_scored(study):
+    question = next(q for q in predictions.questions(study) if q.axis == "K")
+    run_id = question.target.runs(study)[0].run_id
+    path = paths.runs("small") / f"{run_id}.json"
+    before = path.read_text()
+    try:
+        gone = {**json.loads(before), "status": "diverged", "val_loss": None}
+        path.write_text(json.dumps(seal(gone)))
+        assert question.is_lost(study) and not question.is_answered(study)
+        assert math.isnan(predictions.measured(study, question.target).value)
+        rows = score(study)
+        lost = rows[rows.counted == "diverged"]
+        assert len(lost) and not lost.covered.any()
+        assert plots.errors_of_predictions(plt.subplots()[1], rows)
+    finally:
+        path.write_text(before)
+
+
+def test_a_second_attempt_is_shown_and_not_counted(study):
+    """The same model, D and K with other settings, which are recorded too."""
+    folder = paths.predictions("small")
+    logged = predictions.predictions("small")
+    first = next(p for p in logged if (p["axis"], p["recipe"]) == ("D", "regularized"))
+    model, seed_tokens = first["settings"]["model"], first["settings"]["seed_tokens"]
+    rows = study.scale.settings("standard", seed_tokens)
+    other = Cell("regularized", next(row for row in rows if row.model == model))
+    again = {"settings": asdict(other.settings), "target": other.run_ids(study)}
+    again |= {"created": "2000-01-01T00:00:00+00:00"}
+    path = folder / f"{'f' * 16}.json"
+    try:
+        path.write_text(json.dumps(seal({**first, **again, "prediction_id": path.stem})))
+        counted = list(score(study).counted)
+        assert counted.count("second attempt") == 1
+        assert set(counted) == {"yes", "second attempt"}
+    finally:
+        path.unlink()
+
+
+def test_a_target_began_when_its_stack_was_first_begun():
+    """A resumed run ends long after; records of older code say only when they ended."""
+    record = {"created": "2026-01-02T04:00:00+00:00", "seconds": 60.0, "stack": {"size": 10}}
+    assert _began(record) == datetime(2026, 1, 2, 3, 50, tzinfo=UTC)
+    assert _began({**record, "begun": "2026-01-02T01:00:00+00:00"}).hour == 1
+
+
+def test_a_prediction_cannot_be_altered_or_made_too_late(study):
+    folder = paths.predictions("small")
+    before = {path: path.read_text() for path in folder.iterdir()}
+    path = next(iter(before))
+    body = json.loads(before[path])
+    try:
+        path.write_text(json.dumps({**body, "predicted": body["predicted"] + 0.01}))
+        with pytest.raises(InputError, match="sha256 differs"):
+            predictions.predictions("small")
+        path.write_text(json.dumps(seal({**body, "created": "2099-01-01T00:00:00+00:00"})))
+        rows = score(study)
+        assert sorted(rows.counted)[0] == "made too late"
+        assert (rows.counted == "yes").sum() == len(before) - 1
+        ax = plots.errors_of_predictions(plt.subplots()[1], rows)
+        assert any((line.get_alpha() or 1) < 1 for line in ax.lines), "it looks like the others"
+        for path in before:
+            path.unlink()
+        assert not predictions.predict(study), "everything is trained: nothing is left to predict"
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
+
+
+@pytest.fixture
+def more_members(study):
+    """A question of K members, and the same of the members that are known."""
+    question = next(q for q in predictions.questions(study) if q.axis == "K")
+    return study, question, Question("K", question.basis, question.basis[0])
+
+
+def width(estimate):
+    return estimate.ci_high - estimate.ci_low
+
+
+def test_the_interval_of_more_members_knows_whom_the_two_share(more_members, monkeypatch):
+    """However noisy members are: the same members as the law's are no news."""
+    study, question, same = more_members
+    before = same.predicted(study), question.predicted(study)
+    names = Question.predicted.__globals__  # of the module, whose name is that of a function
+    monkeypatch.setitem(names, "replicate_noise", lambda runs, assumed: 10.0)
+    after = same.predicted(study), question.predicted(study)
+    widths = [width(estimate) for estimate in (*before, *after)]
+    assert widths[2] == pytest.approx(widths[0]) and widths[3] > 5 > widths[1]
+
+
+def test_that_known_members_differ_moves_no_predicted_gain(more_members, monkeypatch):
+    """What a member adds to every ensemble that it is in is known already."""
+    study, question, same = more_members
+    before = same.predicted(study)
+    members = question.basis[0].ensemble(study).members
+    shift = {spec.run_id: by for spec, by in zip(members, (0.0, 0.3, -0.5), strict=True)}
+    score_ = Study.score
+
+    def apart(self, ensembles, **options):
+        scores = score_(self, ensembles, **options)
+        moved = [np.mean([shift.get(m, 0.0) for m in subset]) for subset in scores.members]
+        return scores.assign(loss=scores.loss + moved)
+
+    monkeypatch.setattr(Study, "score", apart)
+    after = same.predicted(study)
+    assert width(after) == pytest.approx(width(before), abs=0.02)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """The recorded predictions of the workstation scale, and their archive."""
+    monkeypatch.setenv("IEEE_LIB_HOME", str(ROOT))
+    return Study.open("workstation", source="archive")
+
+
+def test_sealed_predictions_follow_from_their_records_to_the_last_digit(recorded):
+    """The laws are still those that made them; in K and at four N intervals became narrower."""
+    sealed = {each["prediction_id"]: each for each in predictions.predictions("workstation")}
+    questions = predictions.answered(recorded)
+    assert len(questions) == 22 and len(sealed) == 24
+    for question in questions.values():
+        each = sealed[predictions.prediction_id(question, recorded)]
+        loss = question.predicted(recorded)
+        assert loss.value == pytest.approx(each["predicted"], abs=1e-9)
+        if question.axis == "D":
+            assert loss.ci_low == pytest.approx(each["low"], abs=1e-9)
+            assert loss.ci_high == pytest.approx(each["high"], abs=1e-9)
+
+
+def test_the_recorded_predictions_held_as_the_readme_says(recorded):
+    rows = score(recorded)
+    counted = rows[rows.counted == "yes"]
+    assert (len(rows), len(counted), counted.covered.sum()) == (24, 23, 18)
+    by_axis = predictions.coverage(rows).set_index(["axis", "recipe"]).covered
+    assert by_axis["K", "ensemble"] == 4 and by_axis["N", "regularized"] == 1
+
+
+def test_a_figure_of_predictions_shows_each_error_and_interval(recorded):
+    rows = score(recorded)
+    fig, ax = plt.subplots()
+    assert plots.errors_of_predictions(ax, rows) is ax
+    points = [line for line in ax.lines if line.get_linestyle() == "None" and len(line.get_xdata())]
+    errors = sorted(x for line in points for x in line.get_xdata() if x)
+    assert errors == pytest.approx(sorted(rows.error))
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(names) == len(rows) and "3 × 0.63M, D = 32.8k" in names
+    assert {text.get_text() for text in ax.texts} >= {"largest D, from smaller D"}
+    plots.legend_above(ax, columns=3)
+    legend = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert legend[:3] == ["ensemble", "regularized", "standard"] and "not counted" in legend
