@@ -340,7 +340,8 @@ VALUES = [
     ("models/14k/width", 8, "models.14k: field = 'width': allowed are n_layer, n_head"),
     ("models/14k/vocab_size", 100, "models.14k = ['vocab_size']: is set for all models, under [c"),
     ("execution", 1, "execution = 1: must be a table of fields"),
-    ("execution/devices", 3, "execution.devices = 3: must divide batch_size"),
+    ("execution/devices", 3, "execution.devices = 3: times num_nodes = 1 must divide batch_size"),
+    ("execution/num_nodes", 2, "execution.num_nodes = 2: needs executor = 'ray'"),
     ("execution/gpu_share", 0.0, "execution.gpu_share = 0.0: must be a number above 0"),
     ("execution/ray_address", "a b", "execution.ray_address = 'a b': must be empty, auto or host"),
     ("execution/executor", "slurm", "execution.executor = 'slurm': allowed are inline, local"),
@@ -438,7 +439,7 @@ def test_values_of_scale_files(refused, project, place, value, message):
 def test_a_schedule_with_too_few_gpus(refused, project):
     scale = scale_file(project, ("execution/devices", 2))
     message = refused("plan", "--scale", scale, "--gpus", "1")
-    assert "--gpus = 1: must be at least 2: a job takes as many" in message
+    assert "--gpus = 1: must be at least 2: a unit takes as many" in message
 
 
 FILES = [
@@ -570,7 +571,7 @@ def test_tokenizers(refused, project, data, message):
 
 
 def kept(**fields):
-    return json.dumps(with_checksum({"kind": "train", "run_id": "0" * 16, **fields})).encode()
+    return json.dumps(seal({"kind": "train", "run_id": "0" * 16, **fields})).encode()
 
 
 NEWER = f"has schema {SCHEMA + 1}; this version reads 1 to {SCHEMA}"

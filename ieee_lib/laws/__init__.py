@@ -68,6 +68,8 @@ __all__ = [
     "Limit",
     "N_then_K",
     "PowerLaw",
+    "accuracies",
+    "best",
     "compare_limits",
     "concat",
     "data_efficiency",

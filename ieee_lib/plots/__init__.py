@@ -9,6 +9,24 @@ None opens a figure, fits, aggregates, loads or saves; imports no torch.
 """
 
 from ieee_lib.plots.beyond import differences_from_base, loss_by_recipe
+from ieee_lib.plots.continued_pretraining import loss_against_target_tokens
+from ieee_lib.plots.data_scaling import (
+    data_efficiency_arrow,
+    efficiency_against_data,
+    efficiency_axis,
+    laws_by_data,
+    losses_against_data,
+    overview,
+)
+from ieee_lib.plots.distillation import (
+    loss_against_synthetic_share,
+    students_against_total_parameters,
+)
+from ieee_lib.plots.downstream import (
+    error_against_loss,
+    error_against_total_parameters,
+    published_downstream,
+)
 from ieee_lib.plots.ensembles import (
     ensembles_against_total_parameters,
     limit_from_few,
@@ -40,6 +58,12 @@ from ieee_lib.plots.marks import (
 )
 from ieee_lib.plots.overfitting import loss_against_epochs, one_curve
 from ieee_lib.plots.predictions import errors_of_predictions
+from ieee_lib.plots.published import (
+    published_epochs,
+    published_limits,
+    published_recipes,
+    published_sizes,
+)
 from ieee_lib.plots.regularized import (
     law_through,
     loss_against_decay,
@@ -47,6 +71,7 @@ from ieee_lib.plots.regularized import (
     loss_along_training,
 )
 from ieee_lib.plots.saving import SavedFigure, Table
+from ieee_lib.plots.setup import parameter_shares
 from ieee_lib.plots.style import COLORS, MARKERS, style, tall, use_style, wide
 
 __all__ = [
@@ -62,8 +87,13 @@ __all__ = [
     "choices",
     "count_ticks",
     "curve",
+    "data_efficiency_arrow",
     "differences_from_base",
+    "efficiency_against_data",
+    "efficiency_axis",
     "ensembles_against_total_parameters",
+    "error_against_loss",
+    "error_against_total_parameters",
     "errors_of_predictions",
     "estimates",
     "focus",

@@ -116,7 +116,7 @@ def committed(scale: str) -> set[str]:
 
 def _predict(question: Question, study: Study) -> Prediction:
     loss, target = question.predicted(study), question.target
-    sealed = seal(
+    sealed = with_checksum(
         {
             "prediction_id": prediction_id(question, study),
             "axis": question.axis,
@@ -139,11 +139,11 @@ def _predict(question: Question, study: Study) -> Prediction:
 
 def _read(path: Path) -> Prediction:
     try:
-        content = parsed(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except ValueError:
         content = None
-    is_whole = isinstance(content, dict) and set(content) == FIELDS
-    check(is_whole, "prediction", str(path), f"must have the fields {', '.join(sorted(FIELDS))}")
+    is_intact = isinstance(content, dict) and set(content) == FIELDS
+    check(is_intact, "prediction", str(path), f"must have the fields {', '.join(sorted(FIELDS))}")
     name = content["prediction_id"]
     check(name == path.stem, "prediction", str(path), f"is that of {name}")
-    return cast(Prediction, verified(content, str(path)))
+    return cast(Prediction, verify_checksum(content, str(path)))

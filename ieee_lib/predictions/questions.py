@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ieee_lib.config import EnsembleSpec, RunSpec
-from ieee_lib.config.tables import Settings
+from ieee_lib.config.scale_tables import Settings
 from ieee_lib.laws.ensembles import EnsembleLaw, fit_ensembles
 from ieee_lib.laws.estimates import (
     N_DRAW,

@@ -7,6 +7,9 @@ Each function takes a study and returns a tidy frame whose rows name the runs be
 """
 
 from ieee_lib.recipes.beyond import beyond_ensembles
+from ieee_lib.recipes.data_scaling import ensembles_by_data, regularized_by_data, standard_by_data
+from ieee_lib.recipes.distill import student_sweep, students, teachers
+from ieee_lib.recipes.downstream import downstream_answers
 from ieee_lib.recipes.ensembles import (
     ensemble_grid,
     heuristic_ensembles,

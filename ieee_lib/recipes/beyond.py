@@ -12,7 +12,7 @@ import dataclasses
 import pandas as pd
 
 from ieee_lib.config import EnsembleSpec, RunSpec
-from ieee_lib.config.tables import Settings
+from ieee_lib.config.scale_tables import Settings
 from ieee_lib.laws.ensembles import concat
 from ieee_lib.recipes.ensembles import centre_of, centres_of, ensemble, heuristic, score
 from ieee_lib.recipes.single import known_centres

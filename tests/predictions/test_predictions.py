@@ -12,7 +12,7 @@ import pytest
 from ieee_lib import paths, plots, predictions
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns
-from ieee_lib.files import seal
+from ieee_lib.files import with_checksum
 from ieee_lib.predictions import scores as score
 from ieee_lib.predictions.questions import Cell, Question
 from ieee_lib.predictions.scores import _began
@@ -151,7 +151,7 @@ def test_what_diverged_predicts_nothing_and_is_not_scored(study):
     before = path.read_text()
     try:
         gone = {**json.loads(before), "status": "diverged", "val_loss": None}
-        path.write_text(json.dumps(seal(gone)))
+        path.write_text(json.dumps(with_checksum(gone)))
         assert question.is_lost(study) and not question.is_answered(study)
         assert math.isnan(predictions.measured(study, question.target).value)
         rows = score(study)
@@ -174,7 +174,7 @@ def test_a_second_attempt_is_shown_and_not_counted(study):
     again |= {"created": "2000-01-01T00:00:00+00:00"}
     path = folder / f"{'f' * 16}.json"
     try:
-        path.write_text(json.dumps(seal({**first, **again, "prediction_id": path.stem})))
+        path.write_text(json.dumps(with_checksum({**first, **again, "prediction_id": path.stem})))
         counted = list(score(study).counted)
         assert counted.count("second attempt") == 1
         assert set(counted) == {"yes", "second attempt"}
@@ -198,7 +198,7 @@ def test_a_prediction_cannot_be_altered_or_made_too_late(study):
         path.write_text(json.dumps({**body, "predicted": body["predicted"] + 0.01}))
         with pytest.raises(InputError, match="sha256 differs"):
             predictions.predictions("small")
-        path.write_text(json.dumps(seal({**body, "created": "2099-01-01T00:00:00+00:00"})))
+        path.write_text(json.dumps(with_checksum({**body, "created": "2099-01-01T00:00:00+00:00"})))
         rows = score(study)
         assert sorted(rows.counted)[0] == "made too late"
         assert (rows.counted == "yes").sum() == len(before) - 1
