@@ -1,111 +1,85 @@
 """Laws in K and joint limits recover what made the data, with the noise that was put in."""
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from ieee_lib.laws.ensembles import ensemble_laws, laws_frame
-from ieee_lib.laws.estimates import (
-    SETTINGS,
+from ieee_lib import InputError
+from ieee_lib.laws import (
     Estimate,
-    limit_of,
-    mean_of,
-    noise_of,
-    replicate_noise,
+    N_then_K,
+    data_efficiency,
+    ensembles_frame,
+    fit_ensembles,
+    fit_power_law,
+    fit_through,
+    surface,
 )
-from ieee_lib.laws.joint import K_then_N, N_then_K, surface
-from ieee_lib.laws.power_law import data_efficiency
-
-SIZES = (4e4, 7e4, 1.4e5, 3.2e5)
-
-
-def name(*parts) -> str:
-    """A run id of 16 hexadecimal digits."""
-    return f"{abs(hash(parts)) % 16**16:016x}"
-
-
-def scores(N=7e4, *, limit=4.0, gain=0.4, beta=1.0, K=5, noise=0.0, seed=0, model="m"):
-    """Subset losses limit + gain / k^beta, moved by the mean noise of their members."""
-    members = [f"{int(N) + i:016x}" for i in range(K)]
-    luck = np.random.default_rng([seed, int(N)]).normal(0, noise, K) if noise else np.zeros(K)
-    rows = []
-    for k in range(1, K + 1):
-        for subset in itertools.combinations(range(K), k):
-            loss = limit + gain / k**beta + luck[list(subset)].mean()
-            rows.append({"k": k, "members": tuple(members[i] for i in subset), "loss": loss})
-    shared = {"ensemble": f"{int(N):016x}", "K": K, "N": N, "D": 32768, "model": model}
-    shared["n_diverged"] = 0
-    settings = {"wd": 0.8, "lr": 1e-2, "epochs": 32, "loss_probabilities": np.nan}
-    return pd.DataFrame(rows).assign(**shared, **settings)
+from ieee_lib.laws.estimates import noise_of
+from tests.synthetic import ensemble, ensembles_by_model, scores
 
 
 def test_a_law_in_K_recovers_limit_and_exponent():
-    (law,) = ensemble_laws(scores(), noise=0.01)
+    law = ensemble()
     assert law.limit.value == pytest.approx(4.0, abs=1e-6)
     assert law.free.alpha == pytest.approx(1.0, abs=1e-3)
-    assert law.beta == pytest.approx((1.0, 1.0), abs=0.01)
-    assert law.at(1).value == pytest.approx(4.4) and law.best.value == pytest.approx(4.08)
+    assert law.beta_interval == pytest.approx((1.0, 1.0), abs=0.01)
+    assert law.at(1).value == pytest.approx(4.4) and law.measured.value == pytest.approx(4.08)
+    assert law.at_members(10).value == pytest.approx(4.04) and law.from_first(3).n_point == 3
     assert law.points.n.tolist() == [5, 10, 10, 5, 1]
-    (slow,) = ensemble_laws(scores(beta=0.6), noise=0.01)
-    assert slow.free.alpha == pytest.approx(0.6, abs=1e-3) and slow.beta[1] < 0.75
-    (pair,) = ensemble_laws(scores(K=2), noise=0.01)
+    slow = ensemble(beta=0.6)
+    assert slow.free.alpha == pytest.approx(0.6, abs=1e-3) and slow.beta_interval[1] < 0.75
+    pair = ensemble(K=2)
     assert pair.free is None and pair.limit.value == pytest.approx(4.0)
-    assert np.isnan(laws_frame([pair]).beta).all()
+    assert np.isnan(ensembles_frame({"m": pair}).beta).all()
 
 
 def test_the_limit_of_an_ensemble_covers_the_truth():
     """Members with known noise: the 95 % interval holds the truth about that often."""
     hits = 0
     for seed in range(200):
-        (law,) = ensemble_laws(scores(noise=0.02, seed=seed), noise=0.02)
-        hits += law.limit.low <= 4.0 <= law.limit.high
+        law = _noisy(seed)
+        hits += law.limit.ci_low <= 4.0 <= law.limit.ci_high
     assert 0.90 <= hits / 200 <= 1.0, hits
-    assert law.limit.high - law.limit.low < 2.5 * 2 * 1.96 * 0.02 / np.sqrt(5)
+    assert law.limit.ci_high - law.limit.ci_low < 2.5 * 2 * 1.96 * 0.02 / np.sqrt(5)
 
 
-def test_shared_runs_cancel_in_differences():
-    runs = pd.DataFrame({"run_id": ["1" * 16, "2" * 16], "status": "done", "val_loss": [4.0, 4.1]})
-    a = mean_of(runs, sigma=0.02)
-    assert a.value == pytest.approx(4.05)
-    assert a.se == pytest.approx(0.02 / np.sqrt(2))
-    assert a.draws.std() == pytest.approx(a.se, rel=0.1)
-    assert (a - a).draws.std() == 0
-    other = mean_of(runs.assign(run_id=["3" * 16, "4" * 16]), sigma=0.02)
-    assert (a - other).draws.std() == pytest.approx(0.02, rel=0.1)
-    assert np.array_equal(noise_of(["1" * 16]), noise_of(["1" * 16]))
-    lost = mean_of(runs.assign(status="diverged"), sigma=0.02)
-    assert np.isnan(lost.value) and np.isnan(lost.low)
+def _noisy(seed):
+    (law,) = fit_ensembles(scores(noise=0.02, seed=seed), noise=0.02).values()
+    return law
 
 
-def test_replicate_noise_falls_back_to_the_assumed():
-    shared = {name: 1 for name in SETTINGS if name != "epochs"} | {"status": "done"}
-    frame = pd.DataFrame({"epochs": [1, 1, 2, 2], "val_loss": [4.0, 4.2, 5.0, 5.2]}).assign(
-        **shared
-    )
-    assert replicate_noise(frame, 0.5) == pytest.approx(0.1 * np.sqrt(2))
-    assert replicate_noise(frame.drop_duplicates("epochs"), 0.5) == 0.5
+def test_a_law_refitted_without_a_member():
+    law = _noisy(0)
+    left = law.without(law.members[0])
+    assert left.K == 4 and left.members == law.members[1:] and len(left.scores) == 2**4 - 1
+    assert left.limit.value != law.limit.value and left.sigma == law.sigma
+    subsets = law.scores[[law.members[0] not in subset for subset in law.scores.members]]
+    assert left.points.loss.tolist() == subsets.groupby("k").loss.mean().tolist()
+    with pytest.raises(InputError, match="member = 'nobody'"):
+        law.without("nobody")
 
 
-def laws(noise=0.0, sigma=0.002):
-    frames = [
-        scores(N, limit=3.9 + 0.01 / (N / 1e6), gain=0.3, noise=noise, model=f"{N:g}")
-        for N in SIZES
-    ]
-    return ensemble_laws(pd.concat(frames), noise=sigma)
+def test_ensembles_are_named_by_model_or_by_what_tells_them_apart():
+    two = pd.concat([scores(7e4, model="small"), scores(9e4, model="large")])
+    assert list(fit_ensembles(two, noise=0.01)) == ["small", "large"]
+    same = pd.concat([scores(7e4), scores(9e4).assign(epochs=64, wd=0.4)])
+    assert list(fit_ensembles(same, noise=0.01)) == ["32 epochs, wd 0.8", "64 epochs, wd 0.4"]
+    seeds = same.assign(seeds=np.where(same.epochs == 32, "both", "init only"))
+    assert list(fit_ensembles(seeds, noise=0.01, by="seeds")) == ["both", "init only"]
+    with pytest.raises(InputError, match="has lost 4 members to divergence"):
+        fit_ensembles(scores(K=1).assign(n_diverged=4), noise=0.01)
 
 
 def test_every_route_to_the_joint_limit_agrees_on_a_clean_surface():
-    found = laws()
-    limit = K_then_N(found, unit=1e6, name="N[M]")
-    law = limit.law
+    by_model = ensembles_by_model()
+    law = fit_power_law(ensembles_frame(by_model), "limit", x="N")
     assert pytest.approx(3.9, abs=1e-3) == law.E and law.alpha == pytest.approx(1.0, abs=0.02)
-    assert limit.low < 3.9 < limit.high
-    assert N_then_K(found, unit=1e6, name="N[M]").value == pytest.approx(3.9, abs=1e-3)
-    joint = surface(found, unit=1e6)
+    assert law.limit.ci_low < 3.9 < law.limit.ci_high and law.unit == "N[M]"
+    assert N_then_K(by_model).value == pytest.approx(3.9, abs=1e-3)
+    joint = surface(by_model)
     assert joint.value == pytest.approx(3.9, abs=0.005)
-    assert joint.low < 3.9 < joint.high
+    assert joint.ci_low < 3.9 < joint.ci_high
 
 
 def test_data_efficiency_carries_the_noise_of_all_its_stages():
@@ -114,11 +88,11 @@ def test_data_efficiency_carries_the_noise_of_all_its_stages():
     for d in D:
         draws = 3.0 + 0.5 / d**0.25 + 0.01 * noise_of([f"{int(d * 1e6):016x}"])
         points.append(Estimate(3.0 + 0.5 / d**0.25, draws, 0.01))
-    standard = limit_of(D, points, unit="D[M]")
+    standard = fit_through(D, points, unit="D[M]").limit
     loss = Estimate(float(standard.law(0.09)), np.full(1000, float(standard.law(0.09))))
     gain = data_efficiency(standard, loss, points[1])
     assert gain.value == pytest.approx(0.09 / 0.032, rel=0.01)
-    assert 1 < gain.low < gain.value < gain.high < 10
+    assert 1 < gain.ci_low < gain.value < gain.ci_high < 10
     beyond = data_efficiency(standard, Estimate(1.0, np.full(1000, 1.0)), points[1])
-    assert beyond.value == np.inf and beyond.high == np.inf
+    assert beyond.value == np.inf and beyond.ci_high == np.inf
     assert standard.at(0.05).value == pytest.approx(float(standard.law(0.05)))

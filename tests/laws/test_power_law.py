@@ -14,7 +14,8 @@ from ieee_lib.laws.power_law import (
     published_law,
 )
 from ieee_lib.laws.published import published, reference_points
-from ieee_lib.plots.marks import law_text
+from ieee_lib.plots import law_text
+from tests.synthetic import ensembles_by_model, tuned
 
 SIZES = np.array([0.15, 0.3, 0.6, 1.4])
 
@@ -25,25 +26,26 @@ SIZES = np.array([0.15, 0.3, 0.6, 1.4])
 def test_exact_data_give_the_exact_law(A, alpha, E):
     law = fit_power_law(SIZES, power_law(SIZES, A, alpha, E), sigma=0.01)
     assert (law.A, law.alpha, law.E) == pytest.approx((A, alpha, E), rel=1e-5)
-    assert law.chi2 < 1e-6 and law.freedom == 1
-    low, high = law.interval("E")
-    assert low <= E <= high and law.interval("alpha")[0] <= alpha <= law.interval("alpha")[1]
+    assert law.chi2 < 1e-6 and law.dof == 1
+    ci_low, ci_high = law.interval("E")
+    assert ci_low <= E <= ci_high and law.interval("alpha")[0] <= alpha <= law.interval("alpha")[1]
 
 
 REFERENCES = published("reference_fits")
 
 
-@pytest.mark.parametrize("row", list(REFERENCES.itertuples()), ids=list(REFERENCES.name))
+@pytest.mark.parametrize("row", REFERENCES.to_dict("records"), ids=list(REFERENCES.name))
 def test_reference_fits(row):
-    x, loss = reference_points(pd.Series(row._asdict()))
+    x, loss = reference_points(row)
     law = fit_power_law(x, loss, sigma=0.005)
-    found = (law.A, law.alpha, law.E)
-    assert pytest.approx(law.E, abs=row.tolerance) == row.E
-    assert found == pytest.approx((row.A, row.alpha, row.E), rel=5e-3)  # given to 3 digits
+    fitted = (law.A, law.alpha, law.E)
+    assert pytest.approx(law.E, abs=row["tolerance"]) == row["E"]
+    printed = (row["A"], row["alpha"], row["E"])
+    assert fitted == pytest.approx(printed, rel=5e-3)  # given to 3 digits
     authors, _ = curve_fit(
         power_law, x, loss, p0=[1.0, 0.5, 2.0], bounds=(0, np.inf), max_nfev=10**5
     )  # the authors' own call
-    assert found == pytest.approx(authors, rel=5e-3)
+    assert fitted == pytest.approx(authors, rel=5e-3)
 
 
 def test_rounded_limits_and_the_stale_cells():
@@ -56,8 +58,8 @@ def test_rounded_limits_and_the_stale_cells():
 
 def test_two_decimal_points_bound_the_limit_loosely():
     points = published("data_points").query("recipe == 'standard'")
-    low, high = fit_power_law(points.D / 1e9, points.loss, sigma=0.005).interval("E")
-    assert low < 1.89 < high and high - low > 0.1
+    ci_low, ci_high = fit_power_law(points.D / 1e9, points.loss, sigma=0.005).interval("E")
+    assert ci_low < 1.89 < ci_high and ci_high - ci_low > 0.1
 
 
 def test_bootstrap_agrees_with_the_profile():
@@ -106,8 +108,8 @@ def test_interval_of_the_limit_covers_the_truth(x, truth):
     hits = 0
     for _ in range(200):
         law = fit_power_law(x, power_law(x, *truth) + rng.normal(0, 0.01, len(x)), sigma=0.01)
-        low, high = law.interval("E")
-        hits += low <= truth[2] <= high
+        ci_low, ci_high = law.interval("E")
+        hits += ci_low <= truth[2] <= ci_high
     assert 0.90 <= hits / 200 <= 0.99, hits
 
 
@@ -117,9 +119,9 @@ def test_interval_grows_with_the_noise_and_may_be_unbounded():
     assert widths[1] > 2 * widths[0]
     line = fit_power_law(SIZES, 3.5 - 0.1 * np.log(SIZES), sigma=0.02)
     assert line.interval("E")[0] == -np.inf
-    assert not line.resolved and "do not bound a limit" in law_text(line)
+    assert not line.has_bounded_limit and "do not bound a limit" in law_text(line)
     known = fit_power_law(SIZES, y, sigma=0.001)
-    assert known.resolved and f"{known.E:.3f}" in law_text(known)
+    assert known.has_bounded_limit and f"{known.E:.3f}" in law_text(known)
 
 
 def test_a_law_beyond_its_noise_is_known_no_better_than_it_fits():
@@ -128,14 +130,14 @@ def test_a_law_beyond_its_noise_is_known_no_better_than_it_fits():
     good, bad = (
         fit_power_law(x, power_law(x, 0.1, 1.0, 3.4) + b, sigma=0.004) for b in (0.0, bend)
     )
-    assert good.scale == 1.0 and bad.chi2 > bad.chi2_bound == pytest.approx(5.991, abs=1e-3)
+    assert good.noise_factor == 1.0 and bad.chi2 > bad.chi2_bound == pytest.approx(5.991, abs=1e-3)
     wide = fit_power_law(x, bad.y, sigma=0.004 * np.sqrt(bad.chi2 / 2))  # noise that would explain
-    assert wide.scale == 1.0 and pytest.approx(bad.E, abs=1e-4) == wide.E
+    assert wide.noise_factor == 1.0 and pytest.approx(bad.E, abs=1e-4) == wide.E
     assert bad.interval("E") == pytest.approx(wide.interval("E"), abs=1e-3)
     assert bad.interval("alpha") == pytest.approx(wide.interval("alpha"), abs=1e-2)
     assert bad.bootstrap_interval() == pytest.approx(wide.bootstrap_interval(), abs=1e-2)
     exact = fit_power_law(x[:3], bad.y[:3], sigma=0.004)
-    assert exact.scale == 1.0 and np.isnan(exact.chi2_bound)
+    assert exact.noise_factor == 1.0 and np.isnan(exact.chi2_bound)
 
 
 def test_a_law_is_unbounded_on_the_side_where_its_logarithm_leads():
@@ -152,7 +154,7 @@ def test_a_law_is_unbounded_on_the_side_where_its_logarithm_leads():
 
 def test_a_fixed_exponent_is_held():
     law = fit_power_law([1, 2, 3, 4, 5], power_law([1, 2, 3, 4, 5], 0.3, 1, 3), sigma=0.01, alpha=1)
-    assert law.alpha == 1 and law.freedom == 3 and pytest.approx(3) == law.E
+    assert law.alpha == 1 and law.dof == 3 and pytest.approx(3) == law.E
 
 
 def test_repr_shows_law_interval_and_few_points():
@@ -175,3 +177,60 @@ def test_bad_points_are_refused(x, y, sigma, message):
     with pytest.raises(InputError) as error:
         fit_power_law(x, y, sigma=sigma)
     assert message in str(error.value)
+
+
+def test_a_frame_is_fitted_in_millions_and_keeps_its_points():
+    table = tuned()
+    law = fit_power_law(table, x="N")
+    plain = fit_power_law(table.N / 1e6, table.loss, sigma=table.se)
+    assert (law.A, law.alpha, law.E) == pytest.approx((plain.A, plain.alpha, plain.E))
+    assert law.unit == "N[M]" and law.labels == list("abcd") and law.frame.equals(table)
+    assert law.limit.value == law.E and law.limit.ci_low < law.E < law.limit.ci_high
+    large = fit_power_law(table.assign(N=1e4 * table.N), x="N")
+    assert large.unit == "N[B]" and pytest.approx(law.E, abs=1e-6) == large.E
+    lost = fit_power_law(table.assign(loss=[np.nan, 4.4, 4.3, 4.25]), x="N")
+    assert lost.labels == list("bcd")
+
+
+def test_a_law_refitted_without_points_or_through_some():
+    law = fit_power_law(tuned(), x="N")
+    assert law.without("a").labels == list("bcd") == law.only("b", "c", "d").labels
+    assert law.without("a").E == law.only("b", "c", "d").E != law.E
+    in_D = fit_power_law(tuned().rename(columns={"N": "D"}), x="D")
+    assert in_D.labels == [4e4, 1e5, 2e5, 4e5] and in_D.without(4e4).n_point == 3
+    with pytest.raises(InputError, match="point = 'e': allowed are a, b, c, d"):
+        law.without("e")
+    with pytest.raises(InputError, match="need at least 3 different x"):
+        law.only("a", "b")
+    with pytest.raises(InputError, match="has no frame that names its points"):
+        fit_power_law(SIZES, power_law(SIZES, 0.1, 1, 3), sigma=0.01).without(0.15)
+
+
+def test_a_limit_says_whether_it_exists_and_is_bounded():
+    x = np.array([0.04, 0.1, 0.2, 0.4])
+    flat = {"model": list("abcd"), "N": 1e6 * x, "sigma": 0.01}
+    ids = [(f"{i:016x}",) for i in range(4)]
+
+    def limit(losses):
+        return fit_power_law(pd.DataFrame({**flat, "loss": losses, "run_ids": ids}), x="N").limit
+
+    falling = limit(power_law(x, 0.02, 1.0, 4.0))
+    assert falling.exists and falling.is_bounded and falling.alpha.value == pytest.approx(1.0)
+    straight = limit(np.array([4.6, 4.4, 4.25, 4.1]))
+    assert straight.exists and not straight.is_bounded and straight.ci_low == -np.inf
+    rising = limit(np.array([5.1, 5.12, 5.16, 5.25]))
+    assert not rising.exists and not rising.is_bounded
+    with pytest.raises(InputError, match="has no draws: fit it to a frame"):
+        _ = fit_power_law(x, power_law(x, 0.02, 1.0, 4.0), sigma=0.01).limit
+
+
+def test_a_law_through_estimates_knows_what_they_share():
+    """Limits in K of the same members at every N: the noise of each is its members' own."""
+    by_model = ensembles_by_model()
+    table = pd.DataFrame(
+        {"model": list(by_model), "N": [law.N for law in by_model.values()],
+         "limit": [law.limit for law in by_model.values()]}
+    )  # fmt: skip
+    law = fit_power_law(table, "limit", x="N")
+    assert law.points == tuple(table.limit) and law.columns == ("N", "limit")
+    assert (law.limit - law.limit).ci_high == 0

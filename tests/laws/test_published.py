@@ -1,9 +1,18 @@
 """The paper's own points, refitted: what it printed comes out, or the table says so."""
 
+import numpy as np
 import pytest
 
+from ieee_lib.laws import fit_power_law
 from ieee_lib.laws.coverage import CASES, coverage_frame
-from ieee_lib.laws.published import limit_pairs, multipliers, published, refits
+from ieee_lib.laws.published import (
+    NOISE,
+    limit_pairs,
+    multipliers,
+    published,
+    published_points,
+    refits,
+)
 
 
 def test_the_joint_limits_come_out_as_printed_or_are_called_stale():
@@ -14,17 +23,20 @@ def test_the_joint_limits_come_out_as_printed_or_are_called_stale():
     assert table.reproduced["joint law in N at 400M"] == "yes"
     for stale in ("joint law in N at 800M", "joint law in N at 1.6B"):
         assert table.reproduced[stale] != "yes" and "stale" in table.note[stale]
-    assert (table["E low"] < table.E).all() and (table["E high"] > table.E).all()
+    assert (table["E ci_low"] < table.E).all() and (table["E ci_high"] > table.E).all()
 
 
 def test_the_printed_multipliers_lie_inside_our_intervals():
     table = multipliers().set_index("recipe")
     for recipe, printed in (("regularized limit", 2.29), ("joint limit", 5.17)):
         row = table.loc[recipe]
-        assert row.printed == printed and row.low < printed < row.high and row.inside == "yes"
+        ours = row.refitted
+        assert row.printed == printed and ours.ci_low < printed < ours.ci_high
+        assert row.inside == "yes"
     unknown = table.loc["5 x 1.4B ensemble"]
     assert unknown.inside == "the loss is not public"
-    assert unknown[["refitted", "low", "high"]].isna().all()  # unknown stays unknown
+    ours = unknown.refitted
+    assert np.isnan([ours.value, ours.ci_low, ours.ci_high]).all()  # unknown stays unknown
 
 
 def test_published_tables_are_whole():
@@ -49,3 +61,14 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(case, monkeypatch):
     monkeypatch.setattr("ieee_lib.laws.coverage.CASES", {case: CASES[case]})
     (row,) = coverage_frame(n=150, noises=(0.01,)).to_dict("records")
     assert 0.89 <= row["coverage"] <= 0.99, row
+
+
+def test_published_points_are_frames_that_laws_are_fitted_to():
+    table = refits().set_index("law")
+    limits = published_points("k_limits")
+    law = fit_power_law(limits[limits.D == 209715200], x="N")
+    assert pytest.approx(table.E["joint law in N at 200M"], abs=1e-9) == law.E
+    assert law.unit == "N[B]" and law.labels == ["150M", "300M", "600M", "1.4B"]
+    assert law.without("150M").n_point == 3 and set(law.sigma) == {NOISE}
+    points = published_points("data_points")
+    assert [point.se for point in points.loss] == [NOISE] * 12
