@@ -19,8 +19,9 @@ from ieee_lib.book.run import run_notebook
 from ieee_lib.book.sections import SECTIONS
 from ieee_lib.cli import main
 from ieee_lib.config.scale import FOLDER
+from ieee_lib.files import with_checksum
 from ieee_lib.plots.style import use_style
-from ieee_lib.runs.store import SCHEMA, seal
+from ieee_lib.runs.schema import SCHEMA
 
 
 @pytest.fixture
@@ -571,7 +572,7 @@ def test_tokenizers(refused, project, data, message):
 
 
 def kept(**fields):
-    return json.dumps(seal({"kind": "train", "run_id": "0" * 16, **fields})).encode()
+    return json.dumps(with_checksum({"kind": "train", "run_id": "0" * 16, **fields})).encode()
 
 
 NEWER = f"has schema {SCHEMA + 1}; this version reads 1 to {SCHEMA}"

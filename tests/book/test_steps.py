@@ -35,7 +35,7 @@ from ieee_lib.recipes import single
 from ieee_lib.recipes.ensembles import ensemble, heuristic
 from ieee_lib.recipes.search import NOT_SEARCHED
 from ieee_lib.runs.schema import result_of
-from ieee_lib.runs.store import RunStore, pack_archive, 
+from ieee_lib.runs.store import RunStore, pack_archive
 from ieee_lib.study import Study
 from tests.conftest import ROOT
 
@@ -359,7 +359,9 @@ def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkey
         path.write_text(json.dumps({**known, "predicted": known["predicted"] + 0.01}))
         with pytest.raises(InputError, match="sha256 differs"):
             predictions.predictions("small")
-        path.write_text(json.dumps(with_checksum({**known, "created": "2099-01-01T00:00:00+00:00"})))
+        path.write_text(
+            json.dumps(with_checksum({**known, "created": "2099-01-01T00:00:00+00:00"}))
+        )
         rows = scores(study)
         assert sorted(rows.counted)[0] == "made too late"
         assert (rows.counted == "yes").sum() == len(before) - 1

@@ -20,8 +20,8 @@ from ieee_lib.book.run import saved_names
 from ieee_lib.book.runner import INCOMPLETE
 from ieee_lib.book.sections import SECTIONS, choose
 from ieee_lib.claims.statements import STATEMENTS
-from ieee_lib.runs.schema import result_of
-from ieee_lib.runs.store import pack_archive, , sealed
+from ieee_lib.runs.schema import result_of, sealed
+from ieee_lib.runs.store import pack_archive
 from ieee_lib.study import Study
 from tests.conftest import ROOT
 

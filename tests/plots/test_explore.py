@@ -1,8 +1,8 @@
 """Figures with knobs: every position draws; widgets only where somebody can turn them."""
 
 import pytest
-
 from ieee_lib.book.chapters import SECTIONS, Chapter
+
 from ieee_lib.errors import InputError
 from ieee_lib.frontend import SESSION
 from ieee_lib.plots.saving import Drawing, context

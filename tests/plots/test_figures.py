@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from ieee_lib.plots.scaling_figures import laws_at_every_data
 from ieee_lib.sections import data_scaling
 
 from ieee_lib import InputError
@@ -16,7 +17,6 @@ from ieee_lib.laws.power_law import fit_power_law
 from ieee_lib.plots import explorers, figures
 from ieee_lib.plots import marks as plots
 from ieee_lib.plots.saving import Table, context, save
-from ieee_lib.plots.scaling_figures import laws_at_every_data
 
 
 def runs(epochs=(1, 4, 16), seeds=3):

@@ -21,8 +21,8 @@ from ieee_lib.recipes.midtraining import (
     continued_probe,
     continued_setting,
 )
-from ieee_lib.runs.store import RunStore
 from ieee_lib.runs.reader import UNPREPARED
+from ieee_lib.runs.store import RunStore
 from ieee_lib.study import Study
 from ieee_lib.text.packing import prepare
 from ieee_lib.text.sources import open_source
