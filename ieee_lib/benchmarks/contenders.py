@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from ieee_lib.config import ModelConfig
 
@@ -136,7 +137,7 @@ def litgpt_gpt(shape: ModelConfig, batch_size: int, device: str) -> Take:
 def stock_lightning(shape: ModelConfig, batch_size: int, device: str) -> Take:
     """Return fits by a stock Trainer, timed from its first step to its last."""
     import lightning
-    from torch.utils.data import DataLoader
+    from torch.utils.data import DataLoader, Dataset
 
     from ieee_lib.model.decoder import StackedDecoder
 
@@ -176,7 +177,8 @@ def stock_lightning(shape: ModelConfig, batch_size: int, device: str) -> Take:
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
-            trainer.fit(module, DataLoader([ids] * n_step, batch_size=None))
+            batches = cast(Dataset, [ids] * n_step)  # anything with a length and items is one
+            trainer.fit(module, DataLoader(batches, batch_size=None))
         return module.seconds
 
     return take
@@ -200,7 +202,7 @@ def wait(device: str) -> None:
 
 
 def matrix_rate(device: str) -> float:
-    """Return FLOP/s of a large matrix product with this process's threads: the limit."""
+    """Return FLOP/s of a large matrix product with this process's threads."""
     import torch
 
     n, kind = (8192, torch.bfloat16) if device == "cuda" else (1024, torch.float32)

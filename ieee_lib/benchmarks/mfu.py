@@ -31,20 +31,20 @@ def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Ta
     them; 0: all are. Raises InputError for a device that is not there.
     """
     device = chosen_device(device)
-    budget, rows, limit = Budget(seconds), [], matrix_rate(device)
+    budget, rows, peak = Budget(seconds), [], matrix_rate(device)
     for model, shape in scale.models.items():
         sequences, best = 1, 0.0
         while sequences <= LARGEST and budget.allows_another():
             rate, memory = _measured(shape, sequences, device)
             if rate:
-                utilisation = rate * shape.flops_per_token() / limit
+                utilisation = rate * shape.flops_per_token() / peak
                 at = [model, shape.block_size, sequences]
                 rows.append([*at, rate, utilisation, memory / 1e9])
             if not rate or rate < 1.02 * best:  # no room, or no gain
                 break
             sequences, best = 2 * sequences, rate
-    caption = f"{scale.name} scale · {device} · limit {limit:.3g} FLOP/s · compiled, one run"
-    caption += " · 6 FLOPs a matrix weight and token plus causal attention, over that limit"
+    caption = f"{scale.name} scale · {device} · peak {peak:.3g} FLOP/s · compiled, one run"
+    caption += " · 6 FLOPs a matrix weight and token plus causal attention, over that peak"
     columns = ["model", "context", "sequences a pass", "tokens/s", "MFU", "peak memory (GB)"]
     frame = pd.DataFrame(rows, columns=columns)
     return {"tab_mfu": Table(frame, caption, {"MFU": 3, "peak memory (GB)": 2})}

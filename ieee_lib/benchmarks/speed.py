@@ -2,7 +2,7 @@
 
 Every contender has the whole machine: one process with a thread a core, as an ordinary script
 has it, or, ours, the workers that the scale's executor starts. tokens/s count all members of all
-workers; the limit is the machine's own rate of float32 (on a GPU bf16) matrix products.
+workers; the peak is the machine's own rate of float32 (on a GPU bf16) matrix products.
 
     run(Scale.load("laptop"))["tab_speed"]
 """
@@ -13,7 +13,9 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from statistics import median
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -56,10 +58,10 @@ def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Sa
         whole = WorkerGroup(1, n_core, cache)
         ours = WorkerGroup(n_worker, worker_threads, cache)
         try:
-            limit = whole.matrix_rate(device)
+            peak_rate = whole.matrix_rate(device)
             for model, shape in scale.models.items():
                 if budget.allows_another() or not rows:
-                    rows += _compare(model, shape, scale, device, limit, whole, ours)
+                    rows += _compare(model, shape, scale, device, peak_rate, whole, ours)
         finally:
             whole.close()
             ours.close()
@@ -68,13 +70,13 @@ def run(scale: Scale, *, device: str = "", seconds: float = 0.0) -> dict[str, Sa
     machine = workers if device == "cpu" else torch.cuda.get_device_name()
     turns = f"{REPEATS} turns of {SECONDS} s or more, median, spread: half the range"
     batch = f"{scale.training.batch_size} sequences of {scale.training.block_size} tokens a step"
-    caption = f"{scale.name} scale · {machine} · limit {limit:.3g} FLOP/s · {batch} · {turns}"
+    caption = f"{scale.name} scale · {machine} · peak {peak_rate:.3g} FLOP/s · {batch} · {turns}"
     return items(frame, caption)
 
 
 def items(frame: pd.DataFrame, caption: str) -> dict[str, SavedFigure | Table]:
     """Return the tables, all of it and what the widest useful stack gains, and the figure."""
-    digits = {"of limit": 2, "first step (s)": 1, "gain": 2, "spread (%)": 1}
+    digits = {"fraction of peak": 2, "first step (s)": 1, "gain": 2, "spread (%)": 1}
     digits |= {"peak memory (MB)": 1, "of bound": 2}
     gains = gains_frame(frame)
     rounded = dict.fromkeys(gains.columns[3:], 2)
@@ -98,7 +100,7 @@ def gains_frame(frame: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {"model": model, "width": width, "tokens/s": ours["tokens/s"]}
             | {f"against {name}": ours["tokens/s"] / rate for name, rate in others.items()}
-            | {"of limit": ours["of limit"], "memory of bound": ours["of bound"]}
+            | {"fraction of peak": ours["fraction of peak"], "memory of bound": ours["of bound"]}
         )
     return pd.DataFrame(rows, columns=None if rows else ["model", "width", "tokens/s"])
 
@@ -120,90 +122,83 @@ class WorkerGroup:
     def __init__(self, n_process: int, n_thread: int, cache: str) -> None:
         self.n_process = n_process
         spawn = multiprocessing.get_context("spawn")
-        self.pipes, self.processes = [], []
-        for _ in range(n_process):
-            pipe, theirs = spawn.Pipe()
-            process = spawn.Process(target=_serve, args=(theirs, n_thread, cache), daemon=True)
-            process.start()
-            theirs.close()
-            self.pipes.append(pipe)
-            self.processes.append(process)
+        self.pools = [
+            ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(n_thread, cache))
+            for _ in range(n_process)
+        ]
 
     def build(
         self, contender: Contender, shape: ModelConfig, batch_size: int, device: str
     ) -> tuple[float, int]:
         """Build a contender and take its first step; return seconds and peak bytes of a step."""
-        answers = self._ask(("build", contender, shape, batch_size, device))
-        return max(first for first, _ in answers), max(peak for _, peak in answers)
+        results = self._all(_build, contender, shape, batch_size, device)
+        return max(first for first, _ in results), max(peak for _, peak in results)
 
     def take(self, contender: Contender, n_step: int) -> float:
         """Take steps in every process at once; return the slowest one's seconds."""
-        return max(self._ask(("take", contender.name, n_step)))
+        return max(self._all(_take, contender.name, n_step))
 
     def forget(self) -> None:
         """Free what was built."""
-        self._ask(("forget",))
+        self._all(_forget)
 
     def matrix_rate(self, device: str) -> float:
         """Return FLOP/s of matrix products in one process."""
-        return self._ask(("rate", device))[0]
+        return self._all(matrix_rate, device)[0]
 
-    def _ask(self, message: tuple) -> list:
-        for pipe in self.pipes:
-            pipe.send(message)
-        answers = [pipe.recv() for pipe in self.pipes]
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers
+    def _all(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        futures = [pool.submit(function, *arguments) for pool in self.pools]
+        return [future.result() for future in futures]
 
     def close(self) -> None:
         """End the processes."""
-        for process in self.processes:
-            process.kill()
-            process.join(timeout=10)
+        for pool in self.pools:
+            pool.shutdown(cancel_futures=True)
 
 
-def _serve(pipe, n_thread: int, cache: str) -> None:
-    """Answer a worker group's questions until it is closed."""
+_built: dict[str, Take] = {}
+"""What this process of a group has built, by name."""
+
+
+def _start(n_thread: int, cache: str) -> None:
+    """Prepare a process of a group."""
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     import torch
 
     torch.set_num_threads(n_thread)
-    built: dict[str, Take] = {}
-    while True:
-        kind, *arguments = pipe.recv()
-        try:
-            if kind == "build":
-                contender, shape, batch_size, device = arguments
-                began = time.perf_counter()
-                held = torch.cuda.memory_allocated() if device == "cuda" else 0
-                take = built[contender.name] = contender.build(shape, batch_size, device)
-                take(1)
-                first = time.perf_counter() - began
-                state = 12 * shape.count().total * contender.n_member  # weights and two moments
-                pipe.send((first, _peak_memory(take, device, state, held)))
-            elif kind == "take":
-                name, n_step = arguments
-                pipe.send(built[name](n_step))
-            elif kind == "rate":
-                pipe.send(matrix_rate(*arguments))
-            else:
-                built.clear()
-                gc.collect()  # compiled modules refer to themselves
-                pipe.send(None)
-        except Exception as error:
-            pipe.send(error)
 
 
-def _peak_memory(take, device: str, state: int, held: int) -> int:
+def _build(
+    contender: Contender, shape: ModelConfig, batch_size: int, device: str
+) -> tuple[float, int]:
+    import torch
+
+    began = time.perf_counter()
+    before = torch.cuda.memory_allocated() if device == "cuda" else 0
+    take = _built[contender.name] = contender.build(shape, batch_size, device)
+    take(1)
+    first = time.perf_counter() - began
+    state = 12 * shape.count().total * contender.n_member  # weights and two moments
+    return first, _peak_memory(take, device, state, before)
+
+
+def _take(name: str, n_step: int) -> float:
+    return _built[name](n_step)
+
+
+def _forget() -> None:
+    _built.clear()
+    gc.collect()  # compiled modules refer to themselves
+
+
+def _peak_memory(take: Take, device: str, state: int, before: int) -> int:
     """Return the most bytes of tensors alive in one step, what it keeps between steps included."""
     import torch
 
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         take(1)
-        return torch.cuda.max_memory_allocated() - held
+        return torch.cuda.max_memory_allocated() - before
     return state + most_allocated(lambda: take(1))
 
 
@@ -227,7 +222,7 @@ def _compare(
     shape: ModelConfig,
     scale: Scale,
     device: str,
-    limit: float,
+    peak_rate: float,
     whole: WorkerGroup,
     ours: WorkerGroup,
 ) -> list[dict]:
@@ -264,7 +259,7 @@ def _compare(
             "tokens/s": middle,
             "spread (%)": 50 * (max(measured) - min(measured)) / middle,
             "gain": median(a / b for a, b in zip(measured, rates[PLAIN], strict=True)),
-            "of limit": middle * shape.flops_per_token() / limit,
+            "fraction of peak": middle * shape.flops_per_token() / peak_rate,
             "peak memory (MB)": peak[contender.name] / 1e6,
             "of bound": float("nan"),
             "first step (s)": first[contender.name],

@@ -88,7 +88,7 @@ def _name_of(record: Record) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One's own book beside the recorded one."""
+    """The book trained here beside the recorded one."""
 
     losses: Table
     """One row a D and weight decay: how far the same runs are apart, beside the seeds' noise."""
@@ -113,10 +113,10 @@ def compare(study: Study, claims: Sequence[Claim]) -> Comparison:
     Raises InputError where no book of the scale is recorded.
     """
     recorded = Study.open(study.scale, source="archive")
-    own_records = (r for r in study.store.records() if recorded.store.has(r["run_id"]))
+    records_here = (r for r in study.store.records() if recorded.store.has(r["run_id"]))
     seed_noise = partial(pooled_noise, by=SETTINGS)
     losses = compare_losses(
-        runs_frame(recorded.store.records()), runs_frame(own_records), seed_noise
+        runs_frame(recorded.store.records()), runs_frame(records_here), seed_noise
     )
     verdicts = compare_verdicts(judged(run_records(recorded)), claims)
     caption = f"{study.scale.name} scale · here and in the recorded book"
@@ -126,7 +126,7 @@ def compare(study: Study, claims: Sequence[Claim]) -> Comparison:
     )
 
 
-def compare_verdicts(recorded: Sequence[Claim], own: Sequence[Claim]) -> pd.DataFrame:
+def compare_verdicts(recorded: Sequence[Claim], here: Sequence[Claim]) -> pd.DataFrame:
     """Return one row a claim: both verdicts and measures, and whether the verdict differs."""
     rows = [
         {
@@ -138,7 +138,7 @@ def compare_verdicts(recorded: Sequence[Claim], own: Sequence[Claim]) -> pd.Data
             "measure here": ours.measure,
             "flipped": theirs.verdict != ours.verdict,
         }
-        for theirs, ours in zip(recorded, own, strict=True)
+        for theirs, ours in zip(recorded, here, strict=True)
     ]
     return pd.DataFrame(rows)
 

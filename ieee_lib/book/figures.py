@@ -44,8 +44,8 @@ def redraw(
                     file = folder / f"{name}.png"
                     pictures[name] = file.read_bytes() if "png" in formats else saved.render("png")
 
-        look = {"context": context, "background": background}
-        run_book(study, sections, parameters=look, strict=bool(only), report=report)
+        appearance = {"context": context, "background": background}
+        run_book(study, sections, parameters=appearance, strict=bool(only), report=report)
         if not only:
             with output(["png"]):
                 save_figure(

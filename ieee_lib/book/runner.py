@@ -62,8 +62,8 @@ def reproduce(
     loaded = Scale.load(scale)
     start, stages = time.monotonic(), log_to(executed(loaded.name, source))
     with contextlib.ExitStack() as stack:
-        look = {name: given[name] for name in ("context", "background") if name in given}
-        stack.enter_context(style(**look))
+        names = [name for name in ("context", "background") if name in given]
+        stack.enter_context(style(**{name: given[name] for name in names}))
         if source == "train":
             stack.enter_context(sharing_workers(loaded.execution))
         study = Study.open(scale, source=source, corpus=corpus)

@@ -1,6 +1,6 @@
 """The same runs trained twice: how far apart are their losses, beside the noise between seeds?
 
-apart = compare_losses(recorded, own, seed_noise)    # two frames of `runs_frame`
+apart = compare_losses(recorded, here, seed_noise)    # two frames of `runs_frame`
 losses_line(apart)                                   # "206 runs, all equal to the last digit"
 """
 
@@ -23,16 +23,16 @@ DIGITS = {"rms apart": 4, "most apart": 4, "noise between seeds": 4}
 
 
 def compare_losses(
-    recorded: pd.DataFrame, own: pd.DataFrame, seed_noise: Callable[[pd.DataFrame], float]
+    recorded: pd.DataFrame, here: pd.DataFrame, seed_noise: Callable[[pd.DataFrame], float]
 ) -> pd.DataFrame:
     """Return one row a D and weight decay: the runs in both frames, and how far apart they are.
 
-    recorded, own: rows of `runs_frame`; runs that diverged in `recorded` are left out. seed_noise:
+    recorded, here: rows of `runs_frame`; runs that diverged in `recorded` are left out. seed_noise:
     the standard deviation between seeds of recorded runs. Losses are in nats/token.
     """
     recorded = recorded[recorded.status == "done"]
-    own = own[["run_id", "val_loss", "status"]]
-    both = recorded.merge(own, on="run_id", suffixes=("", "_here"))
+    here = here[["run_id", "val_loss", "status"]]
+    both = recorded.merge(here, on="run_id", suffixes=("", "_here"))
     rows = []
     for (D, wd), group in both.groupby(CELL):
         done = group.status_here == "done"

@@ -42,5 +42,5 @@ def run(scale: Scale) -> dict[str, Table]:
             "seconds": fitted,
         },
     ]
-    about = f"{scale.name} scale · records of the archive, one process"
-    return {"tab_records": Table(pd.DataFrame(rows), about, {"seconds": 2})}
+    caption = f"{scale.name} scale · records of the archive, one process"
+    return {"tab_records": Table(pd.DataFrame(rows), caption, {"seconds": 2})}

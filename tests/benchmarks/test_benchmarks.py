@@ -45,7 +45,7 @@ def test_the_table_compares_with_the_plain_loop(tiny, monkeypatch):
     assert list(frame.K) == [1, 1, 2]
     plain, alone, two = (frame.loc[c.name] for c in kept)
     assert plain.gain == 1.0 and plain.workers == 1
-    assert (frame["of limit"] > 0).all() and (frame["tokens/s"] > 0).all()
+    assert (frame["fraction of peak"] > 0).all() and (frame["tokens/s"] > 0).all()
     state = 16 * TINY.count().total / 1e6
     assert alone["peak memory (MB)"] > state
     assert 1.5 < two["peak memory (MB)"] / alone["peak memory (MB)"] < 2.1
@@ -108,7 +108,7 @@ def test_what_cannot_be_measured_is_refused(home):
 def test_a_figure_is_written_with_its_numbers(home):
     frame = pd.DataFrame(
         {"model": "m", "width": width, "contender": name, "K": n, "gain": gain}
-        | {"tokens/s": 1e3 * gain, "of limit": 0.1, "of bound": 0.9}
+        | {"tokens/s": 1e3 * gain, "fraction of peak": 0.1, "of bound": 0.9}
         for width in (8, 16)
         for name, n, gain in (("plain loop", 1, 1.0), ("stack of 8, compiled", 8, 5.0))
     )
@@ -132,7 +132,7 @@ def test_gains_are_of_the_stack_of_eight_over_the_others_and_one_of_its_own():
     rates = {"plain loop": 10.0, "litgpt GPT": 20.0, "stack of 4, compiled": 1.0}
     rates |= {"stack of 8, compiled": 50.0, "stack of 1, compiled": 25.0}
     rows = [
-        {"model": "m", "width": 8, "contender": name, "tokens/s": rate, "of limit": 0.5}
+        {"model": "m", "width": 8, "contender": name, "tokens/s": rate, "fraction of peak": 0.5}
         | {"of bound": 0.9}
         for name, rate in rates.items()
     ]

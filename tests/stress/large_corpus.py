@@ -59,10 +59,10 @@ def run(home: Path, *, n_byte: int = 1_000_000_000) -> list[Outcome]:
     _in_a_process(_train_tokenizer, tokenizer)
     small = _prepared(home / "small", n_byte // 10, tokenizer)
     large = _prepared(home / "large", n_byte, tokenizer)
-    about, counts = large.corpus.manifest, large.corpus.manifest["documents"]
-    cap = about["config"]["max_tokens"]
+    manifest, counts = large.corpus.manifest, large.corpus.manifest["documents"]
+    cap = manifest["config"]["max_tokens"]
     read, speed = counts["train"] + counts["duplicates"], 8 * cap / large.seconds
-    n_val, wanted = about["tokens"]["val"] // BLOCK_SIZE, max(1, 1024 * n_byte // 10**9)
+    n_val, least_val = manifest["tokens"]["val"] // BLOCK_SIZE, max(1, 1024 * n_byte // 10**9)
     text = f"{n_byte / 1e9:g} GB of text"
 
     def outcome(what: str, expected: str, found: str, holds: bool, since: float) -> Outcome:
@@ -72,15 +72,15 @@ def run(home: Path, *, n_byte: int = 1_000_000_000) -> list[Outcome]:
         outcome(
             "training tokens, the stream left before its end",
             f"{cap:,} of fewer than {large.documents:,} documents",
-            f"{about['tokens']['train']:,} of {read:,} documents",
-            about["tokens"]["train"] == cap and read < large.documents,
+            f"{manifest['tokens']['train']:,} of {read:,} documents",
+            manifest["tokens"]["train"] == cap and read < large.documents,
             large.seconds,
         ),
         outcome(
             "validation documents met again in the training text",
-            f"{large.held_out:,} left out, at least {wanted:,} sequences",
+            f"{large.held_out:,} left out, at least {least_val:,} sequences",
             f"{counts['duplicates']:,} left out, {n_val:,} sequences",
-            counts["duplicates"] == counts["val"] == large.held_out and n_val >= wanted,
+            counts["duplicates"] == counts["val"] == large.held_out and n_val >= least_val,
             large.seconds,
         ),
         outcome(
@@ -154,8 +154,8 @@ def _write(folder: Path, n_byte: int) -> tuple[int, int]:
         with zstandard.open(path, "wt", encoding="utf-8") as out:
             while written < n_byte * (shard + 1) / SHARDS:
                 i, text = next(documents)
-                about = {"Content-Type": "text/x-python", "WARC-Record-ID": f"<{i}>"}
-                out.write(json.dumps({"metadata": about, "text": text, "url": f"{i}"}) + "\n")
+                metadata = {"Content-Type": "text/x-python", "WARC-Record-ID": f"<{i}>"}
+                out.write(json.dumps({"metadata": metadata, "text": text, "url": f"{i}"}) + "\n")
                 written += len(text.encode())
                 if i % HELD_OUT == 0 and 2 * written < n_byte:
                     held_out.append(text)
