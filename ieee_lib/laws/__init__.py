@@ -7,11 +7,13 @@ Frames in, laws and estimates out; imports no torch.
     data_efficiency(standard.limit, loss, reference)
 """
 
+from ieee_lib.laws.data_efficiency import data_efficiencies, data_efficiency, missing_limits
 from ieee_lib.laws.downstream import error_of, error_rate, rank_correlation
 from ieee_lib.laws.effective_data import effective_data
 from ieee_lib.laws.ensembles import (
     ENSEMBLE_DIGITS,
     EnsembleLaw,
+    best_ensemble,
     concat,
     ensembles_frame,
     fit_ensembles,
@@ -20,7 +22,9 @@ from ieee_lib.laws.ensembles import (
 from ieee_lib.laws.estimates import (
     Estimate,
     estimates,
+    estimates_frame,
     expand,
+    lowest,
     mean,
     replicate_noise,
     seed_mean,
@@ -31,7 +35,6 @@ from ieee_lib.laws.power_law import (
     MIN_POINTS,
     Limit,
     PowerLaw,
-    data_efficiency,
     fit_power_law,
     fit_through,
     laws_frame,
@@ -51,13 +54,16 @@ __all__ = [
     "Limit",
     "N_then_K",
     "PowerLaw",
+    "best_ensemble",
     "concat",
+    "data_efficiencies",
     "data_efficiency",
     "effective_data",
     "ensembles_frame",
     "error_of",
     "error_rate",
     "estimates",
+    "estimates_frame",
     "expand",
     "fit_ensembles",
     "fit_power_law",
@@ -65,8 +71,10 @@ __all__ = [
     "laws_frame",
     "limit_pairs",
     "loss_surface",
+    "lowest",
     "mean",
     "mean_curve",
+    "missing_limits",
     "multipliers",
     "pooled_noise",
     "published",

@@ -125,6 +125,11 @@ def fit_ensembles(
     return {str(row[by]): law for row, law in laws}
 
 
+def best_ensemble(laws: Mapping[str, EnsembleLaw]) -> EnsembleLaw:
+    """Return the ensemble with the lowest measured loss of all its members."""
+    return min(laws.values(), key=lambda law: law.measured.value)
+
+
 def settings_label(settings: dict[str, Any]) -> str:
     """Return what tells member settings of one model apart: 32 epochs, wd 0.8."""
     return f"{settings['epochs']:g} epochs, wd {settings['wd']:g}"

@@ -10,8 +10,9 @@ multipliers) is computed once on the values and once per draw.
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -133,6 +134,28 @@ def estimates(frame: pd.DataFrame, y: str = "loss") -> list[Estimate]:
         else Estimate(float(value), value + sigma * noise_of(ids), sigma / math.sqrt(len(ids)))
         for value, sigma, ids in zip(frame[y], frame["sigma"], frame["run_ids"], strict=True)
     ]
+
+
+def lowest(frame: pd.DataFrame, y: str = "loss") -> Estimate:
+    """Return the estimate of a frame's lowest row: the best measured loss, not extrapolated."""
+    return min(estimates(frame, y), key=lambda row: (math.isnan(row.value), row.value))
+
+
+def estimates_frame(values: Mapping[Any, Any], *names: str, value: str = "loss") -> pd.DataFrame:
+    """Return one row an estimate of a mapping, or of a mapping of mappings.
+
+    names: the columns of the keys, outermost first; value: the column of the estimates.
+
+        estimates_frame({"standard": {14336: loss}}, "recipe", "D")     # recipe, D, loss
+    """
+    outer, *inner = names
+    if not inner:
+        return pd.DataFrame({outer: list(values), value: list(values.values())})
+    parts = [
+        estimates_frame(part, *inner, value=value).assign(**{outer: key})
+        for key, part in values.items()
+    ]
+    return pd.concat(parts, ignore_index=True)[[*names, value]]
 
 
 def assumed(value: float, *, sigma: float, name: str) -> Estimate:

@@ -8,6 +8,14 @@ None opens a figure, fits, aggregates, loads or saves; imports no torch.
     legend_above(ax)
 """
 
+from ieee_lib.plots.data_scaling import (
+    data_efficiency_arrow,
+    efficiency_axis,
+    efficiency_by_data,
+    laws_by_data,
+    loss_by_data,
+    overview,
+)
 from ieee_lib.plots.ensembles import (
     ensembles_against_total_parameters,
     limit_from_few,
@@ -17,6 +25,7 @@ from ieee_lib.plots.ensembles import (
     one_member_and_limit,
 )
 from ieee_lib.plots.interact import choice, choices, interact
+from ieee_lib.plots.joint import limits_in_members, limits_in_parameters
 from ieee_lib.plots.marks import (
     LOSS,
     PARAMETERS,
@@ -59,6 +68,9 @@ __all__ = [
     "choices",
     "count_ticks",
     "curve",
+    "data_efficiency_arrow",
+    "efficiency_axis",
+    "efficiency_by_data",
     "ensembles_against_total_parameters",
     "estimates",
     "focus",
@@ -67,9 +79,12 @@ __all__ = [
     "law",
     "law_text",
     "law_through",
+    "laws_by_data",
     "legend_above",
     "limit",
     "limit_from_few",
+    "limits_in_members",
+    "limits_in_parameters",
     "log_ticks",
     "loss_against_decay",
     "loss_against_epochs",
@@ -77,10 +92,12 @@ __all__ = [
     "loss_against_parameters",
     "loss_against_total_parameters",
     "loss_along_training",
+    "loss_by_data",
     "loss_by_seed",
     "means",
     "one_curve",
     "one_member_and_limit",
+    "overview",
     "remove",
     "short_count",
     "style",

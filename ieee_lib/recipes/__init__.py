@@ -6,6 +6,11 @@ Each function takes a study and returns a tidy frame whose rows name the runs be
     scores = recipes.heuristic_ensembles(study, tuned)
 """
 
+from ieee_lib.recipes.data_scaling import (
+    ensembles_by_data,
+    regularized_by_data,
+    standard_by_data,
+)
 from ieee_lib.recipes.ensembles import (
     ensemble_grid,
     heuristic_ensembles,
@@ -19,13 +24,16 @@ from ieee_lib.recipes.tuned import certificate, regularized, standard
 __all__ = [
     "certificate",
     "ensemble_grid",
+    "ensembles_by_data",
     "epochs_and_decay",
     "heuristic_ensembles",
     "heuristic_neighbours",
     "overfitting",
     "regularized",
+    "regularized_by_data",
     "seed_ablation",
     "single_optimum_ensembles",
     "standard",
+    "standard_by_data",
     "weight_decay_sweep",
 ]

@@ -1,0 +1,183 @@
+"""Notebook 05: recipes at every D, data efficiency, and the overview (Sec. 5, Fig 1, 7, 8)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ieee_lib.laws.ensembles import EnsembleLaw
+from ieee_lib.laws.power_law import PowerLaw, scale_of
+from ieee_lib.plots import ensembles, marks
+from ieee_lib.plots.style import COLORS, GREY
+
+JUDGED_BY = {
+    "standard": "standard, best model",
+    "regularized": "regularized, N → ∞",
+    "ensemble": "ensemble of one N, K → ∞",
+    "joint": "joint, K and N → ∞",
+}
+"""Recipe -> the loss that it is judged by, in a legend."""
+
+
+def overview(
+    ax: Axes,
+    standard: pd.DataFrame,
+    tuned: pd.DataFrame,
+    law: PowerLaw,
+    ensemble: EnsembleLaw,
+    joint: PowerLaw,
+) -> Axes:
+    """Draw all recipes against total parameters, with their limits (Fig 1).
+
+    standard, tuned: one row a model; law: of `tuned` in N; joint: of the limits in K in N.
+    """
+    marks.means(ax, standard, "N", "standard", label="standard")
+    ensembles.single_models(ax, tuned, law)
+    name = f"ensembles of {ensemble.model}, K = 1–{ensemble.K}"
+    ensembles.members(ax, ensemble, label=name)
+    marks.limit(ax, ensemble.limit, "ensemble", label="K → ∞ limit")
+    marks.limit(ax, joint.limit, "joint", label="joint limit")
+    ensembles.total_axis(ax, tuned)
+    best = standard.loc[standard.loss.idxmin()]
+    end = ax.get_xlim()[1]
+    ax.hlines(best.loss, best.N, end, linestyle=":", linewidth=1, color=COLORS["standard"])
+    shown = [ensemble.at(int(k)) for k in ensemble.points.k]
+    if joint.limit.exists:
+        shown.append(joint.limit)
+    return marks.focus(ax, shown)
+
+
+def efficiency_axis(ax: Axes, gains: pd.DataFrame) -> Axes:
+    """Mark losses on a second axis by their data efficiency (Fig 1, right axis).
+
+    gains: recipe, loss and efficiency (estimates), one row a recipe; limits that do not exist get
+    no mark. Draw last: the second axis copies the limits of the first.
+    """
+    marked = gains[[loss.exists and np.isfinite(loss.value) for loss in gains.loss]]
+    right = ax.twinx()
+    right.set_ylim(ax.get_ylim())
+    right.grid(False)
+    right.spines["right"].set_visible(False)
+    bottom, top = ax.get_ylim()
+    places = marks.spread([loss.value for loss in marked.loss], 0.06 * (top - bottom))
+    right.set_yticks(places, [_times(gain.value) for gain in marked.efficiency])
+    for label, recipe in zip(right.get_yticklabels(), marked.recipe, strict=True):
+        label.set_color(COLORS[recipe])
+    right.tick_params(length=0)
+    right.set_ylabel("data efficiency")
+    return ax
+
+
+def _times(gain: float) -> str:
+    return f"{gain:.2f}x" if np.isfinite(gain) else "∞"
+
+
+def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: str) -> Axes:
+    """Draw the points and the law in N at every D, and the limits with their intervals (Fig 7).
+
+    laws: D -> law in N, fitted to a frame. Bars at the right edge are 95 % intervals of limits.
+    """
+    right = 1.0
+    for (D, law), color in zip(laws.items(), marks.shades(recipe, len(laws)), strict=True):
+        assert law.frame is not None
+        N, limit = law.frame["N"], law.limit
+        label = f"D = {marks.short_count(D)}"
+        label += marks.limit_label(":", limit) if limit.exists else ": no limit"
+        look = {"color": color, "ecolor": color, "markerfacecolor": color}
+        marks.estimates(ax, N, law.points, recipe, label=label, **look)
+        marks.curve(ax, law, (0.8 * N.min(), 3 * N.max()), recipe, color=color)
+        if limit.exists:
+            ax.axhline(limit.value, linestyle=":", color=color, linewidth=1)
+        if limit.is_bounded:  # else from below the axes: it would lie over the others
+            ends = {"xmin": right - 0.02, "xmax": right - 0.005}
+            ax.axhspan(limit.ci_low, limit.ci_high, color=color, alpha=0.7, linewidth=0, **ends)
+            right -= 0.02
+    points = [point for law in laws.values() for point in law.points]
+    sizes = pd.concat([law.frame["N"] for law in laws.values() if law.frame is not None])
+    marks.count_ticks(ax, sizes)
+    ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
+    ax.legend(
+        title=title, alignment="left", ncols=2, columnspacing=1, loc="lower left",
+        bbox_to_anchor=(0, 1), fontsize=marks.text_size(0.9),
+    )  # fmt: skip
+    return marks.focus(ax, points)
+
+
+def loss_by_data(ax: Axes, losses: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> Axes:
+    """Draw each recipe's loss against D with its law in D, if any (Fig 7, right).
+
+    losses: recipe, D and loss (estimates) that exist; laws: recipe -> law in D.
+    """
+    for recipe, rows in losses.groupby("recipe", sort=False):
+        name = str(recipe)
+        marks.estimates(ax, rows.D, list(rows.loss), name, label=JUDGED_BY[name])
+        if name not in laws:
+            continue
+        law = laws[name]
+        label = marks.law_text(law, (law.limit.ci_low, law.limit.ci_high))
+        bounded = law.limit.is_bounded
+        x_range = (rows.D.min(), 2 * rows.D.max())
+        marks.curve(ax, law, x_range, name, label=label if bounded else "")
+    if not all(law.limit.is_bounded for law in laws.values()):
+        ax.plot([], [], "--", color=GREY, label="law whose limit has no bound")
+    marks.count_ticks(ax, losses.D)
+    marks.focus(ax, list(losses.loss))
+    ax.set(xlabel=marks.SEED_TOKENS, ylabel=marks.LOSS)
+    return ax
+
+
+def efficiency_by_data(ax: Axes, gains: pd.DataFrame) -> Axes:
+    """Draw data efficiency against D, one line a recipe (Fig 8).
+
+    gains: recipe, D and efficiency (estimates).
+    """
+    ax.set_yscale("log")
+    groups = list(gains.groupby("recipe", sort=False))
+    for i, (recipe, rows) in enumerate(groups):
+        D = rows.D * 1.03 ** (i - (len(groups) - 1) / 2)  # side by side: bars stay apart
+        name = str(recipe)
+        marks.estimates(ax, D, list(rows.efficiency), name, label=JUDGED_BY[name], linestyle="-")
+    ax.axhline(1, color=COLORS["standard"], label="standard")
+    marks.count_ticks(ax, gains.D)
+    top = max((e.value for e in gains.efficiency if np.isfinite(e.value)), default=1.0)
+    ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < 4 * top]
+    marks.log_ticks(ax, ticks, axis="y", labels=[f"{t}x" for t in ticks])
+    ax.set(xlabel=marks.SEED_TOKENS, ylabel="data efficiency", ylim=(0.8, 4 * top))
+    return ax
+
+
+def data_efficiency_arrow(
+    ax: Axes, losses: pd.DataFrame, law: PowerLaw, *, D: int, recipe: str
+) -> Axes:
+    """Draw how a loss reached with D tokens is read off the standard recipe's law as data.
+
+    losses: recipe, D, loss and efficiency (estimates), the standard recipe's among them; law: of
+    the standard recipe in D.
+    """
+    standard = losses[losses.recipe == "standard"]
+    row = losses[(losses.recipe == recipe) & (losses.D == D)].iloc[0]
+    loss, gain = row["loss"], row["efficiency"]
+    marks.estimates(ax, standard.D, list(standard.loss), "standard", label=JUDGED_BY["standard"])
+    needed = law.inverse(loss.value) * scale_of(law.unit) if loss.exists else np.nan
+    largest = standard.D.max()
+    far = max(2 * largest, min(2 * np.nan_to_num(needed), 1e3 * largest))
+    marks.curve(ax, law, (standard.D.min(), far), "standard", label=marks.law_text(law))
+    name = f"{recipe}, D = {D:,}"
+    if loss.exists:
+        marks.estimates(ax, [D], [loss], recipe, label=name)
+    if np.isfinite(needed) and needed <= far:
+        arrow = {"arrowstyle": "->", "color": COLORS[recipe], "linewidth": 1.8}
+        ax.annotate("", (needed, loss.value), (D, loss.value), arrowprops=arrow)
+    ax.plot([], [], " ", label=_efficiency_text(name, loss.exists, needed <= far, repr(gain)))
+    marks.count_ticks(ax, standard.D)
+    ax.set(xlabel=marks.SEED_TOKENS, ylabel=marks.LOSS)
+    return marks.focus(ax, [*standard.loss, loss] if loss.exists else list(standard.loss))
+
+
+def _efficiency_text(name: str, exists: bool, is_reached: bool, gain: str) -> str:
+    if not exists:
+        return f"{name}: no limit"
+    if not is_reached:
+        return "below the standard law's limit: no amount of data reaches it"
+    return f"data efficiency {gain}"

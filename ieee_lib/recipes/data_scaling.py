@@ -1,0 +1,80 @@
+"""Every recipe at every D of the ladder (Sec. 5, Fig 7): tuned single models and ensembles.
+
+tuned = regularized_by_data(study)              # one row a D and model
+scores = ensembles_by_data(study, tuned)        # one row a scored member subset
+{D: fit_power_law(rows, x="N") for D, rows in tuned.groupby("D")}
+"""
+
+import pandas as pd
+
+from ieee_lib.config import RunSpec
+from ieee_lib.recipes import single
+from ieee_lib.recipes.ensembles import heuristic_ensembles, heuristic_specs
+from ieee_lib.recipes.tuned import regularized, standard
+from ieee_lib.study import Study
+
+
+def standard_by_data(study: Study) -> pd.DataFrame:
+    """Return the standard recipe at every D that the scale lists it for, one row a D and model.
+
+    Columns as in `regularized`. Trains what is missing.
+    """
+    _train_ladder(study)
+    frames = [standard(study, D) for D in study.scale.ladder("standard")]
+    return pd.concat(frames, ignore_index=True)
+
+
+def regularized_by_data(study: Study) -> pd.DataFrame:
+    """Return the regularized recipe at every D of the ladder, one row a D and model.
+
+    Columns as in `regularized`. Trains what is missing.
+    """
+    _train_ladder(study)
+    frames = [regularized(study, D) for D in study.scale.ladder()]
+    return pd.concat(frames, ignore_index=True)
+
+
+def ensembles_by_data(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of one ensemble a tuned model at every D, at the heuristic's settings.
+
+    Columns as in `heuristic_ensembles`; `noise` is pooled over the ensembles of one D. Trains and
+    scores what is missing.
+    """
+    frames = [
+        heuristic_ensembles(study, rows, label=f"ensembles, D = {D:,}")
+        for D, rows in tuned.groupby("D")
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def joint_specs(study: Study, seed_tokens: int | None = None) -> list[RunSpec]:
+    """Return the members that the joint limit at one D (the base) needs."""
+    centres = single.known_centres(study, "regularized", seed_tokens)
+    return [member for e in heuristic_specs(study, centres) for member in e.members]
+
+
+def ladder_specs_at(study: Study, seed_tokens: int) -> list[RunSpec]:
+    """Return the runs of one D: both single-model recipes, and the members of every model."""
+    return [
+        *single.search_specs(study, "standard", seed_tokens),
+        *single.search_specs(study, "regularized", seed_tokens),
+        *joint_specs(study, seed_tokens),
+    ]
+
+
+def ladder_specs(study: Study) -> list[RunSpec]:
+    """Return the runs of every D."""
+    return [spec for D in study.scale.seed_tokens for spec in ladder_specs_at(study, D)]
+
+
+def _train_ladder(study: Study) -> None:
+    """Train all D but the base at once, where none of them is searched.
+
+    Nothing waits for anything then, so one batch keeps every worker busy.
+    """
+    if study.scale.search.ladder:
+        return
+    scale = study.scale
+    others = [D for D in scale.seed_tokens if scale.base_tokens != D]
+    specs = [spec for D in others for spec in ladder_specs_at(study, D)]
+    study.ensure(specs, weights=True, label="all D but the base")
