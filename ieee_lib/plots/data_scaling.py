@@ -32,7 +32,7 @@ def overview(
 
     standard, tuned: one row a model; law: of `tuned` in N; joint: of the limits in K in N.
     """
-    marks.means(ax, standard, "N", "standard", label="standard")
+    marks.means(ax, standard, "N", "standard", label="standard (single model)")
     ensembles.single_models(ax, tuned, law)
     name = f"ensembles of {ensemble.model}, K = 1–{ensemble.K}"
     ensembles.members(ax, ensemble, label=name)
@@ -78,7 +78,7 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
 
     laws: D -> law in N, fitted to a frame. Bars at the right edge are 95 % intervals of limits.
     """
-    right = 1.0
+    bounded = [law for law in laws.values() if law.limit.is_bounded]
     for (D, law), color in zip(laws.items(), marks.shades(recipe, len(laws)), strict=True):
         assert law.frame is not None
         N, limit = law.frame["N"], law.limit
@@ -89,14 +89,15 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
         marks.curve(ax, law, (0.8 * N.min(), 3 * N.max()), recipe, color=color)
         if limit.exists:
             ax.axhline(limit.value, linestyle=":", color=color, linewidth=1)
-        if limit.is_bounded:  # else from below the axes: it would lie over the others
-            ends = {"xmin": right - 0.02, "xmax": right - 0.005}
+        if law in bounded:  # else from below the axes: it would lie over the others
+            left = 0.985 - 0.02 * (len(bounded) - 1 - bounded.index(law))
+            ends = {"xmin": left, "xmax": left + 0.015}
             ax.axhspan(limit.ci_low, limit.ci_high, color=color, alpha=0.7, linewidth=0, **ends)
-            right -= 0.02
     points = [point for law in laws.values() for point in law.points]
     sizes = pd.concat([law.frame["N"] for law in laws.values() if law.frame is not None])
     marks.count_ticks(ax, sizes)
-    ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
+    ends = (0.7 * sizes.min(), 5 * sizes.max())  # room for the bars
+    ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS, xlim=ends)
     ax.legend(
         title=title, alignment="left", ncols=2, columnspacing=1, loc="lower left",
         bbox_to_anchor=(0, 1), fontsize=marks.text_size(0.9),
@@ -109,9 +110,11 @@ def loss_by_data(ax: Axes, losses: pd.DataFrame, laws: Mapping[str, PowerLaw]) -
 
     losses: recipe, D and loss (estimates) that exist; laws: recipe -> law in D.
     """
-    for recipe, rows in losses.groupby("recipe", sort=False):
+    groups = list(losses.groupby("recipe", sort=False))
+    for i, (recipe, rows) in enumerate(groups):
         name = str(recipe)
-        marks.estimates(ax, rows.D, list(rows.loss), name, label=JUDGED_BY[name])
+        D = side_by_side(rows.D, i, len(groups))
+        marks.estimates(ax, D, list(rows.loss), name, label=JUDGED_BY[name])
         if name not in laws:
             continue
         law = laws[name]
@@ -127,6 +130,11 @@ def loss_by_data(ax: Axes, losses: pd.DataFrame, laws: Mapping[str, PowerLaw]) -
     return ax
 
 
+def side_by_side(D: pd.Series, i: int, n: int) -> pd.Series:
+    """Return where series i of n stands on a logarithmic axis of D, so that bars stay apart."""
+    return D * 1.03 ** (i - (n - 1) / 2)
+
+
 def efficiency_by_data(ax: Axes, gains: pd.DataFrame) -> Axes:
     """Draw data efficiency against D, one line a recipe (Fig 8).
 
@@ -135,15 +143,18 @@ def efficiency_by_data(ax: Axes, gains: pd.DataFrame) -> Axes:
     ax.set_yscale("log")
     groups = list(gains.groupby("recipe", sort=False))
     for i, (recipe, rows) in enumerate(groups):
-        D = rows.D * 1.03 ** (i - (len(groups) - 1) / 2)  # side by side: bars stay apart
         name = str(recipe)
+        D = side_by_side(rows.D, i, len(groups))
         marks.estimates(ax, D, list(rows.efficiency), name, label=JUDGED_BY[name], linestyle="-")
     ax.axhline(1, color=COLORS["standard"], label="standard")
     marks.count_ticks(ax, gains.D)
-    top = max((e.value for e in gains.efficiency if np.isfinite(e.value)), default=1.0)
-    ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < 4 * top]
+    finite = [gain for gain in gains.efficiency if np.isfinite(gain.value)]
+    largest = max((gain.value for gain in finite), default=1.0)
+    ends = [1.2 * gain.ci_high for gain in finite if np.isfinite(gain.ci_high)]
+    top = min(max(2 * largest, *ends, 2), 4 * largest)  # room for arrows, none for one long bar
+    ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < top]
     marks.log_ticks(ax, ticks, axis="y", labels=[f"{t}x" for t in ticks])
-    ax.set(xlabel=marks.SEED_TOKENS, ylabel="data efficiency", ylim=(0.8, 4 * top))
+    ax.set(xlabel=marks.SEED_TOKENS, ylabel="data efficiency", ylim=(0.8, top))
     return ax
 
 

@@ -6,12 +6,11 @@ drawing = limit_from(law, 3, caption=...)
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 
 from ieee_lib.errors import check
 from ieee_lib.laws.ensembles import EnsembleLaw
-from ieee_lib.laws.estimates import Estimate, Limit
+from ieee_lib.laws.estimates import Estimate
 from ieee_lib.laws.power_law import LEAST, fit_power_law
 from ieee_lib.plots import marks as plots
 from ieee_lib.plots.figures import LOSS, SIZE, law_text, short_count
@@ -87,46 +86,3 @@ def limit_from(law: EnsembleLaw, n_known: int, *, caption: str) -> Drawing:
     plots.legend_above(figure, ax)
     missed = {int(r.k): float(r.loss - early(r.k)) for r in later.itertuples()}
     return finish(figure, caption, points=table, law=early, missed=missed)
-
-
-def worth_in_data(
-    standard: Mapping[int, Estimate],
-    law: Limit,
-    reached: tuple[int, str, Estimate, Estimate],
-    *,
-    unit: float,
-    caption: str,
-) -> Drawing:
-    """Draw how a loss reached with D tokens is read off the standard recipe's law as data.
-
-    standard: D -> the standard recipe's loss. reached: D, recipe, its loss, its data efficiency.
-    """
-    seed_tokens, recipe, loss, gain = reached
-    figure, ax = plt.subplots()
-    plots.estimates(
-        ax, list(standard), list(standard.values()), "standard", label="standard, best model"
-    )
-    worth = float(law.law.inverse(loss.value)) * unit if loss.exists else np.nan
-    far = max(2 * max(standard), min(2 * np.nan_to_num(worth), 1e3 * max(standard)))
-    reach = np.geomspace(min(standard), far, 200)
-    color = plots.COLORS["standard"]
-    ax.plot(reach, law.law(reach / unit), "--", color=color, label=law_text(law.law))
-    low, high = (f"{end:.2f}" if np.isfinite(end) else "∞" for end in (gain.low, gain.high))
-    about = f"worth {gain.value:.2f} [{low}, {high}] times the data"
-    name = f"{recipe}, D = {seed_tokens:,}"
-    if not loss.exists:
-        about = f"{name}: no limit"
-    else:
-        plots.estimates(ax, [seed_tokens], [loss], recipe, label=name)
-        if np.isfinite(worth) and worth <= far:
-            look = {"arrowstyle": "->", "color": plots.COLORS[recipe], "linewidth": 1.8}
-            ax.annotate("", (worth, loss.value), (seed_tokens, loss.value), arrowprops=look)
-        else:
-            about = "below the standard law's limit: no amount of data reaches it"
-    ax.plot([], [], " ", label=about)
-    ax.set_xscale("log")
-    plots.log_ticks(ax, sorted(standard), labels=[short_count(d) for d in sorted(standard)])
-    ax.set(xlabel="seed tokens D", ylabel=LOSS)
-    plots.focus(ax, [*standard.values(), *[loss] * loss.exists])
-    plots.legend_above(figure, ax)
-    return finish(figure, caption, standard=dict(standard), law=law.law, loss=loss, worth=gain)

@@ -11,7 +11,6 @@ import pandas as pd
 
 from ieee_lib.config import ModelConfig
 from ieee_lib.jobs.stages import DRAW, FIT, PREPARE, WORK
-from ieee_lib.laws.estimates import Estimate
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots.saving import Table
 
@@ -71,16 +70,6 @@ def ensemble_table(frame: pd.DataFrame, *, caption: str) -> Table:
     names = ["member", "ensemble", "limit", "low", "high", "limit, beta free"]
     digits = dict.fromkeys(names, 3) | dict.fromkeys(["beta", "beta low", "beta high"], 2)
     return Table(frame, caption, digits)
-
-
-def estimate_table(
-    rows: Mapping[str, Estimate], *, name: str, caption: str, digits: int = 3
-) -> Table:
-    """Return estimates with their 95 % intervals, one row each."""
-    frame = pd.DataFrame(
-        [{name: key, "value": e.value, "low": e.low, "high": e.high} for key, e in rows.items()]
-    )
-    return Table(frame, caption, dict.fromkeys(("value", "low", "high"), digits))
 
 
 def stage_table(

@@ -48,23 +48,23 @@ def ensembles_by_data(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
 
 
 def joint_specs(study: Study, seed_tokens: int | None = None) -> list[RunSpec]:
-    """Return the members that the joint limit at one D (the base) needs."""
+    """Return the members that the joint limit at one D (the base) needs (notebook 04)."""
     centres = single.known_centres(study, "regularized", seed_tokens)
     return [member for e in heuristic_specs(study, centres) for member in e.members]
 
 
-def ladder_specs_at(study: Study, seed_tokens: int) -> list[RunSpec]:
+def data_scaling_specs(study: Study) -> list[RunSpec]:
+    """Return the runs of notebook 05: those of every D."""
+    return [spec for D in study.scale.seed_tokens for spec in data_scaling_specs_at(study, D)]
+
+
+def data_scaling_specs_at(study: Study, seed_tokens: int) -> list[RunSpec]:
     """Return the runs of one D: both single-model recipes, and the members of every model."""
     return [
         *single.search_specs(study, "standard", seed_tokens),
         *single.search_specs(study, "regularized", seed_tokens),
         *joint_specs(study, seed_tokens),
     ]
-
-
-def ladder_specs(study: Study) -> list[RunSpec]:
-    """Return the runs of every D."""
-    return [spec for D in study.scale.seed_tokens for spec in ladder_specs_at(study, D)]
 
 
 def _train_ladder(study: Study) -> None:
@@ -76,5 +76,5 @@ def _train_ladder(study: Study) -> None:
         return
     scale = study.scale
     others = [D for D in scale.seed_tokens if scale.base_tokens != D]
-    specs = [spec for D in others for spec in ladder_specs_at(study, D)]
+    specs = [spec for D in others for spec in data_scaling_specs_at(study, D)]
     study.ensure(specs, weights=True, label="all D but the base")
