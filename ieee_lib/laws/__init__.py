@@ -7,7 +7,12 @@ Frames in, laws and estimates out; imports no torch.
     data_efficiency(standard.limit, loss, reference)
 """
 
-from ieee_lib.laws.data_efficiency import data_efficiencies, data_efficiency, missing_limits
+from ieee_lib.laws.data_efficiency import (
+    data_efficiencies,
+    data_efficiency,
+    losses_by_data,
+    missing_limits,
+)
 from ieee_lib.laws.downstream import error_of, error_rate, rank_correlation
 from ieee_lib.laws.effective_data import effective_data
 from ieee_lib.laws.ensembles import (
@@ -71,6 +76,7 @@ __all__ = [
     "laws_frame",
     "limit_pairs",
     "loss_surface",
+    "losses_by_data",
     "lowest",
     "mean",
     "mean_curve",

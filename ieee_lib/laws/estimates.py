@@ -141,21 +141,9 @@ def lowest(frame: pd.DataFrame, y: str = "loss") -> Estimate:
     return min(estimates(frame, y), key=lambda row: (math.isnan(row.value), row.value))
 
 
-def estimates_frame(values: Mapping[Any, Any], *names: str, value: str = "loss") -> pd.DataFrame:
-    """Return one row an estimate of a mapping, or of a mapping of mappings.
-
-    names: the columns of the keys, outermost first; value: the column of the estimates.
-
-        estimates_frame({"standard": {14336: loss}}, "recipe", "D")     # recipe, D, loss
-    """
-    outer, *inner = names
-    if not inner:
-        return pd.DataFrame({outer: list(values), value: list(values.values())})
-    parts = [
-        estimates_frame(part, *inner, value=value).assign(**{outer: key})
-        for key, part in values.items()
-    ]
-    return pd.concat(parts, ignore_index=True)[[*names, value]]
+def estimates_frame(values: Mapping[Any, Estimate], name: str) -> pd.DataFrame:
+    """Return named estimates as a frame: a column of names, and `loss`."""
+    return pd.DataFrame({name: list(values), "loss": list(values.values())})
 
 
 def assumed(value: float, *, sigma: float, name: str) -> Estimate:

@@ -13,9 +13,9 @@ from ieee_lib.plots.style import COLORS, GREY
 
 JUDGED_BY = {
     "standard": "standard, best model",
-    "regularized": "regularized, N → ∞",
-    "ensemble": "ensemble of one N, K → ∞",
-    "joint": "joint, K and N → ∞",
+    "regularized": "regularized limit",
+    "ensemble": "ensemble limit, one model",
+    "joint": "joint limit",
 }
 """Recipe -> the loss that it is judged by, in a legend."""
 
@@ -39,7 +39,7 @@ def overview(
     marks.limit(ax, ensemble.limit, "ensemble", label="K → ∞ limit")
     marks.limit(ax, joint.limit, "joint", label="joint limit")
     ensembles.total_axis(ax, tuned)
-    best = standard.loc[standard.loss.idxmin()]
+    best = standard.sort_values("loss").iloc[0]
     end = ax.get_xlim()[1]
     ax.hlines(best.loss, best.N, end, linestyle=":", linewidth=1, color=COLORS["standard"])
     shown = [ensemble.at(int(k)) for k in ensemble.points.k]
@@ -91,8 +91,8 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
             ax.axhline(limit.value, linestyle=":", color=color, linewidth=1)
         if law in bounded:  # else from below the axes: it would lie over the others
             left = 0.985 - 0.02 * (len(bounded) - 1 - bounded.index(law))
-            ends = {"xmin": left, "xmax": left + 0.015}
-            ax.axhspan(limit.ci_low, limit.ci_high, color=color, alpha=0.7, linewidth=0, **ends)
+            bar = {"xmin": left, "xmax": left + 0.015, "alpha": 0.7, "linewidth": 0}
+            ax.axhspan(limit.ci_low, limit.ci_high, color=color, **bar)
     points = [point for law in laws.values() for point in law.points]
     sizes = pd.concat([law.frame["N"] for law in laws.values() if law.frame is not None])
     marks.count_ticks(ax, sizes)
@@ -113,15 +113,15 @@ def loss_by_data(ax: Axes, losses: pd.DataFrame, laws: Mapping[str, PowerLaw]) -
     groups = list(losses.groupby("recipe", sort=False))
     for i, (recipe, rows) in enumerate(groups):
         name = str(recipe)
-        D = side_by_side(rows.D, i, len(groups))
-        marks.estimates(ax, D, list(rows.loss), name, label=JUDGED_BY[name])
+        shift = shift_of(i, len(groups))
+        marks.estimates(ax, shift * rows.D, list(rows.loss), name, label=JUDGED_BY[name])
         if name not in laws:
             continue
         law = laws[name]
         label = marks.law_text(law, (law.limit.ci_low, law.limit.ci_high))
-        bounded = law.limit.is_bounded
-        x_range = (rows.D.min(), 2 * rows.D.max())
-        marks.curve(ax, law, x_range, name, label=label if bounded else "")
+        D = np.geomspace(rows.D.min(), 2 * rows.D.max(), 100)
+        label = label if law.limit.is_bounded else ""
+        ax.plot(shift * D, law(D / scale_of(law.unit)), "--", color=COLORS[name], label=label)
     if not all(law.limit.is_bounded for law in laws.values()):
         ax.plot([], [], "--", color=GREY, label="law whose limit has no bound")
     marks.count_ticks(ax, losses.D)
@@ -130,9 +130,9 @@ def loss_by_data(ax: Axes, losses: pd.DataFrame, laws: Mapping[str, PowerLaw]) -
     return ax
 
 
-def side_by_side(D: pd.Series, i: int, n: int) -> pd.Series:
-    """Return where series i of n stands on a logarithmic axis of D, so that bars stay apart."""
-    return D * 1.03 ** (i - (n - 1) / 2)
+def shift_of(i: int, n: int) -> float:
+    """Return the factor on D that sets series i of n beside the others, so that bars stay apart."""
+    return 1.03 ** (i - (n - 1) / 2)
 
 
 def efficiency_by_data(ax: Axes, gains: pd.DataFrame) -> Axes:
@@ -144,8 +144,8 @@ def efficiency_by_data(ax: Axes, gains: pd.DataFrame) -> Axes:
     groups = list(gains.groupby("recipe", sort=False))
     for i, (recipe, rows) in enumerate(groups):
         name = str(recipe)
-        D = side_by_side(rows.D, i, len(groups))
-        marks.estimates(ax, D, list(rows.efficiency), name, label=JUDGED_BY[name], linestyle="-")
+        D, values = shift_of(i, len(groups)) * rows.D, list(rows.efficiency)
+        marks.estimates(ax, D, values, name, label=JUDGED_BY[name], linestyle="-")
     ax.axhline(1, color=COLORS["standard"], label="standard")
     marks.count_ticks(ax, gains.D)
     finite = [gain for gain in gains.efficiency if np.isfinite(gain.value)]
