@@ -171,16 +171,16 @@ def data_efficiency_arrow(
     loss, gain = row["loss"], row["efficiency"]
     marks.estimates(ax, standard.D, list(standard.loss), "standard", label=JUDGED_BY["standard"])
     needed = law.inverse(loss.value) * scale_of(law.unit) if loss.exists else np.nan
-    largest = standard.D.max()
-    far = max(2 * largest, min(2 * np.nan_to_num(needed), 1e3 * largest))
+    is_reached, largest = bool(np.isfinite(needed)), standard.D.max()
+    far = max(2 * largest, min(2 * needed, 1e3 * largest)) if is_reached else 2 * largest
     marks.curve(ax, law, (standard.D.min(), far), "standard", label=marks.law_text(law))
     name = f"{recipe}, D = {D:,}"
     if loss.exists:
         marks.estimates(ax, [D], [loss], recipe, label=name)
-    if np.isfinite(needed) and needed <= far:
+    if is_reached and needed <= far:
         arrow = {"arrowstyle": "->", "color": COLORS[recipe], "linewidth": 1.8}
         ax.annotate("", (needed, loss.value), (D, loss.value), arrowprops=arrow)
-    ax.plot([], [], " ", label=_efficiency_text(name, loss.exists, needed <= far, repr(gain)))
+    ax.plot([], [], " ", label=_efficiency_text(name, loss.exists, is_reached, repr(gain)))
     marks.count_ticks(ax, standard.D)
     ax.set(xlabel=marks.SEED_TOKENS, ylabel=marks.LOSS)
     return marks.focus(ax, [*standard.loss, loss] if loss.exists else list(standard.loss))

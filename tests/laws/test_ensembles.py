@@ -1,4 +1,4 @@
-"""Laws in K and joint limits recover what made the data, with the noise that was put in."""
+"""Laws in K recover what made the data, with the noise that was put in."""
 
 import itertools
 
@@ -9,14 +9,10 @@ import pytest
 from ieee_lib.laws.ensembles import ensemble_laws, laws_frame
 from ieee_lib.laws.estimates import (
     SETTINGS,
-    Estimate,
-    limit_of,
     mean_of,
     noise_of,
     replicate_noise,
 )
-from ieee_lib.laws.joint import K_then_N, N_then_K, surface
-from ieee_lib.laws.power_law import data_efficiency
 
 SIZES = (4e4, 7e4, 1.4e5, 3.2e5)
 
@@ -94,31 +90,3 @@ def laws(noise=0.0, sigma=0.002):
         for N in SIZES
     ]
     return ensemble_laws(pd.concat(frames), noise=sigma)
-
-
-def test_every_route_to_the_joint_limit_agrees_on_a_clean_surface():
-    found = laws()
-    limit = K_then_N(found, unit=1e6, name="N[M]")
-    law = limit.law
-    assert pytest.approx(3.9, abs=1e-3) == law.E and law.alpha == pytest.approx(1.0, abs=0.02)
-    assert limit.low < 3.9 < limit.high
-    assert N_then_K(found, unit=1e6, name="N[M]").value == pytest.approx(3.9, abs=1e-3)
-    joint = surface(found, unit=1e6)
-    assert joint.value == pytest.approx(3.9, abs=0.005)
-    assert joint.low < 3.9 < joint.high
-
-
-def test_data_efficiency_carries_the_noise_of_all_its_stages():
-    D = np.array([0.016, 0.032, 0.064, 0.128])
-    points = []
-    for d in D:
-        draws = 3.0 + 0.5 / d**0.25 + 0.01 * noise_of([f"{int(d * 1e6):016x}"])
-        points.append(Estimate(3.0 + 0.5 / d**0.25, draws, 0.01))
-    standard = limit_of(D, points, unit="D[M]")
-    loss = Estimate(float(standard.law(0.09)), np.full(1000, float(standard.law(0.09))))
-    gain = data_efficiency(standard, loss, points[1])
-    assert gain.value == pytest.approx(0.09 / 0.032, rel=0.01)
-    assert 1 < gain.low < gain.value < gain.high < 10
-    beyond = data_efficiency(standard, Estimate(1.0, np.full(1000, 1.0)), points[1])
-    assert beyond.value == np.inf and beyond.high == np.inf
-    assert standard.at(0.05).value == pytest.approx(float(standard.law(0.05)))
