@@ -77,13 +77,13 @@ STATEMENTS = {
         "The order of the two limits does not matter",
         "4.3", "K first minus N first: interval includes 0 and ends within 0.05 of it", "04"),
     "regularized_saves_data": Statement(
-        "The regularized limit is worth more data",
+        "The regularized limit saves data",
         "5", "data efficiency at the base D > 1", "05"),
     "ensemble_saves_data": Statement(
-        "The ensemble limit of one small model is worth more data",
+        "The ensemble limit of one small model saves data",
         "5", "data efficiency at the base D > 1", "05"),
     "joint_saves_data": Statement(
-        "The joint limit is worth more data",
+        "The joint limit saves data",
         "5", "data efficiency at the base D > 1", "05"),
     "recipes_are_ordered": Statement(
         "Joint beats regularized beats standard at every D",
@@ -116,7 +116,7 @@ STATEMENTS = {
         "An ensemble of continued models helps further",
         "7.2", "loss of K members minus that of one < 0", "08"),
     "midtraining_saves_data": Statement(
-        "Together they are worth more target data",
+        "Together they save target data",
         "7.2", "data efficiency on the target > 1", "08"),
 }  # fmt: skip
 """Every statement that a run can test, in the order of the paper."""

@@ -266,7 +266,7 @@ def orders_agree(K_first: Estimate, N_first: Estimate) -> Claim:
 
 
 def saves_data(key: str, efficiency: Estimate) -> Claim:
-    """A recipe's loss is worth more than the data it used (Sec. 5)."""
+    """A recipe has a data efficiency above 1 (Sec. 5)."""
     return claim(key, efficiency, above(efficiency, 1.0))
 
 

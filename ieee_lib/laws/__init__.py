@@ -7,12 +7,10 @@ Frames in, laws and estimates out; imports no torch.
     data_efficiency(standard.limit, loss, reference)
 """
 
-from ieee_lib.laws.data_scaling import (
-    best,
-    efficiencies,
-    fit_laws_in_data,
+from ieee_lib.laws.data_efficiency import (
+    data_efficiencies,
+    data_efficiency,
     losses_by_data,
-    measured_by_data,
     missing_limits,
 )
 from ieee_lib.laws.downstream import (
@@ -27,20 +25,29 @@ from ieee_lib.laws.effective_data import effective_data, target_efficiency
 from ieee_lib.laws.ensembles import (
     ENSEMBLE_DIGITS,
     EnsembleLaw,
+    best_ensemble,
     compare_limits,
     concat,
     ensembles_frame,
     fit_ensembles,
     settings_label,
 )
-from ieee_lib.laws.estimates import Estimate, estimates, expand, mean, replicate_noise, seed_mean
+from ieee_lib.laws.estimates import (
+    Estimate,
+    estimates,
+    estimates_frame,
+    expand,
+    lowest,
+    mean,
+    replicate_noise,
+    seed_mean,
+)
 from ieee_lib.laws.joint import N_then_K, loss_surface, surface
 from ieee_lib.laws.power_law import (
     LAW_DIGITS,
     MIN_POINTS,
     Limit,
     PowerLaw,
-    data_efficiency,
     fit_power_law,
     fit_through,
     laws_frame,
@@ -69,29 +76,29 @@ __all__ = [
     "N_then_K",
     "PowerLaw",
     "accuracies",
-    "best",
+    "best_ensemble",
     "compare_limits",
     "concat",
+    "data_efficiencies",
     "data_efficiency",
     "effective_data",
-    "efficiencies",
     "ensembles_frame",
     "error_of",
     "error_rate",
     "estimates",
+    "estimates_frame",
     "expand",
     "fit_ensembles",
-    "fit_laws_in_data",
     "fit_power_law",
     "fit_through",
     "laws_frame",
     "limit_pairs",
     "loss_surface",
     "losses_by_data",
+    "lowest",
     "mean",
     "mean_curve",
     "mean_errors",
-    "measured_by_data",
     "missing_limits",
     "multipliers",
     "paired_differences",

@@ -125,6 +125,154 @@ def fit_ensembles(
     return {str(row[by]): law for row, law in laws}
 
 
+def best_ensemble(laws: Mapping[str, EnsembleLaw]) -> EnsembleLaw:
+    """Return the ensemble with the lowest measured loss of all its members."""
+    return min(laws.values(), key=lambda law: law.measured.value)
+
+
+def settings_label(settings: dict[str, Any]) -> str:
+    """Return what tells member settings of one model apart: 32 epochs, wd 0.8."""
+    return f"{settings['epochs']:g} epochs, wd {settings['wd']:g}"
+
+
+def _fit_ensemble(scores: pd.DataFrame, noise: float) -> EnsembleLaw:
+    """Return the law of one ensemble's scored subsets; noise: deviation of a single member."""
+    members = max(scores.members, key=len)
+    sigma = noise / np.sqrt(len(members))
+    table = scores.groupby("k").loss.agg(loss="mean", n="count").reset_index()
+    table["se"] = sigma
+    law = _fit(table, sigma, beta=1.0)
+    A_draws, limit_draws = _law_draws(scores, members, noise)
+    free = _fit(table, sigma, beta=None) if len(members) >= 4 else None
+    names = ("model", "N", "D", "wd", "lr", "epochs")
+    return EnsembleLaw(
+        settings={name: scores[name].iloc[0] for name in names},
+        members=members,
+        points=table,
+        limit=Estimate(law.E, limit_draws),
+        A_draws=A_draws,
+        law=law,
+        free=free,
+        beta_interval=_beta_interval(scores, members, free.alpha) if free else (np.nan, np.nan),
+        pair_gain=_pair_gain(scores),
+        sigma=noise,
+        scores=scores,
+    )
+
+
+def _fit(table: pd.DataFrame, sigma: float, *, beta: float | None) -> PowerLaw:
+    """Fit A / k^beta + E to mean losses; a given beta is held fixed."""
+    return fit_power_law(table.k, table.loss, sigma=sigma, alpha=beta, unit="K")
+
+
+def _law_draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> tuple[Floats, Floats]:
+    """Return A and E, each (N_DRAW,): a random member left out, refitted, plus the shared noise.
+
+        E[j] = E without member m_j + noise * mean over members of z_m[j]
+
+    With two members none can be left out; the draws are then their noise alone.
+    """
+    rng = np.random.default_rng(int(scores.ensemble.iloc[0], 16))
+    left_out = rng.integers(len(members), size=N_DRAW)
+    if len(members) > 2:
+        A, _, E = _leave_one_out(scores, members, beta=1.0)
+    else:
+        A, _, E = (np.repeat(value, len(members)) for value in _coefficients(scores, members, 1.0))
+    return A[left_out], E[left_out] + noise * noise_of(members)
+
+
+def _beta_interval(
+    scores: pd.DataFrame, members: Sequence[str], beta: float
+) -> tuple[float, float]:
+    """Return the 95 % interval of the free exponent by the jackknife over the K members.
+
+        se^2 = (K - 1) / K * sum over m of (beta without m - their mean)^2,    beta ± t(K - 1) se
+
+    Noise that all points share cannot bend the law, so the points' own error bars say nothing
+    about its exponent; how much it moves from member to member does.
+    """
+    K = len(members)
+    _, betas, _ = _leave_one_out(scores, members, beta=None)
+    error = np.sqrt((K - 1) / K * np.sum((betas - betas.mean()) ** 2))
+    half_width = float(student_t.ppf(0.975, K - 1) * error)
+    return beta - half_width, beta + half_width
+
+
+def _leave_one_out(
+    scores: pd.DataFrame, members: Sequence[str], *, beta: float | None
+) -> tuple[Floats, Floats, Floats]:
+    """Return A, beta and E, each (members,), of the law refitted without each member."""
+    fits = [
+        _coefficients(scores, [kept for kept in members if kept != member], beta)
+        for member in members
+    ]
+    A, betas, E = np.array(fits).T
+    return A, betas, E
+
+
+def _coefficients(
+    scores: pd.DataFrame, members: Sequence[str], beta: float | None
+) -> tuple[float, float, float]:
+    """Return A, beta and E of the law through the mean losses of all subsets of some members.
+
+    By the scan alone (`fit_many`), which is enough for a resample.
+    """
+    among = scores[[set(subset) <= set(members) for subset in scores.members]]
+    table = among.groupby("k").loss.mean().reset_index()
+    x, y = table.k.to_numpy(float), table.loss.to_numpy()
+    A, exponent, E = fit_many(x, y[None], np.ones(len(x)), alpha=beta)
+    return float(A[0]), float(exponent[0]), float(E[0])
+
+
+def _pair_gain(scores: pd.DataFrame) -> Estimate:
+    """Return L(1) - L(2), the mean over pairs; its error is their spread over sqrt(pairs)."""
+    single, pairs = scores[scores.k == 1], scores[scores.k == 2]
+    alone = {members[0]: loss for members, loss in zip(single.members, single.loss, strict=True)}
+    gains = np.array(
+        [
+            np.mean([alone[member] for member in pair]) - loss
+            for pair, loss in zip(pairs.members, pairs.loss, strict=True)
+        ]
+    )
+    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
+    draws = np.random.default_rng(int(scores.ensemble.iloc[0], 16)).standard_normal(N_DRAW)
+    return Estimate(float(gains.mean()), gains.mean() + error * draws)
+
+
+ENSEMBLE_DIGITS = {
+    "one member": 3, "all members": 3, "limit": 3, "limit, beta free": 3, "beta": 2,
+}  # fmt: skip
+"""Decimals of a table of laws in K."""
+
+
+def concat(frames: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
+    """Return frames below one another, with a first column that names each."""
+    parts = [frame.assign(**{name: key}) for key, frame in frames.items()]
+    table = pd.concat(parts, ignore_index=True)
+    return table[[name, *(column for column in table.columns if column != name)]]
+
+
+def ensembles_frame(laws: dict[str, EnsembleLaw]) -> pd.DataFrame:
+    """Return one row an ensemble: settings, K, member and ensemble loss, limit, free exponent."""
+    rows = []
+    for law in laws.values():
+        rows.append(
+            {
+                **law.settings,
+                "K": law.K,
+                "one member": law.at(1).value,
+                "all members": law.measured.value,
+                "limit": law.limit,
+                "beta": law.free.alpha if law.free else np.nan,
+                "beta ci_low": law.beta_interval[0],
+                "beta ci_high": law.beta_interval[1],
+                "limit, beta free": law.free.E if law.free else np.nan,
+                "run_ids": law.members,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def compare_limits(laws: dict[str, EnsembleLaw], base: str) -> pd.DataFrame:
     """Return one row a law: its losses, its limit, and how far that is from the limit of the base.
 

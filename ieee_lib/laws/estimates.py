@@ -12,8 +12,9 @@ asymptotes in K, N and D, multipliers) is computed once on the values and once p
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -141,6 +142,16 @@ def estimates(frame: pd.DataFrame, y: str = "loss") -> list[Estimate]:
         else Estimate(float(value), value + sigma * noise_of(ids), sigma / math.sqrt(len(ids)))
         for value, sigma, ids in zip(frame[y], frame["sigma"], frame["run_ids"], strict=True)
     ]
+
+
+def lowest(frame: pd.DataFrame, y: str = "loss") -> Estimate:
+    """Return the estimate of a frame's lowest row: the best measured loss, not extrapolated."""
+    return min(estimates(frame, y), key=lambda row: (math.isnan(row.value), row.value))
+
+
+def estimates_frame(values: Mapping[Any, Estimate], name: str) -> pd.DataFrame:
+    """Return named estimates as a frame: a column of names, and `loss`."""
+    return pd.DataFrame({name: list(values), "loss": list(values.values())})
 
 
 def assumed(value: float, *, sigma: float, name: str) -> Estimate:

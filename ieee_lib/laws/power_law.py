@@ -335,18 +335,6 @@ def unbounded(draws: Floats, *laws: PowerLaw) -> Floats:
     return with_unbounded_tails(draws, below=below, above=above)
 
 
-def data_efficiency(standard: PowerLaw | Limit, loss: Any, reference: Any) -> Any:
-    """Return how many times the data the standard recipe would need for a loss (Sec. 5).
-
-        data efficiency = D_standard(loss) / D_standard(reference)
-
-    by inverting the standard recipe's law in D; `reference` is its own loss at the same D. With
-    a `Limit` and estimates the multiplier carries their draws.
-    """
-    with np.errstate(invalid="ignore"):
-        return standard.inverse(loss) / standard.inverse(reference)
-
-
 LAW_DIGITS = {"A": 3, "alpha": 2, "E": 3, "E boot": 3, "chi2": 2}
 """Decimals of a table of laws."""
 

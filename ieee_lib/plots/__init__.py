@@ -12,10 +12,10 @@ from ieee_lib.plots.beyond import differences_from_base, loss_by_recipe
 from ieee_lib.plots.continued_pretraining import loss_against_target_tokens
 from ieee_lib.plots.data_scaling import (
     data_efficiency_arrow,
-    efficiency_against_data,
     efficiency_axis,
+    efficiency_by_data,
     laws_by_data,
-    losses_against_data,
+    loss_by_data,
     overview,
 )
 from ieee_lib.plots.distillation import (
@@ -36,7 +36,7 @@ from ieee_lib.plots.ensembles import (
     one_member_and_limit,
 )
 from ieee_lib.plots.interact import choice, choices, interact
-from ieee_lib.plots.joint import limits_against_parameters, loss_against_members_by_model
+from ieee_lib.plots.joint import limits_in_members, limits_in_parameters
 from ieee_lib.plots.marks import (
     LOSS,
     PARAMETERS,
@@ -89,8 +89,8 @@ __all__ = [
     "curve",
     "data_efficiency_arrow",
     "differences_from_base",
-    "efficiency_against_data",
     "efficiency_axis",
+    "efficiency_by_data",
     "ensembles_against_total_parameters",
     "error_against_loss",
     "error_against_total_parameters",
@@ -106,20 +106,20 @@ __all__ = [
     "legend_above",
     "limit",
     "limit_from_few",
-    "limits_against_parameters",
+    "limits_in_members",
+    "limits_in_parameters",
     "log_ticks",
     "loss_against_decay",
     "loss_against_epochs",
     "loss_against_members",
-    "loss_against_members_by_model",
     "loss_against_parameters",
     "loss_against_synthetic_share",
     "loss_against_target_tokens",
     "loss_against_total_parameters",
     "loss_along_training",
+    "loss_by_data",
     "loss_by_recipe",
     "loss_by_seed",
-    "losses_against_data",
     "means",
     "one_curve",
     "one_member_and_limit",

@@ -308,7 +308,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, pd.DataFrame):
         return [_plain(row) for row in value.to_dict("records")]
     if isinstance(value, PowerLaw):
-        return _plain(value.to_dict())
+        drawn = {"points": value.points, "limit": value.limit} if value.points else {}
+        return _plain({**value.to_dict(), **drawn})
     if isinstance(value, EnsembleLaw):
         law = {"settings": value.settings, "points": value.points, "limit": value.limit}
         return _plain({**law, "members": value.members})

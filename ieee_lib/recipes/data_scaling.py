@@ -1,10 +1,9 @@
-"""The recipes at every D: tuned single models and their ensembles (Sec. 5, Fig 6 to 8).
+"""Every recipe at every D of the ladder (Sec. 5, Fig 7): tuned single models and ensembles.
 
-tuned = regularized_by_data(study)               # one row a model and D
-scores = ensembles_by_data(study, tuned)         # one row a member subset
+tuned = regularized_by_data(study)              # one row a D and model
+scores = ensembles_by_data(study, tuned)        # one row a scored member subset
+{D: fit_power_law(rows, x="N") for D, rows in tuned.groupby("D")}
 """
-
-from collections.abc import Callable, Iterable
 
 import pandas as pd
 
@@ -16,50 +15,66 @@ from ieee_lib.study import Study
 
 
 def standard_by_data(study: Study) -> pd.DataFrame:
-    """Return the standard recipe at every D that the scale has it at; as `recipes.standard`."""
-    return _by_data(study, standard, study.scale.ladder("standard"))
+    """Return the standard recipe at every D that the scale lists it for, one row a D and model.
+
+    Columns as in `regularized`. Trains what is missing.
+    """
+    _train_ladder(study)
+    frames = [standard(study, D) for D in study.scale.ladder("standard")]
+    return pd.concat(frames, ignore_index=True)
 
 
 def regularized_by_data(study: Study) -> pd.DataFrame:
-    """Return the regularized recipe at every D; columns as in `recipes.regularized`.
+    """Return the regularized recipe at every D of the ladder, one row a D and model.
 
-    Where settings off the base D are taken as they are, nothing waits for a search: the runs of
-    all those D train at once, which keeps every worker busy.
+    Columns as in `regularized`. Trains what is missing.
     """
-    scale = study.scale
-    if not scale.search.ladder:
-        others = [d for d in scale.seed_tokens if d != scale.base_tokens]
-        specs = [spec for d in others for spec in data_specs_at(study, d)]
-        study.ensure(specs, weights=True, label="all D but the base")
-    return _by_data(study, regularized, scale.ladder())
+    _train_ladder(study)
+    frames = [regularized(study, D) for D in study.scale.ladder()]
+    return pd.concat(frames, ignore_index=True)
 
 
 def ensembles_by_data(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores of ensembles at the heuristic's settings at every D of a tuned frame.
+    """Return the scores of one ensemble a tuned model at every D, at the heuristic's settings.
 
-    Columns as in `recipes.heuristic_ensembles`; noise is pooled over the ensembles of one D.
+    Columns as in `heuristic_ensembles`; `noise` is pooled over the ensembles of one D. Trains and
+    scores what is missing.
     """
-    parts = [
-        heuristic_ensembles(study, rows, label=f"ensembles, D = {d:,}")
-        for d, rows in tuned.groupby("D")
+    frames = [
+        heuristic_ensembles(study, rows, label=f"ensembles, D = {D:,}")
+        for D, rows in tuned.groupby("D")
     ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(frames, ignore_index=True)
 
 
-def data_specs_at(study: Study, seed_tokens: int) -> list[RunSpec]:
-    """Return the runs of one D: both single recipes, and the members of every model."""
-    specs = single.search_specs(study, "standard", seed_tokens)
-    specs += single.search_specs(study, "regularized", seed_tokens)
+def joint_specs(study: Study, seed_tokens: int | None = None) -> list[RunSpec]:
+    """Return the members that the joint limit at one D (the base) needs (notebook 04)."""
     centres = single.known_centres(study, "regularized", seed_tokens)
-    return specs + [m for ensemble in heuristic_specs(study, centres) for m in ensemble.members]
+    return [member for e in heuristic_specs(study, centres) for member in e.members]
 
 
-def data_specs(study: Study) -> list[RunSpec]:
-    """Return the runs of every D."""
-    return [spec for d in study.scale.seed_tokens for spec in data_specs_at(study, d)]
+def data_scaling_specs(study: Study) -> list[RunSpec]:
+    """Return the runs of notebook 05: those of every D."""
+    return [spec for D in study.scale.seed_tokens for spec in data_scaling_specs_at(study, D)]
 
 
-def _by_data(
-    study: Study, recipe: Callable[[Study, int], pd.DataFrame], ladder: Iterable[int]
-) -> pd.DataFrame:
-    return pd.concat([recipe(study, d) for d in ladder], ignore_index=True)
+def data_scaling_specs_at(study: Study, seed_tokens: int) -> list[RunSpec]:
+    """Return the runs of one D: both single-model recipes, and the members of every model."""
+    return [
+        *single.search_specs(study, "standard", seed_tokens),
+        *single.search_specs(study, "regularized", seed_tokens),
+        *joint_specs(study, seed_tokens),
+    ]
+
+
+def _train_ladder(study: Study) -> None:
+    """Train all D but the base at once, where none of them is searched.
+
+    Nothing waits for anything then, so one batch keeps every worker busy.
+    """
+    if study.scale.search.ladder:
+        return
+    scale = study.scale
+    others = [D for D in scale.seed_tokens if scale.base_tokens != D]
+    specs = [spec for D in others for spec in data_scaling_specs_at(study, D)]
+    study.ensure(specs, weights=True, label="all D but the base")

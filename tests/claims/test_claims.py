@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from ieee_lib.claims import verdicts as claims
+from ieee_lib.laws.data_efficiency import data_efficiency
 from ieee_lib.laws.ensembles import ensemble_laws
 from ieee_lib.laws.estimates import Estimate, unbounded
-from ieee_lib.laws.power_law import data_efficiency, fit_power_law
+from ieee_lib.laws.power_law import fit_power_law
 from ieee_lib.runs.frames import seed_means
 from tests.laws.test_ensembles import laws, scores
 from tests.plots.test_figures import limit_in_N, runs, sizes
@@ -99,9 +100,11 @@ def test_claims_about_limits_and_data():
 
 
 def test_exponents_agree_only_where_points_bound_them():
-    one, other = (limit_in_N(*(E + 0.01 / x for x in (0.04, 0.1, 0.2, 0.4)))[1] for E in (4.0, 4.1))
+    N = (0.04, 0.1, 0.2, 0.4)
+    one, other = (limit_in_N(*(E + 0.01 / x for x in N))[1].law for E in (4.0, 4.1))
     assert claims.exponents_agree(one, other).verdict == claims.HOLDS
-    straight = limit_in_N(4.6, 4.4, 4.25, 4.1)[1]  # a logarithm: the exponent at the scan's edge
+    # A logarithm: the exponent stands at the edge of the scan.
+    straight = limit_in_N(4.6, 4.4, 4.25, 4.1)[1].law
     same = claims.exponents_agree(straight, straight)
     assert (same.measure, same.verdict) == (0.0, claims.UNTESTABLE)
     assert claims.exponents_agree(None, one).verdict == claims.UNTESTABLE

@@ -8,13 +8,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from ieee_lib.plots.scaling_figures import laws_at_every_data
-from ieee_lib.sections import data_scaling
 
 from ieee_lib import InputError
 from ieee_lib.laws.estimates import Estimate, limit_of, noise_of
 from ieee_lib.laws.power_law import fit_power_law
-from ieee_lib.plots import explorers, figures
+from ieee_lib.plots import figures
 from ieee_lib.plots import marks as plots
 from ieee_lib.plots.saving import Table, context, save
 
@@ -148,41 +146,11 @@ def test_an_arrow_may_lie_along_either_axis():
     assert arrow.xyann[0] < 0 == arrow.xyann[1]
 
 
-def test_a_limit_that_does_not_exist_is_said_and_not_drawn():
-    rising, standard = (limit_in_N(*y)[1] for y in ((5.1, 5.2, 5.4, 5.9), (4.6, 4.4, 4.3, 4.25)))
-    losses = {n: Estimate(y, np.full(1000, y)) for n, y in ((1, 4.6), (2, 4.4))}
-    with context("paper"):
-        _, ax = plt.subplots()
-        plots.limit(ax, rising, "joint", label="joint limit")
-        reached = (2, "joint", rising, losses[1])
-        drawing = explorers.worth_in_data(losses, standard, reached, unit=1, caption="c")
-    assert ax.get_legend_handles_labels()[1] == ["joint limit: none"] and not ax.patches
-    other = drawing.figure.axes[0]
-    assert "joint, D = 2: no limit" in other.get_legend_handles_labels()[1] and not other.texts
-
-
 def limit_in_N(*losses):
     points = [Estimate(y, y + 0.01 * noise_of([f"{i:016x}"]), 0.01) for i, y in enumerate(losses)]
     return dict(zip((4e4, 1e5, 2e5, 4e5), points, strict=True)), limit_of(
         [0.04, 0.1, 0.2, 0.4], points, unit="N[M]"
     )
-
-
-def test_a_law_that_rises_has_no_limit_to_draw():
-    """Many members of large models on few tokens: their limits in K rise with N."""
-    falling, rising = limit_in_N(4.6, 4.4, 4.3, 4.25), limit_in_N(5.1, 5.12, 5.16, 5.25)
-    assert falling[1].exists and not rising[1].exists and not rising[1].reached
-    with context("paper"):
-        drawing = laws_at_every_data({8: falling}, {4: rising, 8: falling}, unit=1e6, caption="c")
-    one, many = drawing.figure.axes
-    texts = [text.get_text() for text in many.get_legend().get_texts()]
-    assert texts[0] == "D = 4: no limit" and texts[1].startswith("D = 8: 4.")
-    dotted = [sum(line.get_linestyle() == ":" for line in ax.lines) for ax in (one, many)]
-    assert dotted == [1, 1]
-    found = data_scaling.Found(None, {}, {})
-    found.__dict__["losses"] = {"joint": {4: rising[1], 8: falling[1]}, "standard": falling[0]}
-    assert list(found.known["joint"]) == [8] and found.known["standard"] == falling[0]
-    assert found.unknown == ["joint: no limit at D = 4"]
 
 
 def test_a_table_is_written_as_csv_markdown_and_latex(tmp_path):

@@ -1,0 +1,73 @@
+"""Data efficiency: the standard law inverted, with the noise of every stage."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ieee_lib import laws
+from ieee_lib.laws.estimates import Estimate, noise_of
+
+LADDER = (16000, 32000, 64000, 128000)
+
+
+def exactly(value: float) -> Estimate:
+    return Estimate(value, np.full(1000, value))
+
+
+def standard_losses() -> pd.DataFrame:
+    """Return losses 3 + 0.5 / D^0.25 (D in millions) with a noise of 0.01."""
+    values = [3.0 + 0.5 / (D / 1e6) ** 0.25 for D in LADDER]
+    draws = [0.01 * noise_of([f"{D:016x}"]) for D in LADDER]
+    losses = [Estimate(v, v + noise, 0.01) for v, noise in zip(values, draws, strict=True)]
+    return pd.DataFrame({"recipe": "standard", "D": LADDER, "loss": losses})
+
+
+def limit_in_N(*losses: float) -> laws.PowerLaw:
+    """Return a law in N through four losses with a noise of 0.01."""
+    points = [Estimate(y, y + 0.01 * noise_of([f"{i:016x}"]), 0.01) for i, y in enumerate(losses)]
+    ids = [(f"{i:016x}",) for i in range(4)]
+    frame = pd.DataFrame({"N": [4e4, 1e5, 2e5, 4e5], "loss": points, "run_ids": ids})
+    return laws.fit_power_law(frame, x="N")
+
+
+def test_data_efficiency_carries_the_noise_of_all_its_stages():
+    losses = standard_losses()
+    standard = laws.fit_power_law(losses, x="D")
+    reference = losses.set_index("D").loss
+    frame = pd.DataFrame({"D": [32000, 32000], "loss": [exactly(standard(0.09)), exactly(1.0)]})
+    gain, beyond = laws.data_efficiencies(frame, standard, reference)
+    assert gain.value == pytest.approx(0.09 / 0.032, rel=0.01)
+    assert 1 < gain.ci_low < gain.value < gain.ci_high < 10
+    assert beyond.value == np.inf and beyond.ci_high == np.inf
+    assert standard.limit.at(0.05).value == pytest.approx(float(standard(0.05)))
+    own = laws.data_efficiencies(losses, standard, reference)
+    assert [(e.value, e.ci_low, e.ci_high) for e in own] == [(1.0, 1.0, 1.0)] * 4
+
+
+def test_each_recipe_is_judged_by_its_best_model_or_by_its_limit():
+    table = pd.DataFrame(
+        {
+            "D": [8, 8, 4, 4],
+            "loss": [4.5, 4.4, np.nan, 4.9],
+            "sigma": 0.01,
+            "run_ids": [("1" * 16,), ("2" * 16,), ("3" * 16,), ("4" * 16,)],
+        }
+    )
+    falling, rising = limit_in_N(4.6, 4.4, 4.3, 4.25), limit_in_N(5.1, 5.12, 5.16, 5.25)
+    joint = {4: rising, 8: falling}
+    losses = laws.losses_by_data(table, {8: falling}, {}, joint)
+    assert list(losses.recipe) == ["standard", "standard", "regularized", "joint", "joint"]
+    assert list(losses.D) == [8, 4, 8, 4, 8]
+    assert [loss.value for loss in losses.loss[:2]] == [4.4, 4.9]
+    assert list(losses.loss[2:]) == [falling.limit, rising.limit, falling.limit]
+    assert list(losses.run_ids[:2]) == [("2" * 16,), ("4" * 16,)]
+    assert losses.run_ids[2] == tuple(f"{i:016x}" for i in range(4))
+
+
+def test_a_law_that_rises_has_no_limit():
+    """Many members of large models on few tokens: their limits in K rise with N."""
+    falling, rising = limit_in_N(4.6, 4.4, 4.3, 4.25), limit_in_N(5.1, 5.12, 5.16, 5.25)
+    assert falling.limit.exists and not rising.limit.exists and not rising.limit.is_bounded
+    losses = pd.DataFrame({"recipe": "joint", "D": [4, 8], "loss": [rising.limit, falling.limit]})
+    assert laws.missing_limits(losses) == ["joint: no limit at D = 4"]
+    assert laws.missing_limits(standard_losses()) == []

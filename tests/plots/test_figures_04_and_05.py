@@ -1,0 +1,145 @@
+"""Figures of notebooks 04 and 05: what is drawn of a limit, and of one that does not exist."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from ieee_lib import laws, plots
+from ieee_lib.laws.estimates import Estimate
+from ieee_lib.plots import marks
+from tests.laws.test_data_efficiency import exactly, limit_in_N
+
+
+@pytest.fixture
+def ax():
+    with plots.style():
+        figure, ax = plt.subplots()
+        yield ax
+    plt.close(figure)
+
+
+def labels(ax):
+    return ax.get_legend_handles_labels()[1]
+
+
+@pytest.fixture
+def falling():
+    return limit_in_N(4.6, 4.4, 4.3, 4.25)
+
+
+@pytest.fixture
+def rising():
+    return limit_in_N(5.1, 5.2, 5.4, 5.9)
+
+
+def standard_and(recipe, loss):
+    """Return losses of the standard recipe at three D, and one of another recipe, with its law."""
+    D = [10**5, 2 * 10**5, 4 * 10**5]
+    losses = [exactly(4.6), exactly(4.4), exactly(4.3)]
+    table = pd.DataFrame({"recipe": "standard", "D": D, "loss": losses})
+    law = laws.fit_power_law(table, x="D")
+    table.loc[3] = [recipe, D[1], loss]
+    reference = dict(zip(D, losses, strict=True))
+    return table.assign(efficiency=laws.data_efficiencies(table, law, reference)), law
+
+
+def test_a_limit_that_does_not_exist_is_said_and_not_drawn(ax, rising):
+    plots.limit(ax, rising.limit, "joint", label="joint limit")
+    assert labels(ax) == ["joint limit: none"] and not ax.patches and not ax.artists
+    _, other = plt.subplots()
+    losses, law = standard_and("joint", rising.limit)
+    plots.data_efficiency_arrow(other, losses, law, D=200_000, recipe="joint")
+    assert "joint, D = 200,000: no limit" in labels(other) and not other.texts
+
+
+def test_an_arrow_goes_from_a_loss_to_the_data_that_the_standard_recipe_needs(ax):
+    losses, law = standard_and("regularized", exactly(4.35))
+    plots.data_efficiency_arrow(ax, losses, law, D=200_000, recipe="regularized")
+    (arrow,) = ax.texts
+    assert arrow.xyann == (200_000, 4.35)
+    assert arrow.xy == (pytest.approx(1e6 * law.inverse(4.35)), 4.35)
+    gain = losses.efficiency[3]
+    assert f"data efficiency {gain!r}" in labels(ax) and gain.value > 1
+
+
+def test_a_loss_below_the_standard_limit_has_no_arrow(ax):
+    losses, law = standard_and("regularized", exactly(2.0))
+    plots.data_efficiency_arrow(ax, losses, law, D=200_000, recipe="regularized")
+    assert not ax.texts
+    assert "below the standard law's limit: no amount of data reaches it" in labels(ax)
+
+
+def test_a_law_that_rises_has_no_limit_to_draw(falling):
+    """Many members of large models on few tokens: their limits in K rise with N."""
+    rising = limit_in_N(5.1, 5.12, 5.16, 5.25)
+    with plots.style():
+        _, (one, many) = plt.subplots(1, 2)
+        plots.laws_by_data(one, {8: falling}, "regularized", title="t")
+        plots.laws_by_data(many, {4: rising, 8: falling}, "joint", title="t")
+    texts = [text.get_text() for text in many.get_legend().get_texts()]
+    assert texts[0] == "D = 4: no limit" and texts[1].startswith("D = 8: 4.")
+    dotted = [sum(line.get_linestyle() == ":" for line in ax.lines) for ax in (one, many)]
+    assert dotted == [1, 1]
+
+
+def test_bars_of_limits_stand_beside_one_another(ax, falling):
+    other = limit_in_N(4.9, 4.7, 4.6, 4.55)
+    plots.laws_by_data(ax, {4: other, 8: falling}, "joint", title="t")
+    bars = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches]
+    assert len(bars) == 2 and bars[0][1] < bars[1][0] <= bars[1][1] <= 1
+    ends = sorted(patch.get_y() for patch in ax.patches)
+    assert ends == sorted(law.limit.ci_low for law in (other, falling))
+
+
+def test_the_right_axis_marks_each_loss_with_its_data_efficiency(ax, rising):
+    ax.set_ylim(4.0, 5.0)
+    gains = pd.DataFrame(
+        {
+            "recipe": ["standard", "regularized", "ensemble", "joint"],
+            "loss": [exactly(4.5), exactly(4.3), exactly(4.29), rising.limit],
+            "efficiency": [exactly(1.0), exactly(1.5), exactly(np.inf), exactly(2.0)],
+        }
+    )
+    plots.efficiency_axis(ax, gains)
+    (right,) = (other for other in ax.figure.axes if other is not ax)
+    names = [text.get_text() for text in right.get_yticklabels()]
+    ticks = dict(zip(names, right.get_yticks(), strict=True))
+    assert right.get_ylim() == ax.get_ylim() and list(ticks) == ["1.00x", "1.50x", "∞"]
+    assert ticks["1.00x"] == 4.5 and ticks["∞"] == 4.29
+    assert ticks["1.50x"] == pytest.approx(4.35), "a label is moved up from one too near"
+    assert right.get_yticklabels()[1].get_color() == plots.COLORS["regularized"]
+
+
+def test_recipes_stand_side_by_side_on_their_laws(ax):
+    losses, law = standard_and("regularized", exactly(4.35))
+    plots.loss_by_data(ax, losses, {"standard": law})
+    assert labels(ax)[-2:] == ["standard, best model", "regularized limit"]
+    (curve,) = (line for line in ax.lines if line.get_linestyle() == "--" and len(line.get_xdata()))
+    points = [c.lines[0].get_xdata() for c in ax.containers]
+    assert curve.get_xdata()[0] == pytest.approx(points[0][0]) and points[1][0] > points[0][1]
+    assert curve.get_ydata()[0] == pytest.approx(law(0.1))
+
+
+def test_one_long_bar_does_not_swallow_the_axis_of_data_efficiency(ax):
+    wide = Estimate(2.0, np.geomspace(1.0, 500.0, 1000))
+    gains = pd.DataFrame({"recipe": "joint", "D": [1000, 2000], "efficiency": [exactly(1.5), wide]})
+    plots.efficiency_by_data(ax, gains)
+    assert ax.get_ylim() == (0.8, 8.0)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["1x", "2x", "3x", "5x"]
+
+
+def test_the_limits_of_every_model_stand_at_infinity(ax):
+    from tests.laws.test_joint import SIZES, scores
+
+    frames = [scores(model, N, limit=3.9 + 0.01 / (N / 1e6)) for model, N in SIZES.items()]
+    by_model = laws.fit_ensembles(pd.concat(frames))
+    plots.limits_in_members(ax, by_model)
+    assert labels(ax) == list(SIZES)
+    at_infinity = [c.lines[0].get_ydata()[0] for c in ax.containers]
+    assert at_infinity == [law.limit.value for law in by_model.values()]
+    _, right = plt.subplots()
+    joint = laws.fit_power_law(laws.ensembles_frame(by_model), "limit", x="N")
+    plots.limits_in_parameters(right, joint)
+    assert "K → ∞ limits" in labels(right)
+    assert marks.limit_label("joint limit", joint.limit) in labels(right)
