@@ -297,15 +297,15 @@ def efficiency_is_constant(efficiencies: Sequence[Estimate], unresolved: Sequenc
     return claim("efficiency_is_constant", ratio, below(ratio, 1.5), f"{len(values)} D")
 
 
-def exponents_agree(a: Limit | None, b: Limit) -> Claim:
+def exponents_agree(a: PowerLaw | None, b: PowerLaw) -> Claim:
     """Laws in D have similar exponents, so that the multiplier is constant (Sec. 5.4).
 
     Where the points do not bound both, two exponents at the edge of the scan agree for nothing.
     """
     if a is None:
         return claim("exponents_agree", math.nan, UNTESTABLE, "too few limits for a law")
-    difference = a.alpha - b.alpha
-    if not (a.law.has_bounded_limit and b.law.has_bounded_limit):
+    difference = a.limit.alpha - b.limit.alpha
+    if not (a.has_bounded_limit and b.has_bounded_limit):
         return claim("exponents_agree", difference, UNTESTABLE, "the points do not bound both")
     return claim("exponents_agree", difference, near_zero(difference, 0.1))
 

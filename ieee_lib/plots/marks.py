@@ -18,6 +18,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -58,11 +59,18 @@ def hollow() -> str:
 
 def text_size(factor: float = 1.0) -> float:
     """Return the size (points) of a legend's text, times a factor."""
-    return factor * mpl.rcParams["legend.fontsize"]
+    return factor * FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points()
 
 
 def means(
-    ax: Axes, table: pd.DataFrame, x: str, recipe: str, *, label: str, filled: bool = True, **line: Any
+    ax: Axes,
+    table: pd.DataFrame,
+    x: str,
+    recipe: str,
+    *,
+    label: str,
+    filled: bool = True,
+    **line: Any,
 ) -> Axes:
     """Draw mean loss against x with an error bar of one standard error, joined by a line."""
     table = table.dropna(subset="loss").sort_values(x)
@@ -207,7 +215,7 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
     order = np.lexsort((first, is_note))
     width, height = figure.get_size_inches()
     beyond = max(0, math.ceil(len(handles) / columns) - 2)
-    figure.set_size_inches(width, height + beyond * 1.5 * mpl.rcParams["legend.fontsize"] / 72)
+    figure.set_size_inches(width, height + beyond * text_size(1.5) / 72)
     figure.legend(
         [handles[i] for i in order], [labels[i] for i in order],
         loc="outside upper left", ncols=columns, **options,
