@@ -44,11 +44,11 @@ STATEMENTS = {
         "The regularized loss follows a power law in N",
         "3", "chi-square of the fit below its 95 % point", "02"),
     "limit_below_standard": Statement(
-        "The regularized recipe's limit in N lies below the best standard loss",
+        "The regularized recipe's N → ∞ limit lies below the best standard loss",
         "3", "limit minus best standard loss < 0", "02"),
     "ensemble_below_regularized": Statement(
         "Infinitely many small models beat one infinitely large one",
-        "4.1", "limit in K of one small model minus the regularized limit in N < 0", "03"),
+        "4.1", "K → ∞ limit of one small model minus the regularized N → ∞ limit < 0", "03"),
     "small_beat_big": Statement(
         "K small members beat one tuned model of equal total size",
         "4.1", "K members minus the largest model, at <= 1.1 times its parameters < 0", "03"),
@@ -65,7 +65,7 @@ STATEMENTS = {
         "Either new weights or a new order alone gives most of the gain",
         "4, Fig 16", "smaller share of the gain of a second member > 0.5", "03"),
     "limits_fall_with_size": Statement(
-        "The limit in K falls at every step in N",
+        "The K → ∞ limit falls at every step in N",
         "4.3", "largest change between neighbouring sizes < 0", "04"),
     "joint_below_regularized": Statement(
         "The joint limit lies below the regularized recipe's",

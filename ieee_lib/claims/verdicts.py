@@ -10,7 +10,7 @@ claim that does not hold is a finding.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -170,7 +170,7 @@ def limit_below_standard(law: PowerLaw, standard: pd.DataFrame) -> Claim:
 
 
 def ensemble_below_regularized(law: EnsembleLaw, regularized: Limit) -> Claim:
-    """The limit in K of one small model passes the limit in N (Fig 4)."""
+    """The K → ∞ limit of one small model passes the N → ∞ limit (Fig 4)."""
     difference = law.limit - regularized
     detail = f"{law.model}, {law.K} members"
     return claim("ensemble_below_regularized", difference, below(difference, 0.0), detail)
@@ -247,7 +247,7 @@ def either_seed_suffices(laws: Mapping[str, EnsembleLaw]) -> Claim:
 
 
 def limits_fall_with_size(laws: Sequence[EnsembleLaw]) -> Claim:
-    """The limit in K falls with every step in N (Sec. 4.3, Fig 6)."""
+    """The K → ∞ limit falls with every step in N (Sec. 4.3, Fig 6)."""
     laws = sorted(laws, key=lambda law: law.N)
     steps = [laws[i + 1].limit - laws[i].limit for i in range(len(laws) - 1)]
     verdict = every([below(step, 0.0) for step in steps])
@@ -273,19 +273,21 @@ def saves_data(key: str, efficiency: Estimate) -> Claim:
 def recipes_are_ordered(ladder: Sequence[tuple[Estimate, Estimate, Estimate]]) -> Claim:
     """Joint below regularized below standard at every D (Fig 7); one triple a D, in that order."""
     pairs = [pair for triple in ladder for pair in pairwise(triple)]
-    known = [a - b for a, b in pairs if a.exists and b.exists]
-    lost = [UNTESTABLE] * (len(pairs) - len(known))
-    verdict = every([below(difference, 0.0) for difference in known] + lost)
-    detail = f"{len(ladder)} D" + f", {len(lost)} of {len(pairs)} pairs lack a limit" * bool(lost)
-    measure = _extreme(known, max) if known else math.nan
-    return claim("recipes_are_ordered", measure, verdict, detail)
+    differences = [a - b for a, b in pairs if a.exists and b.exists]
+    verdicts = [below(difference, 0.0) for difference in differences]
+    detail = f"{len(ladder)} D"
+    if n_lost := len(pairs) - len(differences):
+        verdicts.append(UNTESTABLE)
+        detail += f", {n_lost} of {len(pairs)} pairs lack a limit"
+    measure = _extreme(differences, max) if differences else math.nan
+    return claim("recipes_are_ordered", measure, every(verdicts), detail)
 
 
 def efficiency_is_constant(efficiencies: Sequence[Estimate], unresolved: Sequence[int]) -> Claim:
     """The joint recipe's multiplier is about the same at every D (Sec. 5.4).
 
-    `unresolved`: the D at which the limits in K do not fall towards a bounded limit in N; with
-    any of them there is no joint limit to compare.
+    `unresolved`: the D at which the K → ∞ limits do not fall towards a bounded N → ∞ limit;
+    with any of them there is no joint limit to compare.
     """
     draws = np.stack([e.draws for e in efficiencies])
     values = [e.value for e in efficiencies]
@@ -396,7 +398,9 @@ def _difference(a: pd.Series, b: pd.Series) -> Estimate:
     return _interval(value, value - error, value + error)
 
 
-def _extreme(estimates: Sequence[Estimate], order) -> Estimate:
-    """Return the smallest or largest by value; one that is not a number wins."""
-    broken = [e for e in estimates if math.isnan(e.value)]
-    return broken[0] if broken else order(estimates, key=lambda e: e.value)
+def _extreme(differences: Sequence[Estimate], order: Callable[..., Estimate]) -> Estimate:
+    """Return the smallest or largest by value (order: min or max); NaN comes before any."""
+    for difference in differences:
+        if math.isnan(difference.value):
+            return difference
+    return order(differences, key=lambda difference: difference.value)

@@ -63,7 +63,7 @@ def _joint(rng: np.random.Generator, noise: float) -> Interval:
     return limit.ci_low, limit.ci_high
 
 
-def _one_ensemble(rng, noise: float, N: float, limit: float) -> EnsembleLaw:
+def _one_ensemble(rng: np.random.Generator, noise: float, N: float, limit: float) -> EnsembleLaw:
     scores = synthetic_scores(rng, N=N, limit=limit, gain=0.4, noise=noise)
     (law,) = fit_ensembles(scores, noise=noise).values()
     return law

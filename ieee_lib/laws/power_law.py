@@ -274,7 +274,7 @@ def fit_power_law(points, y="loss", *, x="N", sigma=None, alpha=None, unit=""):
     if not isinstance(points, pd.DataFrame):
         return _fit(points, y, sigma=sigma, alpha=alpha, unit=unit or "x")
     rows = estimates(points, y)
-    finite = [math.isfinite(row.value) for row in rows]
+    finite = np.array([math.isfinite(row.value) for row in rows], dtype=bool)
     frame, unit = points[finite], unit or unit_of(points[x], x)
     law = fit_through(
         frame[x].to_numpy(dtype=float) / scale_of(unit),

@@ -55,10 +55,10 @@ def interact(draw: Callable[..., Axes], **controls: Control) -> Any:
 
     rows, boxes = [], {}
     for name, control in controls.items():
-        own = _widgets(name, control)
-        boxes.update(own)
+        controls_of_name = _widgets(name, control)
+        boxes.update(controls_of_name)
         label = widgets.Label(f"{name}:", layout=widgets.Layout(min_width="6em"))
-        rows.append(widgets.HBox([label, *own.values()]))
+        rows.append(widgets.HBox([label, *controls_of_name.values()]))
     output = widgets.interactive_output(partial(_show, draw, controls), boxes)
     return widgets.VBox([*rows, output])
 

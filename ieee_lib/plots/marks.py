@@ -18,8 +18,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.typing import ColorType
 
 from ieee_lib.laws.estimates import Estimate
 from ieee_lib.laws.power_law import PowerLaw, scale_of
@@ -58,7 +60,7 @@ def hollow() -> str:
 
 def text_size(factor: float = 1.0) -> float:
     """Return the size (points) of a legend's text, times a factor."""
-    return factor * mpl.rcParams["legend.fontsize"]
+    return factor * FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points()
 
 
 def means(
@@ -121,11 +123,19 @@ def law_text(fit: PowerLaw, interval: tuple[float, float] | None = None) -> str:
 
 
 def estimates(
-    ax: Axes, x, values: Sequence[Estimate], recipe: str, *, label: str, filled: bool = True, **line
+    ax: Axes,
+    x: Iterable[float],
+    values: Sequence[Estimate],
+    recipe: str,
+    *,
+    label: str,
+    filled: bool = True,
+    **line: Any,
 ) -> Axes:
     """Draw estimates with their 95 % intervals, an arrow for an end that nothing bounds."""
     color = COLORS[recipe]
     least = 0.0 if ax.get_yscale() == "log" else -np.inf  # on a log axis 0 is as far as −∞
+    x = list(x)
     ends = [(v.ci_low, v.value, v.ci_high) for v in values]
     ci_low, middle, ci_high = np.array(ends, dtype=float).T
     no_bound = np.array([ci_low <= least, ci_high == np.inf])
@@ -146,17 +156,23 @@ def estimates(
 
 
 def arrows(
-    ax: Axes, point: tuple[float, float], below: bool, above: bool, color, *, axis: str = "y"
+    ax: Axes,
+    point: tuple[float, float],
+    below: bool,
+    above: bool,
+    color: ColorType,
+    *,
+    axis: str = "y",
 ) -> Axes:
     """Point from a place along an axis, down, up or both: there nothing bounds the interval."""
     far = 2.2 * mpl.rcParams["font.size"]  # points
-    look = {"arrowstyle": "<|-", "color": color, "shrinkA": 0, "shrinkB": 0}
-    look["linewidth"] = mpl.rcParams["lines.linewidth"]
+    arrow = {"arrowstyle": "<|-", "color": color, "shrinkA": 0, "shrinkB": 0}
+    arrow["linewidth"] = mpl.rcParams["lines.linewidth"]
     for is_open, way in ((below, -far), (above, far)):
         if not is_open or not np.isfinite(point).all():
             continue
         away = (0, way) if axis == "y" else (way, 0)
-        ax.annotate("", point, away, textcoords="offset points", arrowprops=look)
+        ax.annotate("", point, away, textcoords="offset points", arrowprops=arrow)
         if NO_BOUND not in ax.get_legend_handles_labels()[1]:
             ax.plot([], [], " ", label=NO_BOUND)
     return ax
@@ -214,7 +230,7 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
     order = np.lexsort((first, is_note))
     width, height = figure.get_size_inches()
     beyond = max(0, math.ceil(len(handles) / columns) - 2)
-    figure.set_size_inches(width, height + beyond * 1.5 * mpl.rcParams["legend.fontsize"] / 72)
+    figure.set_size_inches(width, height + beyond * text_size(1.5) / 72)
     figure.legend(
         [handles[i] for i in order], [labels[i] for i in order],
         loc="outside upper left", ncols=columns, **options,
@@ -262,7 +278,7 @@ def count_ticks(ax: Axes, values: Iterable[float], *, axis: str = "x") -> Axes:
     return log_ticks(ax, values, axis=axis, labels=[short_count(v) for v in values])
 
 
-def shades(recipe: str, n: int) -> list:
+def shades(recipe: str, n: int) -> list[ColorType]:
     """Return n tints of a recipe's colour, light to full: an ordered family of one recipe."""
     return sns.light_palette(COLORS[recipe], n_colors=n + 2)[2:]
 
@@ -299,7 +315,7 @@ def heat_map(
         cmap="crest",
         linewidths=1.5,
         cbar=bar,
-        cbar_kws={"label": "validation loss (nats/token)"} if bar else None,
+        cbar_kws={"label": LOSS} if bar else None,
     )
     row, column = divmod(int(np.nanargmin(grid.to_numpy())), len(grid.columns))
     best = Rectangle((column, row), 1, 1, fill=False, edgecolor=COLORS["standard"], linewidth=2.5)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -68,5 +67,5 @@ def _law_with_points(ax: Axes, law: PowerLaw, recipe: str, color: ColorType, nam
 def _axes_of(ax: Axes, laws: Iterable[PowerLaw]) -> Axes:
     """Set a tick at each x of the laws, and a legend of their limits."""
     marks.count_ticks(ax, [x for law in laws for x in law.x * scale_of(law.unit)])
-    ax.legend(title="limit, 95 %", fontsize=0.85 * mpl.rcParams["legend.fontsize"])
+    ax.legend(title="limit, 95 %", fontsize=marks.text_size(0.85))
     return ax

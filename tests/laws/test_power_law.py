@@ -202,6 +202,8 @@ def test_a_law_refitted_without_points_or_through_some():
         law.without("e")
     with pytest.raises(InputError, match="need at least 3 different x"):
         law.only("a", "b")
+    with pytest.raises(InputError, match="points = 0"):
+        law.only()
     with pytest.raises(InputError, match="has no frame that names its points"):
         fit_power_law(SIZES, power_law(SIZES, 0.1, 1, 3), sigma=0.01).without(0.15)
 

@@ -1,0 +1,103 @@
+"""Figures of notebooks 00 to 03 and 09: series, places and labels."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from ieee_lib import laws, plots, recipes
+from ieee_lib.study import Study
+from tests.synthetic import epoch_runs, tuned
+
+
+@pytest.fixture(scope="module")
+def study():
+    return Study.open("laptop", source="archive")
+
+
+@pytest.fixture
+def ax():
+    with plots.style():
+        figure, ax = plt.subplots()
+        yield ax
+    plt.close(figure)
+
+
+def labels(ax):
+    return ax.get_legend_handles_labels()[1]
+
+
+def test_parameters_by_group_are_shares_of_the_total(study, ax):
+    counts = recipes.model_sizes(study)
+    published = laws.published("presets").set_index("model").total
+    assert counts.set_index("model").total[published.index].equals(published.astype("int64"))
+    assert list(counts.model[6:]) == list(study.scale.models)
+    plots.parameter_shares(ax, counts)
+    assert labels(ax) == ["embedding", "lm_head", "attention", "mlp", "norm"]
+    ends = [bar.get_x() + bar.get_width() for bar in ax.containers[-1]]
+    assert ends == pytest.approx([1.0] * len(counts))
+    assert ax.texts[0].get_text() == "154M"
+
+
+def test_loss_against_epochs_marks_the_lowest(ax):
+    runs = epoch_runs()
+    validation = laws.seed_means(runs, ["epochs"])
+    training = laws.seed_means(runs, ["epochs"], value="train_loss")
+    plots.loss_against_epochs(ax, validation, training)
+    assert labels(ax) == ["validation", "training"]
+    assert ax.texts[0].get_text() == "lowest: 4.02 at 4 epochs" and ax.texts[0].xy[0] == 4
+    drawn = [container[0].get_ydata() for container in ax.containers]
+    assert [list(y) for y in drawn] == [list(validation.loss), list(training.loss)]
+    assert list(ax.get_xticks()) == [1, 4, 16]
+
+
+def test_one_curve_stands_out_of_the_others(study, ax):
+    runs = recipes.overfitting(study)
+    curves = study.mean_curves(runs, "epochs")
+    plots.one_curve(ax, curves, 16, "standard", name="epochs")
+    last = curves[16].val_loss.iloc[-1]
+    assert labels(ax) == [f"epochs 16: validation, {last:.3f} at the end", "training"]
+    assert len(ax.lines) == len(curves) + 1
+
+
+def test_a_law_through_some_points_shows_the_others_hollow(ax):
+    law = laws.fit_power_law(tuned(), x="N").without("d")
+    plots.law_through(ax, tuned(), law)
+    assert {"in the fit", "left out"} <= set(labels(ax)) and "3 points" in labels(ax)[0]
+    filled, hollow = (container[0].get_xdata() for container in ax.containers)
+    assert list(filled) == [4e4, 1e5, 2e5] and list(hollow) == [4e5]
+
+
+def test_the_papers_laws_are_drawn_with_their_limits(ax):
+    limits = laws.published_points("k_limits")
+    in_N = {D: laws.fit_power_law(rows, x="N") for D, rows in limits.groupby("D")}
+    plots.published_limits(ax, in_N)
+    assert [label.partition(":")[0] for label in labels(ax)] == [
+        "210M tokens",
+        "419M tokens",
+        "839M tokens (cells likely stale)",
+        "1.68B tokens (cells likely stale)",
+    ]
+    assert "3.169 [3.141, 3.192]" in labels(ax)[0]
+    dotted = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == ":"]
+    assert dotted == [law.E for law in in_N.values()]
+    assert ax.lines[0].get_xdata() == pytest.approx([1.5e8, 3e8, 6e8, 1.4e9])
+
+
+def test_the_papers_recipes_keep_their_colours(ax):
+    points = laws.published_points("data_points")
+    in_D = {r: laws.fit_power_law(rows, x="D") for r, rows in points.groupby("recipe", sort=False)}
+    plots.published_recipes(ax, in_D)
+    marked = [line for line in ax.lines if line.get_marker() != "None"]
+    assert [line.get_color() for line in marked] == [plots.COLORS[recipe] for recipe in in_D]
+    assert np.all(marked[0].get_xdata() == sorted(set(points.D)))
+
+
+def test_the_papers_overfitting_is_drawn_as_printed(ax):
+    epochs, sizes = laws.published("fig2_epochs"), laws.published("fig2_sizes")
+    plots.published_epochs(ax, epochs)
+    assert list(ax.lines[0].get_ydata()) == list(epochs.loss)
+    ax.clear()
+    plots.published_sizes(ax, sizes)
+    assert list(ax.lines[0].get_ydata()) == list(sizes.sort_values("N").loss)
+    ticks = [text.get_text() for text in ax.get_xticklabels()]
+    assert ticks == ["150M", "300M", "600M", "1.4B", "", "3.2B"]

@@ -1,0 +1,132 @@
+"""Marks: laws, limits and intervals as drawn, what nothing bounds, series removed."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from ieee_lib import plots
+from ieee_lib.laws import Estimate, fit_power_law
+from ieee_lib.laws.estimates import noise_of
+from ieee_lib.plots import marks
+from tests.synthetic import RISING, STRAIGHT, law_in_N, near, tuned
+
+
+@pytest.fixture
+def ax():
+    with plots.style():
+        figure, ax = plt.subplots()
+        yield ax
+    plt.close(figure)
+
+
+def labels(ax):
+    return ax.get_legend_handles_labels()[1]
+
+
+def test_the_law_is_drawn_with_its_limit_and_interval(ax):
+    table = tuned()
+    law = fit_power_law(table, x="N")
+    plots.loss_against_parameters(ax, table, law)
+    ci_low, ci_high = law.interval("E")
+    assert f"limit {law.E:.3f}, 95 % [{ci_low:.3f}, {ci_high:.3f}]" in labels(ax)
+    (dashed,) = [line for line in ax.lines if line.get_linestyle() == "--"]
+    x, y = dashed.get_data()
+    assert x[0] == pytest.approx(0.8 * 4e4) and x[-1] == pytest.approx(3 * 4e5)
+    assert y == pytest.approx(law(x / 1e6)), "the axis shows parameters, the law counts millions"
+    assert list(ax.get_xticks()) == list(table.N)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["40k", "100k", "200k", "400k"]
+
+
+@pytest.mark.parametrize("status", ["uncertified", "not searched"])
+def test_uncertified_points_are_open(ax, status):
+    plots.loss_against_parameters(ax, tuned(status=status))
+    assert "not certified" in labels(ax)
+    assert ax.lines[-1].get_markerfacecolor() == "white"
+
+
+def test_a_limit_that_nothing_bounds_does_not_swallow_the_axis(recwarn):
+    straight = law_in_N(*STRAIGHT).limit
+    nowhere = straight - straight  # open at both ends
+    assert (nowhere.ci_low, nowhere.ci_high) == (-np.inf, np.inf)
+    for value in (straight - (straight.value - 4.3), nowhere - -4.3):
+        with plots.style():
+            figure, ax = plt.subplots()
+            ax.plot([1, 2], [4.6, 4.1])
+            plots.limit(ax, value, "joint", label="limit")
+            figure.canvas.draw()
+        low, high = ax.get_ylim()
+        assert low < value.value < high and high - low < 50 and not recwarn.list
+        band = ax.patches[-1] if ax.patches else ax.artists[-1]
+        assert band.get_y() < low, "the band goes on below the axes"
+
+
+def test_an_end_that_nothing_bounds_is_an_arrow_of_one_length():
+    """Bars that ran to the frame said nothing about where their ends are, and hid the others."""
+    spread = 0.1 * noise_of(["01"])
+    above, both = spread.copy(), np.where(spread > 0, np.inf, -np.inf)
+    above[spread > 0.1] = np.inf
+    values = [Estimate(2.0, 2 + draws) for draws in (spread, above, both)]
+    ways = [[], [1], [-1, 1]]
+    no_loss = [Estimate(2.0, np.where(spread > 0, 2 + spread, 0))]  # 0 on a log axis: no bound
+    for scale, drawn, expected in (("linear", values, ways), ("log", no_loss, [[-1]])):
+        with plots.style():
+            figure, ax = plt.subplots()
+            ax.set_yscale(scale)
+            plots.estimates(ax, range(len(drawn)), drawn, "joint", label="joint")
+            plots.legend_above(ax)
+            figure.canvas.draw()
+        places = range(len(drawn))
+        arrows = [[np.sign(t.xyann[1]) for t in ax.texts if t.xy[0] == x] for x in places]
+        assert arrows == expected
+        assert len({abs(t.xyann[1]) for t in ax.texts}) == 1
+        bars = [s for s in ax.collections[0].get_segments() if len(s)]
+        assert np.isfinite(bars).all() and np.ptp(ax.get_ylim()) < 2
+        assert [t.get_text() for t in figure.legends[0].get_texts()] == ["joint", marks.NO_BOUND]
+
+
+def test_an_arrow_may_lie_along_either_axis(ax):
+    marks.arrows(ax, (0, 0), True, False, "k", axis="x")
+    (arrow,) = ax.texts
+    assert arrow.xyann[0] < 0 == arrow.xyann[1]
+
+
+def test_a_limit_that_does_not_exist_is_said_and_not_drawn(ax):
+    plots.limit(ax, law_in_N(*RISING).limit, "joint", label="joint limit")
+    assert labels(ax) == ["joint limit: none"] and not ax.patches and not ax.artists
+
+
+def test_a_law_whose_limit_nothing_bounds_says_so():
+    bounded = law_in_N(4.6, 4.4, 4.3, 4.25)
+    assert marks.law_text(law_in_N(*STRAIGHT)) == "4 points do not bound a limit"
+    assert f"{bounded.E:.3f}, 4 points" in marks.law_text(bounded)
+    assert marks.interval_text(4.0, -np.inf, np.inf) == "4.000 [−∞, ∞]"
+
+
+def test_a_series_is_removed_from_axes_and_legend(ax):
+    table = tuned()
+    plots.loss_against_parameters(ax, table.assign(loss=table.loss + 0.3), recipe="standard")
+    plots.loss_against_parameters(ax, table, fit_power_law(table, x="N"))
+    plots.legend_above(ax)
+    figure, n_line = ax.figure, len(ax.lines)
+    assert plots.remove(ax, "standard recipe") is ax
+    assert "standard recipe" not in labels(ax) and "regularized recipe" in labels(ax)
+    (legend,) = figure.legends
+    assert "standard recipe" not in [text.get_text() for text in legend.get_texts()]
+    assert len(ax.lines) < n_line and len(ax.containers) == 1
+    law = next(label for label in labels(ax) if "4 points" in label)
+    assert law not in labels(plots.remove(ax, law))
+
+
+def test_removing_a_series_keeps_a_legend_inside_where_it_is(ax):
+    for name in ("a", "b"):
+        ax.plot([1, 2], [1, 2], label=name)
+    ax.legend()
+    plots.remove(ax, "a")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["b"]
+    assert not ax.figure.legends
+
+
+def test_axes_stay_on_the_points(ax):
+    ax.set_ylim(-100, 100)
+    plots.focus(ax, [near(4.0), near(4.4), Estimate(np.inf, np.full(3, np.inf))])
+    assert ax.get_ylim() == pytest.approx((3.8, 4.6))

@@ -1,0 +1,113 @@
+"""Saved figures and tables: their numbers, the same bytes twice, still open to edits."""
+
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from ieee_lib import InputError, plots
+from ieee_lib.laws import fit_power_law, seed_means
+from ieee_lib.plots.saving import Table, output, save_figure, save_table, write_table
+from tests.synthetic import ensemble, epoch_runs, near, tuned
+
+
+def draw():
+    runs = epoch_runs()
+    validation = seed_means(runs, ["epochs"])
+    training = seed_means(runs, ["epochs"], value="train_loss")
+    figure, ax = plt.subplots()
+    plots.loss_against_epochs(ax, validation, training)
+    return figure, {"validation": validation, "training": training}
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_saved_figure_carries_its_numbers_and_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        with plots.style():
+            figure, data = draw()
+            save_figure(figure, tmp_path / name, "fig", data=data, caption="a caption")
+    first = files(tmp_path / "a")
+    assert list(first) == ["fig.json", "fig.pdf", "fig.png", "fig.svg"]
+    assert files(tmp_path / "b") == first
+    numbers = json.loads(first["fig.json"])
+    assert numbers["caption"] == "a caption"
+    assert [row["loss"] for row in numbers["validation"]] == pytest.approx([5.02, 4.02, 5.02])
+    assert "a caption" in first["fig.svg"].decode() and "<text" in first["fig.svg"].decode()
+
+
+def test_saving_leaves_a_figure_as_it_was(tmp_path):
+    """A reader goes on: the caption is gone, the layout its own, the next save another one."""
+    with plots.style():
+        figure, data = draw()
+        layout = dict(figure.get_layout_engine().get())
+        saved = save_figure(figure, tmp_path, "fig", data=data, caption="a caption")
+        before = files(tmp_path)
+        assert not figure.texts and dict(figure.get_layout_engine().get()) == layout
+        assert not plt.fignum_exists(figure.number), "a notebook would show it twice"
+        saved.figure.axes[0].set(title="Mine", ylim=(4, 6))
+        again = save_figure(figure, tmp_path, "fig", data=data, caption="a caption")
+        assert again.figure is figure and again.figure.axes[0].get_ylim() == (4, 6)
+        changed = {name for name, content in files(tmp_path).items() if content != before[name]}
+        assert changed == {"fig.pdf", "fig.png", "fig.svg"}, "the numbers are the same"
+        assert b"Mine" in (tmp_path / "fig.svg").read_bytes()
+        assert saved._repr_png_().startswith(b"\x89PNG") and not figure.texts
+
+
+def test_what_is_plotted_becomes_json(tmp_path):
+    table, law = tuned(), fit_power_law(tuned(), x="N")
+    data = {
+        "tuned": table,
+        "law": law,
+        "ensembles": {"0.07M": ensemble()},
+        "limit": near(4.0),
+        "lost": near(np.nan),
+    }
+    with plots.style():
+        figure, _ = plt.subplots()
+        saved = save_figure(figure, tmp_path, "fig", data=data, caption="c")
+    numbers = json.loads((tmp_path / "fig.json").read_text())
+    assert numbers["law"]["E_interval_95"] == pytest.approx(list(law.interval("E")))
+    assert numbers["law"]["degrees_of_freedom"] == 1
+    assert numbers["ensembles"]["0.07M"]["limit"]["value"] == pytest.approx(4.0)
+    assert numbers["limit"]["ci_low"] < 4 and numbers["lost"]["value"] is None
+    members = {i for ids in table.run_ids for i in ids} | set(ensemble().members)
+    assert members <= saved.run_ids, "the records behind a figure are known"
+
+
+def test_formats_and_whether_anything_is_written_are_chosen_by_a_block(tmp_path):
+    figure, data = draw()
+    with output(["svg"]):
+        save_figure(figure, tmp_path / "svg", "fig", data=data, caption="c")
+    assert list(files(tmp_path / "svg")) == ["fig.json", "fig.svg"]
+    with output(write=False):
+        saved = save_figure(figure, tmp_path / "none", "fig", data=data, caption="c")
+        table = save_table(tuned(), tmp_path / "none", "tab", caption="c")
+    assert not (tmp_path / "none").exists() and saved.data == data and len(table.frame) == 4
+    with pytest.raises(InputError, match="format = 'gif'"), output(["gif"]):
+        pass
+
+
+def test_a_table_is_written_as_csv_markdown_latex_and_json(tmp_path):
+    frame = pd.DataFrame({"a": [1.23456, float("nan")], "b": ["x", "y"]})
+    write_table(Table(frame, "Cap", {"a": 2}), tmp_path, "t")
+    csv, markdown, latex = ((tmp_path / f"t.{kind}").read_text() for kind in ("csv", "md", "tex"))
+    assert csv == "a,b\n1.23456,x\n,y\n"
+    assert "| 1.23 | x |\n| – | y |" in markdown and "Cap" in markdown
+    assert r"\begin{tabular}" in latex
+    assert json.loads((tmp_path / "t.json").read_text())["rows"][1] == {"a": None, "b": "y"}
+
+
+def test_estimates_are_printed_with_their_intervals_and_records_are_not(tmp_path):
+    frame = pd.DataFrame(
+        {"limit": [near(4.0)], "N": [38_720], "done": [True], "run_ids": [("1" * 16, "2" * 16)]}
+    )
+    table = save_table(frame, tmp_path, "t", caption="c", digits={"limit": 2})
+    assert list(table.formatted()) == ["limit", "limit ci_low", "limit ci_high", "N", "done"]
+    assert table.formatted().iloc[0].tolist() == ["4.00", "3.98", "4.02", "38,720", "yes"]
+    assert table.run_ids == {"1" * 16, "2" * 16}
+    assert "4.00" in table._repr_markdown_()
