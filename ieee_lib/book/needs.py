@@ -1,6 +1,6 @@
 """The runs that each notebook needs, as far as known before any search: for plans and schedules.
 
-    needs.joint(study)                       # list of RunSpec, in the order in which they train
+    needs.ensembles(study)                   # list of RunSpec, in the order in which they train
 
 A search that is recorded counts with the settings it found, any other with its starting points.
 Sections whose recipe has such a function of its own (`distillation_specs`, ...) are not here.
@@ -50,12 +50,6 @@ def ensemble_groups(study: Study, centres: list[Settings]) -> dict[str, list[Ens
         "epochs x weight decay": recipe.grid_specs(study),
         "seeds": list(recipe.seed_ablation_specs(study, centre).values()),
     }
-
-
-def joint(study: Study) -> list[RunSpec]:
-    """Return the members of notebook 04: every model at the heuristic's settings."""
-    centres = single.known_centres(study, "regularized")
-    return members(recipe.heuristic_specs(study, centres))
 
 
 def members(ensembles: Iterable[EnsembleSpec]) -> list[RunSpec]:

@@ -71,7 +71,7 @@ _SECTIONS = (
     ),
     Section("02_regularized_scaling", "Regularized scaling", needs.regularized, searches=True),
     Section("03_ensembles", "Ensembles", needs.ensembles),
-    Section("04_joint_scaling", "Joint scaling", needs.joint),
+    Section("04_joint_scaling", "Joint scaling", data_scaling.joint_specs),
     Section("05_data_scaling", "Data scaling", data_scaling.data_scaling_specs),
     Section("06_distillation", "Distillation", distill.distillation_specs),
     Section(

@@ -1,6 +1,7 @@
 """Notebook 05: recipes at every D, data efficiency, and the overview (Sec. 5, Fig 1, 7, 8)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,8 +85,8 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
         N, limit = law.frame["N"], law.limit
         label = f"D = {marks.short_count(D)}"
         label += marks.limit_label(":", limit) if limit.exists else ": no limit"
-        look = {"color": color, "ecolor": color, "markerfacecolor": color}
-        marks.estimates(ax, N, law.points, recipe, label=label, **look)
+        line: dict[str, Any] = {"color": color, "ecolor": color, "markerfacecolor": color}
+        marks.estimates(ax, N, law.points, recipe, label=label, **line)
         marks.curve(ax, law, (0.8 * N.min(), 3 * N.max()), recipe, color=color)
         if limit.exists:
             ax.axhline(limit.value, linestyle=":", color=color, linewidth=1)

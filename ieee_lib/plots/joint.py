@@ -1,6 +1,7 @@
 """Notebook 04: limits in K at every N, and their limit in N (Sec. 4.3, Fig 6)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,8 +22,8 @@ def limits_in_members(ax: Axes, ensembles: Mapping[str, EnsembleLaw]) -> Axes:
         points = ensemble.points
         ax.plot(points.k, points.loss, marker="D", linestyle="", color=color)
         ax.plot(k, ensemble.law(k), linestyle="--", color=color, label=model)
-        look = {"color": color, "ecolor": color, "markerfacecolor": color}
-        marks.estimates(ax, [LIMIT_AT], [ensemble.limit], "ensemble", label="", **look)
+        line: dict[str, Any] = {"color": color, "ecolor": color, "markerfacecolor": color}
+        marks.estimates(ax, [LIMIT_AT], [ensemble.limit], "ensemble", label="", **line)
     counts = (1, 2, 3, 5, 10, 30)
     marks.log_ticks(ax, [*counts, LIMIT_AT], labels=[*map(str, counts), "∞"])
     ax.set(xlabel="members K", ylabel=marks.LOSS, title="K → ∞ at each N")

@@ -278,7 +278,7 @@ def count_ticks(ax: Axes, values: Iterable[float], *, axis: str = "x") -> Axes:
     return log_ticks(ax, values, axis=axis, labels=[short_count(v) for v in values])
 
 
-def shades(recipe: str, n: int) -> list[ColorType]:
+def shades(recipe: str, n: int) -> list[tuple[float, float, float]]:
     """Return n tints of a recipe's colour, light to full: an ordered family of one recipe."""
     return sns.light_palette(COLORS[recipe], n_colors=n + 2)[2:]
 

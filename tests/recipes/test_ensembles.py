@@ -39,7 +39,7 @@ def test_members_differ_by_what_was_asked(study):
     settings = study.scale.settings("regularized", 4096)[0]
     seeds = {
         vary: [(m.init_seed, m.data_seed) for m in e.members]
-        for vary, e in recipe.seed_ablation(study, settings).items()
+        for vary, e in recipe.seed_ablation_specs(study, settings).items()
     }
     assert seeds == {
         "init and order": [(0, 0), (1, 1)],
