@@ -26,8 +26,8 @@ import nbformat
 
 from ieee_lib.book.sections import SECTIONS, Section
 from ieee_lib.claims.verdicts import Claim
+from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
-from ieee_lib.frontend import SESSION
 from ieee_lib.plots.saving import SavedFigure, Table
 from ieee_lib.plots.style import style
 from ieee_lib.runs.trace import sharing_answers

@@ -24,9 +24,9 @@ from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
 from ieee_lib.book.times import stage_table
 from ieee_lib.claims.verdicts import Claim
 from ieee_lib.config.scale import Scale
+from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
 from ieee_lib.files import writing_to
-from ieee_lib.frontend import SESSION
 from ieee_lib.jobs.executors import sharing_workers
 from ieee_lib.plots.saving import Table, output, write_table
 from ieee_lib.plots.style import style

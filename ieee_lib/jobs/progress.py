@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from ieee_lib.frontend import in_lab
+from ieee_lib.config.session import in_lab
 from ieee_lib.jobs.job import Job
 
 QUIET_SECONDS = 15.0

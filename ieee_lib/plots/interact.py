@@ -15,8 +15,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ieee_lib.config.session import in_lab
 from ieee_lib.errors import InputError
-from ieee_lib.frontend import in_lab
 from ieee_lib.plots.marks import legend_above
 
 

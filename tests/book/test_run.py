@@ -6,8 +6,8 @@ import pytest
 
 from ieee_lib.book.run import NotebookError, declared, one_book, run_notebook, saved_names
 from ieee_lib.config.scale import Scale
+from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError, MissingRuns, TrainingError
-from ieee_lib.frontend import SESSION
 from ieee_lib.jobs.executors import sharing_workers
 from ieee_lib.plots.saving import output
 
@@ -112,7 +112,8 @@ def test_figures_are_written_only_where_that_is_wanted(notebook, project):
 def test_the_style_and_the_frontend_are_as_before(notebook, project, monkeypatch):
     monkeypatch.setenv(SESSION, "a notebook in JupyterLab")
     size = plt.rcParams["font.size"]
-    cell = "from ieee_lib import plots\nfrom ieee_lib.frontend import in_lab\nlab = in_lab()\n"
+    cell = "from ieee_lib import plots\nfrom ieee_lib.config.session import in_lab\n"
+    cell += "lab = in_lab()\n"
     ran = run_notebook(notebook(cell + 'plots.use_style("talk", "dark")'), {})
     import os
 

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from ieee_lib import plots
 from ieee_lib.book.run import run_notebook
+from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError
-from ieee_lib.frontend import SESSION
 from ieee_lib.laws import fit_power_law
 from ieee_lib.plots import interact
 from ieee_lib.plots.interact import _figure
