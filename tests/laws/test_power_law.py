@@ -6,8 +6,8 @@ import pytest
 from scipy.optimize import curve_fit
 
 from ieee_lib import InputError
+from ieee_lib.laws import data_efficiency
 from ieee_lib.laws.power_law import (
-    data_efficiency,
     fit_many,
     fit_power_law,
     power_law,
