@@ -141,5 +141,6 @@ def _lacks(node: ast.stmt) -> bool:
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     if not isinstance(node, kinds) or node.name.startswith("_"):
         return False
-    overload = any("overload" in ast.unparse(mark) for mark in node.decorator_list)
-    return not overload and ast.get_docstring(node) is None
+    marks = [ast.unparse(mark) for mark in node.decorator_list]
+    again = any(mark == "overload" or mark.endswith(".setter") for mark in marks)
+    return not again and ast.get_docstring(node) is None

@@ -4,15 +4,7 @@ judged = [overfits(runs), standard_stalls(tuned)]
 table(judged), summary(judged)
 """
 
-from ieee_lib.claims.statements import STATEMENTS, Statement
-from ieee_lib.claims.verdicts import (
-    DIGITS,
-    DOES_NOT,
-    HOLDS,
-    NOT_RUN,
-    UNTESTABLE,
-    Claim,
-    Summary,
+from ieee_lib.claims.judge import (
     decay_helps,
     decay_is_large,
     difference_above,
@@ -38,6 +30,16 @@ from ieee_lib.claims.verdicts import (
     saves_data,
     small_beat_big,
     standard_stalls,
+)
+from ieee_lib.claims.statements import STATEMENTS, Statement
+from ieee_lib.claims.verdicts import (
+    DIGITS,
+    DOES_NOT,
+    HOLDS,
+    NOT_RUN,
+    UNTESTABLE,
+    Claim,
+    Summary,
     summary,
     table,
     without_measure,

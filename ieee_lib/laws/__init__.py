@@ -44,13 +44,11 @@ from ieee_lib.laws.estimates import (
 )
 from ieee_lib.laws.joint import N_then_K, loss_surface, surface
 from ieee_lib.laws.power_law import (
-    LAW_DIGITS,
     MIN_POINTS,
     Limit,
     PowerLaw,
     fit_power_law,
     fit_through,
-    laws_frame,
     published_law,
     scale_of,
     unit_of,
@@ -63,6 +61,7 @@ from ieee_lib.laws.published import (
     published_points,
     refits,
 )
+from ieee_lib.laws.tables import LAW_DIGITS, laws_frame
 from ieee_lib.runs.frames import mean_curve, pooled_noise, seed_means
 
 __all__ = [

@@ -11,7 +11,7 @@ law that misses its points by more than that noise is known no better than it fi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, overload
@@ -333,37 +333,6 @@ def unbounded(draws: Floats, *laws: PowerLaw) -> Floats:
     below = any(ci_low == -np.inf for ci_low, _ in ends)
     above = any(ci_high == np.inf for _, ci_high in ends)
     return with_unbounded_tails(draws, below=below, above=above)
-
-
-LAW_DIGITS = {"A": 3, "alpha": 2, "E": 3, "E boot": 3, "chi2": 2}
-"""Decimals of a table of laws."""
-
-
-def laws_frame(laws: Mapping[str, PowerLaw]) -> pd.DataFrame:
-    """Return fitted laws with both intervals, points and degrees of freedom, one row a law."""
-    rows = []
-    for name, law in laws.items():
-        alpha_low, alpha_high = law.interval("alpha")
-        ci_low, ci_high = law.interval("E")
-        boot_low, boot_high = law.bootstrap_interval()
-        rows.append(
-            {
-                "law": name,
-                "A": law.A,
-                "alpha": law.alpha,
-                "alpha ci_low": alpha_low,
-                "alpha ci_high": alpha_high,
-                "E": law.E,
-                "E ci_low": ci_low,
-                "E ci_high": ci_high,
-                "E boot ci_low": boot_low,
-                "E boot ci_high": boot_high,
-                "points": law.n_point,
-                "dof": law.dof,
-                "chi2": law.chi2,
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def published_law(A: float, alpha: float, E: float, *, unit: str) -> PowerLaw:

@@ -48,13 +48,13 @@ def published_downstream(ax: Axes, table: pd.DataFrame) -> Axes:
         label = f"ensembles of {model}, K = 1–{rows.K.max()}"
         ax.plot(rows.total, rows.error, color=color, marker=MARKERS["ensemble"], label=label)
     rows = table[table.recipe == "distilled"]
-    color, marker = COLORS["distilled"], MARKERS["distilled"]
+    marker = MARKERS["distilled"]
     ax.plot(
         rows.total,
         rows.error,
         linestyle="",
         marker=marker,
-        color=color,
+        color=COLORS["distilled"],
         markersize=9,
         label="distilled 300M",
     )
