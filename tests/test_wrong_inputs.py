@@ -440,7 +440,7 @@ def test_values_of_scale_files(refused, project, place, value, message):
 def test_a_schedule_with_too_few_gpus(refused, project):
     scale = scale_file(project, ("execution/devices", 2))
     message = refused("plan", "--scale", scale, "--gpus", "1")
-    assert "--gpus = 1: must be at least 2: a unit takes as many" in message
+    assert "--gpus = 1: must be at least 2: a job takes as many" in message
 
 
 FILES = [
