@@ -136,9 +136,9 @@ def test_one_set_of_workers_serves_all_studies_of_a_block(notebook):
         workers.failed["0" * 16] = "for one notebook"
         studies = [run_notebook(path, {"source": "train"}).study for _ in range(2)]
     assert all(study.executor is workers.executor for study in studies)
-    assert all(study.given_up is workers.failed for study in studies)
+    assert all(study.failed is workers.failed for study in studies)
     alone = run_notebook(path, {"source": "train"}).study
-    assert alone.executor is not workers.executor and alone.given_up == {}
+    assert alone.executor is not workers.executor and alone.failed == {}
 
 
 def test_what_a_cell_saves_is_found_by_its_name():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ieee_lib.claims import verdicts as claims
+from ieee_lib import claims
 from ieee_lib.laws import accuracies, mean_errors, paired_differences
 from ieee_lib.laws import downstream as analysis
 from ieee_lib.laws.estimates import mean
