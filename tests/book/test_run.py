@@ -98,6 +98,7 @@ def test_errors_with_a_meaning_come_as_they_are(notebook, kind, made):
 
 def test_figures_are_written_only_where_that_is_wanted(notebook, project):
     path, folder = notebook(OPENED, DRAWN), project / "figures" / "smoke"
+    plt.close("all")
     before = plt.subplots()[0].number
     with output(write=False):
         ran = run_notebook(path, {"x": 3})

@@ -46,13 +46,13 @@ def test_members_differ_by_what_was_asked(study):
         "init only": [(0, 0), (1, 0)],
         "order only": [(0, 0), (0, 1)],
     }
-    around = recipe.around(study, recipe.heuristic(settings))
+    around = recipe.neighbour_specs(study, recipe.heuristic(settings))
     found = {(e.members[0].epochs, e.members[0].wd) for e in around}
     assert found == {(8, 0.4), (32, 0.4), (16, 0.2), (16, 0.8)}
     centres = study.scale.settings("regularized", 4096)
-    assert [len(e.members) for e in recipe.single_optimal(study, centres)] == [2, 3, 2, 2]
-    assert [len(e.members) for e in recipe.for_limit(study, centres)] == [3, 3, 3, 3]
-    assert recipe.size_at(study, 4096) == 3 and recipe.size_at(study, 2048) == 2
+    assert [len(e.members) for e in recipe.single_optimum_specs(study, centres)] == [2, 3, 2, 2]
+    assert [len(e.members) for e in recipe.heuristic_specs(study, centres)] == [3, 3, 3, 3]
+    assert recipe.member_count(study, 4096) == 3 and recipe.member_count(study, 2048) == 2
 
 
 def test_an_ensemble_is_named_by_its_members_in_order(spec):
