@@ -24,7 +24,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import nbformat
 
-from ieee_lib.book.sections import SECTIONS, Section
+from ieee_lib.book.sections import SECTIONS, Section, own_parameters
 from ieee_lib.claims.verdicts import Claim
 from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
@@ -154,8 +154,10 @@ def run_notebook(path: Path, parameters: Mapping[str, Any]) -> Ran:
             for number in set(plt.get_fignums()) - figures:
                 plt.close(number)
             linecache.checkcache(str(script))
-        session.ran[path] = Ran(path, names)
-    return session.ran[path]
+    ran = Ran(path, names)
+    if not own_parameters(parameters):  # else it may differ from what a book would show
+        session.ran[path] = ran
+    return ran
 
 
 def declared(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ieee_lib import paths
 from ieee_lib.book.archive import compare
 from ieee_lib.book.estimates import duration
 from ieee_lib.book.plan import plan_frame
-from ieee_lib.book.run import Ran, declared, run_notebook
+from ieee_lib.book.run import Ran, declared, one_book, run_notebook
 from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
 from ieee_lib.book.times import stage_table
 from ieee_lib.claims.verdicts import Claim
@@ -64,6 +64,7 @@ def reproduce(
     with contextlib.ExitStack() as stack:
         names = [name for name in ("context", "background") if name in given]
         stack.enter_context(style(**{name: given[name] for name in names}))
+        stack.enter_context(one_book())
         if source == "train":
             stack.enter_context(sharing_workers(loaded.execution))
         study = Study.open(scale, source=source, corpus=corpus)

@@ -50,8 +50,8 @@ def run_records(study: Study) -> dict[str, Ran]:
 
 
 def _is_of(ran: Ran, reader: Study) -> bool:
-    """Say whether a notebook has run on the same records and text."""
-    study = ran.study
+    """Say whether a notebook has run on the same records and text; training, it ended with them."""
+    study = ran.study.reading()
     return (study.scale, study.source, study.fingerprint) == (
         reader.scale,
         reader.source,

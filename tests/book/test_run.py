@@ -131,6 +131,15 @@ def test_notebooks_of_one_book_share_answers(notebook):
     assert a is b and run_notebook(first, {}).names["answer"] is not a
 
 
+def test_a_book_keeps_no_notebook_with_parameters_of_its_own(notebook):
+    path = notebook()
+    with one_book() as session:
+        run_notebook(path, {"x": 2})
+        assert not session.ran
+        run_notebook(path, {"scale": "smoke"})
+        assert list(session.ran) == [path]
+
+
 def test_one_set_of_workers_serves_all_studies_of_a_block(notebook):
     path = notebook(OPENED)
     with sharing_workers(Scale.load("smoke").execution) as workers:
