@@ -39,6 +39,12 @@ EXECUTION = Execution(compile="never", accelerator="cpu", logger="none")
 NEVER_IMPORTED = {
     "cloudpickle", "dill", "joblib", "marshal", "pickle", "runpy", "shelve", "tarfile", "zipfile",
 }  # fmt: skip
+TRUSTED = {
+    "ieee_lib/__init__.py": {"importlib.import_module"},  # names of its own table
+    "ieee_lib/book/__init__.py": {"importlib.import_module"},  # likewise
+    "ieee_lib/book/run.py": {"runpy"},  # the project's own notebooks, as papermill runs them
+}
+"""Module -> what it alone may use: neither reads what it runs from data or a parameter."""
 NEVER_CALLED = {
     "__import__", "compile", "eval", "exec", "importlib.import_module", "os.popen", "os.system",
     "pandas.read_pickle", "shutil.unpack_archive", "yaml.load", "yaml.unsafe_load",
@@ -97,11 +103,12 @@ def calls():
 def test_the_library_runs_nothing_that_it_reads():
     for module, tree in modules():
         used = {name.split(".")[0] for name in imported(tree).values()}
-        assert not used & NEVER_IMPORTED, module
+        assert not used & NEVER_IMPORTED - TRUSTED.get(str(module), set()), module
         texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
         assert not {text for text in texts if isinstance(text, str)} & NEVER_SAID, module
     for module, name, node in calls():
-        assert name not in NEVER_CALLED, (module, node.lineno, name)
+        banned = NEVER_CALLED - TRUSTED.get(str(module), set())
+        assert name not in banned, (module, node.lineno, name)
         assert not {keyword.arg for keyword in node.keywords} & NEVER_SAID, (module, node.lineno)
 
 

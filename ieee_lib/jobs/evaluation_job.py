@@ -52,7 +52,7 @@ class EvaluationJob(ModelsJob):
         subsets = singles_and_prefixes(len(models.healthy))
         answers: Record = {"correct": {}, "tokens": 0}
         if models.healthy:
-            answers = self._answers(models.corpus, models.load(self.shape), subsets)
+            answers = self._answers(models.corpus, models.stack(self.shape), subsets)
         tokens = len(models.healthy) * answers["tokens"]
         return {
             **models.named(),

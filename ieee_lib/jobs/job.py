@@ -200,7 +200,7 @@ class Models:
             "diverged": [i for i in self.records if i not in self.healthy],
         }
 
-    def load(self, shape: ModelConfig) -> "StackedDecoder":
+    def stack(self, shape: ModelConfig) -> "StackedDecoder":
         """Return the healthy members as one stack on the device."""
         from ieee_lib.training.scoring import load_stack
 

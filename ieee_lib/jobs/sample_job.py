@@ -55,7 +55,7 @@ class SampleJob(ModelsJob):
         """Write the shards that are missing; return the checksums of all."""
         for run_id, record in models.records.items():
             check(record["status"] == "done", "teacher", run_id, "diverged; choose another")
-        model = models.load(self.shape)
+        model = models.stack(self.shape)
         block_size, n_teacher = self.shape.block_size, len(self.members)
         packed = models.corpus.sequences(self.members[0].seed_tokens, block_size)
         first_ids = packed.blocks[packed.order, 0]

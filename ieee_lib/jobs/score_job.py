@@ -51,7 +51,7 @@ class ScoreJob(ModelsJob):
             blocks = models.corpus.validation(first.val_sequences, first.model.block_size)
             batches = torch.from_numpy(blocks).split(models.batch_size)
             on_device = (batch.to(models.device) for batch in batches)
-            losses = score_subsets(models.load(self.shape), on_device, subsets)
+            losses = score_subsets(models.stack(self.shape), on_device, subsets)
         return {
             **models.named(),
             "subsets": [list(subset) for subset in subsets],

@@ -204,7 +204,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
     """25 MB or 74 MB of text, the same peak to within 40 MB; less does not fill all buffers."""
     program = (
         "import sys\n"
-        "from tests.stress.stand_in import peak_memory\n"
+        "from tests.stress.large_corpus import peak_memory\n"
         "from ieee_lib.config import CorpusConfig\n"
         "from ieee_lib.text.packing import prepare\n"
         "prepare(CorpusConfig(source=f'files:{sys.argv[1]}', vocab_size=400, val_fraction=0.2))\n"
