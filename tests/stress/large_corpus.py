@@ -200,4 +200,4 @@ def _nested(corpus: Corpus, tokens: int) -> bool:
         for small, large in itertools.pairwise(ladder)
         for places in np.array_split(np.arange(len(small)), 1 + len(small) // 256)
     )
-    return begun and len(set(ladder[-1].chosen.tolist())) == tokens // BLOCK_SIZE
+    return begun and len(set(ladder[-1].order.tolist())) == tokens // BLOCK_SIZE
