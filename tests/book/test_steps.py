@@ -1,6 +1,5 @@
 """A book in steps: what is worth most comes first, time bounds it, predictions precede targets."""
 
-import importlib
 import json
 import math
 import os
@@ -9,10 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 
-import numpy as np
 import pytest
 
 from ieee_lib import paths, predictions
@@ -29,9 +27,8 @@ from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.files import with_checksum
 from ieee_lib.plots.saving import output
-from ieee_lib.predictions import Cell, Question, measured, questions, scores
+from ieee_lib.predictions import measured, questions, scores
 from ieee_lib.predictions.log import predict
-from ieee_lib.predictions.scores import _began
 from ieee_lib.recipes import single
 from ieee_lib.recipes.ensembles import ensemble, heuristic
 from ieee_lib.recipes.search import NOT_SEARCHED
@@ -67,19 +64,6 @@ def drawn(study, number, *, write=False):
 @pytest.fixture
 def plan(project, small):
     return open_plan(Scale.load(str(small)))
-
-
-def test_every_question_asks_for_the_largest_from_the_rest(plan):
-    found = list(questions(plan))
-    assert {q.axis for q in found} == {"N", "D", "K"}
-    for q in found:
-        assert q.new_ids(plan) and not q.is_measured(plan)
-        at = [(plan.scale.models[c.settings.model].count().total, c.settings.seed_tokens, c.K)
-              for c in (*q.basis, q.target)]  # fmt: skip
-        axis = "NDK".index(q.axis)
-        values = [place[axis] for place in at]
-        assert values == sorted(set(values)) and len(values) >= (2 if q.axis == "K" else 4)
-        assert len({place[:axis] + place[axis + 1 :] for place in at}) == 1
 
 
 def test_the_chain_comes_first_and_targets_right_after_what_predicts_them(plan):
@@ -317,103 +301,6 @@ def test_what_diverged_predicts_nothing_and_is_not_scored(finished, small, monke
         assert "fig21_predicted" in drawn(study, "11")
     finally:
         path.write_text(before)
-
-
-def test_a_second_attempt_is_shown_and_not_counted(finished, small, monkeypatch):
-    """The same model, D and K with other settings, which are recorded too."""
-    home, _ = finished
-    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
-    study, folder = Study.open(str(small), source="records"), paths.predictions("small")
-    first = next(
-        p
-        for p in predictions.predictions("small")
-        if (p["axis"], p["recipe"]) == ("D", "regularized")
-    )
-    model, seed_tokens = first["settings"]["model"], first["settings"]["seed_tokens"]
-    rows = study.scale.settings("standard", seed_tokens)
-    other = Cell("regularized", next(row for row in rows if row.model == model))
-    again = {"settings": asdict(other.settings), "target": other.run_ids(study)}
-    again |= {"created": "2000-01-01T00:00:00+00:00"}
-    path = folder / f"{'f' * 16}.json"
-    try:
-        path.write_text(json.dumps(with_checksum({**first, **again, "prediction_id": path.stem})))
-        counts = list(scores(study).counted)
-        assert counts.count("second attempt") == 1 and set(counts) == {"yes", "second attempt"}
-    finally:
-        path.unlink()
-
-
-def test_a_target_began_when_its_stack_was_first_begun():
-    """A resumed run ends long after; records of older code say only when they ended."""
-    record = {"created": "2026-01-02T04:00:00+00:00", "seconds": 60.0, "stack": {"size": 10}}
-    assert _began(record) == datetime(2026, 1, 2, 3, 50, tzinfo=UTC)
-    assert _began({**record, "begun": "2026-01-02T01:00:00+00:00"}).hour == 1
-
-
-def test_a_prediction_cannot_be_altered_or_made_too_late(finished, small, monkeypatch):
-    home, _ = finished
-    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
-    study, folder = Study.open(str(small), source="records"), paths.predictions("small")
-    before = {path: path.read_text() for path in folder.iterdir()}
-    path = next(iter(before))
-    known = json.loads(before[path])
-    try:
-        path.write_text(json.dumps({**known, "predicted": known["predicted"] + 0.01}))
-        with pytest.raises(InputError, match="sha256 differs"):
-            predictions.predictions("small")
-        path.write_text(
-            json.dumps(with_checksum({**known, "created": "2099-01-01T00:00:00+00:00"}))
-        )
-        rows = scores(study)
-        assert sorted(rows.counted)[0] == "made too late"
-        assert (rows.counted == "yes").sum() == len(before) - 1
-        ax = drawn(study, "11")["fig21_predicted"].figure.axes[0]
-        assert any((line.get_alpha() or 1) < 1 for line in ax.lines), "it looks like the others"
-        for path in before:
-            path.unlink()
-        assert not predict(study), "everything is trained: nothing is left to predict"
-    finally:
-        for path, text in before.items():
-            path.write_text(text)
-
-
-@pytest.fixture
-def more_members(finished, small, monkeypatch):
-    """A question of K members, and the same of the members that are known."""
-    home, _ = finished
-    monkeypatch.setenv("IEEE_LIB_HOME", str(home))
-    study = Study.open(str(small), source="records")
-    question = next(q for q in questions(study) if q.axis == "K")
-    return study, question, Question("K", question.basis, question.basis[0])
-
-
-def test_the_interval_of_more_members_knows_whom_the_two_share(more_members, monkeypatch):
-    """However noisy members are: the same members as the law's are no news."""
-    study, question, same = more_members
-    before = same.predicted(study), question.predicted(study)
-    module = importlib.import_module("ieee_lib.predictions.questions")  # not the function
-    monkeypatch.setattr(module, "replicate_noise", lambda runs, assumed: 10.0)
-    after = same.predicted(study), question.predicted(study)
-    width = [estimate.ci_high - estimate.ci_low for estimate in (*before, *after)]
-    assert width[2] == pytest.approx(width[0]) and width[3] > 5 > width[1]
-
-
-def test_that_known_members_differ_moves_no_predicted_gain(more_members, monkeypatch):
-    """What a member adds to every ensemble that it is in is known already."""
-    study, question, same = more_members
-    before = same.predicted(study)
-    members = question.basis[0].ensemble(study).members
-    shift = {spec.run_id: by for spec, by in zip(members, (0.0, 0.3, -0.5), strict=True)}
-    score = Study.score
-
-    def apart(self, ensembles, **options):
-        scores = score(self, ensembles, **options)
-        moved = [np.mean([shift.get(m, 0.0) for m in subset]) for subset in scores.members]
-        return scores.assign(loss=scores.loss + moved)
-
-    monkeypatch.setattr(Study, "score", apart)
-    after = same.predicted(study)
-    assert after.ci_high - after.ci_low == pytest.approx(before.ci_high - before.ci_low, abs=0.02)
 
 
 def test_the_time_ends_a_plan(project, small, tmp_path):
