@@ -31,6 +31,7 @@ from ieee_lib.files import write_atomically
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.estimates import Estimate, expand
 from ieee_lib.laws.power_law import Limit, PowerLaw
+from ieee_lib.runs.stages import DRAW, stage
 
 FORMATS = ("svg", "pdf", "png")
 METADATA: dict[str, dict[str, None]] = {
@@ -155,9 +156,10 @@ def save(
     equations: Sequence[str] = (),
 ) -> "SavedFigure | Table":
     """Write a figure with its numbers, or a frame as a table; return it as it was saved."""
-    if isinstance(item, Figure):
-        return save_figure(item, folder, name, data=data or {}, caption=caption)
-    return save_table(item, folder, name, caption=caption, digits=digits, equations=equations)
+    with stage(DRAW):
+        if isinstance(item, Figure):
+            return save_figure(item, folder, name, data=data or {}, caption=caption)
+        return save_table(item, folder, name, caption=caption, digits=digits, equations=equations)
 
 
 def save_figure(
