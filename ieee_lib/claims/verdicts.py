@@ -139,11 +139,11 @@ def _sentence(claim: Claim) -> str:
     """Say what was measured for a claim, and what it was held against."""
     said = f"{claim.statement}: "
     if not math.isnan(claim.measure):
-        said += f"{claim.measure:.3f}"
+        numbers = f"{claim.measure:.3f}"
         if claim.ci_low != claim.ci_high:
-            said += f" [{claim.ci_low:.3f}, {claim.ci_high:.3f}]"
-        said += "; "
+            numbers += f" [{claim.ci_low:.3f}, {claim.ci_high:.3f}]"
+        said += numbers.replace("-inf", "−∞").replace("inf", "∞") + "; "
     said += f"criterion: {claim.criterion}"
     if claim.detail:
         said += f" ({claim.detail})"
-    return said.replace("inf", "∞").replace("-∞", "−∞") + "."
+    return said + "."

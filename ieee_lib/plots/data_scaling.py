@@ -53,11 +53,12 @@ def efficiency_axis(ax: Axes, gains: pd.DataFrame) -> Axes:
     """Mark losses on a second axis by their data efficiency (Fig 1, right axis).
 
     gains: recipe, loss and efficiency (estimates), one row a recipe; limits that do not exist get
-    no mark. Draw last: the second axis copies the limits of the first.
+    no mark. The second axis follows the limits of the first.
     """
     marked = gains[[loss.exists and np.isfinite(loss.value) for loss in gains.loss]]
     right = ax.twinx()
     right.set_ylim(ax.get_ylim())
+    ax.callbacks.connect("ylim_changed", lambda moved: right.set_ylim(moved.get_ylim()))
     right.grid(False)
     right.spines["right"].set_visible(False)
     bottom, top = ax.get_ylim()

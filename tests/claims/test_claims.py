@@ -1,5 +1,7 @@
 """Claims hold, fail or cannot be told; rows of notebooks that were not run say so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -145,6 +147,14 @@ def test_a_summary_says_what_held_and_what_did_not():
     assert f"- {judged[0].statement}: 1.000 [" in text and "(16 epochs against 4)" in text
     assert f"- {judged[2].statement}: 0.800; criterion" in text  # no noise model, no interval
     assert "nan" not in text and "**" not in repr(claims.summary(judged))
+
+
+def test_a_summary_writes_infinite_ends_as_signs_and_leaves_words_alone():
+    (row,) = (s.statement for s in claims.STATEMENTS.values() if "infinitely" in s.statement)
+    unbounded = replace(
+        claims.overfits(epoch_runs()), statement=row, measure=-0.2, ci_low=-np.inf, ci_high=np.inf
+    )
+    assert f"- {row}: -0.200 [−∞, ∞]; " in claims.summary([unbounded]).to_markdown()
 
 
 def test_seed_means_back_the_differences():

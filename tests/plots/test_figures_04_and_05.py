@@ -109,6 +109,8 @@ def test_the_right_axis_marks_each_loss_with_its_data_efficiency(ax, rising):
     assert ticks["1.00x"] == 4.5 and ticks["∞"] == 4.29
     assert ticks["1.50x"] == pytest.approx(4.35), "a label is moved up from one too near"
     assert right.get_yticklabels()[1].get_color() == plots.COLORS["regularized"]
+    ax.set_ylim(3.0, 6.0)
+    assert right.get_ylim() == (3.0, 6.0), "a reader who zooms moves both axes"
 
 
 def test_recipes_stand_side_by_side_on_their_laws(ax):
