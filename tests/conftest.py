@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ieee_lib import ModelConfig, RunSpec, Scale
+from ieee_lib import ModelConfig, RunSpec, Scale, paths
 from ieee_lib.config import CorpusConfig
 from ieee_lib.text.corpus import Corpus
 from ieee_lib.text.packing import prepare
@@ -50,6 +50,22 @@ def smoke_corpora(tmp_path_factory) -> Path:
         patch.setenv("IEEE_LIB_HOME", str(home))
         prepare(Scale.load("smoke").corpus)
     return home / "data" / "corpora"
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """The smoke scale with four D, the largest the base: the chain in half a minute."""
+    text = (paths.PACKAGE / "config" / "scales" / "smoke.toml").read_text()
+    text = text.replace("[2_048, 4_096, 8_192]", "[1_024, 2_048, 4_096, 8_192]")
+    text = text.replace("base_tokens = 4_096", "base_tokens = 8_192")
+    members = '\nmembers = 4\nladder_members = 3\nalone = ["32k"]'
+    text = text.replace("\nmembers = 3\nladder_members = 2", members)
+    lines = text.splitlines()
+    for i in reversed([i for i, line in enumerate(lines) if "seed_tokens = 2_048," in line]):
+        lines.insert(i, lines[i].replace("2_048", "1_024"))
+    path = tmp_path_factory.mktemp("scale") / "small.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 @pytest.fixture

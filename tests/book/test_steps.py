@@ -38,22 +38,6 @@ from ieee_lib.study import Study
 from tests.conftest import ROOT
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """The smoke scale with four D, the largest the base: the chain in half a minute."""
-    text = (paths.PACKAGE / "config" / "scales" / "smoke.toml").read_text()
-    text = text.replace("[2_048, 4_096, 8_192]", "[1_024, 2_048, 4_096, 8_192]")
-    text = text.replace("base_tokens = 4_096", "base_tokens = 8_192")
-    members = '\nmembers = 4\nladder_members = 3\nalone = ["32k"]'
-    text = text.replace("\nmembers = 3\nladder_members = 2", members)
-    lines = text.splitlines()
-    for i in reversed([i for i, line in enumerate(lines) if "seed_tokens = 2_048," in line]):
-        lines.insert(i, lines[i].replace("2_048", "1_024"))
-    path = tmp_path_factory.mktemp("scale") / "small.toml"
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
 def drawn(study, number, *, write=False):
     """Return what a notebook saves when it runs on a study's records."""
     with output(["svg"], write=write):

@@ -1,29 +1,11 @@
 """Figures of notebooks 00 to 03 and 09: series, places and labels."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from ieee_lib import laws, plots, recipes
-from ieee_lib.study import Study
+from tests.plots.conftest import labels
 from tests.synthetic import epoch_runs, tuned
-
-
-@pytest.fixture(scope="module")
-def study():
-    return Study.open("laptop", source="archive")
-
-
-@pytest.fixture
-def ax():
-    with plots.style():
-        figure, ax = plt.subplots()
-        yield ax
-    plt.close(figure)
-
-
-def labels(ax):
-    return ax.get_legend_handles_labels()[1]
 
 
 def test_parameters_by_group_are_shares_of_the_total(study, ax):

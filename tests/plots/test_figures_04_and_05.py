@@ -9,18 +9,7 @@ from ieee_lib import laws, plots
 from ieee_lib.laws.estimates import Estimate
 from ieee_lib.plots import marks
 from tests.laws.test_data_efficiency import exactly, limit_in_N
-
-
-@pytest.fixture
-def ax():
-    with plots.style():
-        figure, ax = plt.subplots()
-        yield ax
-    plt.close(figure)
-
-
-def labels(ax):
-    return ax.get_legend_handles_labels()[1]
+from tests.plots.conftest import labels
 
 
 @pytest.fixture

@@ -1,28 +1,10 @@
 """Figures of notebooks 06 to 08: series, places and labels, from recorded runs."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from ieee_lib import laws, plots, recipes
-from ieee_lib.study import Study
-
-
-@pytest.fixture(scope="module")
-def study():
-    return Study.open("laptop", source="archive")
-
-
-@pytest.fixture
-def ax():
-    with plots.style():
-        figure, ax = plt.subplots()
-        yield ax
-    plt.close(figure)
-
-
-def labels(ax):
-    return ax.get_legend_handles_labels()[1]
+from tests.plots.conftest import labels
 
 
 def test_students_stand_at_their_own_size_with_an_arrow_from_their_teachers(study, ax):

@@ -8,19 +8,8 @@ from ieee_lib import plots
 from ieee_lib.laws import Estimate, fit_power_law
 from ieee_lib.laws.estimates import noise_of
 from ieee_lib.plots import marks
+from tests.plots.conftest import labels
 from tests.synthetic import RISING, STRAIGHT, law_in_N, near, tuned
-
-
-@pytest.fixture
-def ax():
-    with plots.style():
-        figure, ax = plt.subplots()
-        yield ax
-    plt.close(figure)
-
-
-def labels(ax):
-    return ax.get_legend_handles_labels()[1]
 
 
 def test_the_law_is_drawn_with_its_limit_and_interval(ax):
