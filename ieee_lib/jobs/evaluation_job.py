@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ieee_lib.config import EvaluationSpec
+from ieee_lib.config import EvaluationSpec, RunSpec
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.evaluation.probe import PROBE, answer_items, continuation_items
 from ieee_lib.evaluation.tasks import digests, fingerprint, open_task, split_of
 from ieee_lib.jobs.job import Listener, Models, ModelsJob
-from ieee_lib.model.memory import SCORED_REQUESTS, memory_of_reading
+from ieee_lib.model.memory import SCORED_REQUESTS
 from ieee_lib.runs.store import Record
 from ieee_lib.text.corpus import Corpus
 
@@ -37,15 +37,19 @@ class EvaluationJob(ModelsJob):
         """Name the job in messages."""
         return f"{self.spec.run_id} ({len(self.members)} models on {self.spec.task})"
 
-    def memory_bytes(self, execution: Execution) -> int:
-        """Return about the most device memory that answering needs."""
-        return memory_of_reading(
-            self.shape,
-            n_member=len(self.members),
-            batch=SCORED_REQUESTS,
-            precision=self.members[0].precision,
-            on_cpu=execution.accelerator == "cpu",
-        ).total
+    @property
+    def members(self) -> tuple[RunSpec, ...]:
+        """Return the models that answer."""
+        return self.spec.models.members
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens to read, over all members."""
+        return self.spec.tokens
+
+    def batch_size(self, execution: Execution) -> int:
+        """Return the requests of one forward pass."""
+        return SCORED_REQUESTS
 
     def result(self, models: Models, on_tokens: Listener) -> Record:
         """Return which items each subset answered correctly."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, ModelConfig, RunSpec, SampleSpec
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import TrainingError, check
+from ieee_lib.model.memory import memory_of_reading
 from ieee_lib.runs.store import Record, RunStore
 from ieee_lib.text.corpus import Corpus, open_corpus
 
@@ -96,18 +97,29 @@ class ModelsJob(ABC):
     def label(self) -> str:
         """Name the job in messages."""
 
-    @abstractmethod
-    def memory_bytes(self, execution: Execution) -> int:
-        """Return about the most device memory that the job needs."""
-
     @property
+    @abstractmethod
     def members(self) -> tuple[RunSpec, ...]:
         """Return the runs whose models are read."""
-        if isinstance(self.spec, SampleSpec):
-            return self.spec.teachers.members
-        if isinstance(self.spec, EvaluationSpec):
-            return self.spec.models.members
-        return self.spec.members
+
+    @property
+    @abstractmethod
+    def tokens(self) -> int:
+        """Return the tokens to work through, over all members."""
+
+    def batch_size(self, execution: Execution) -> int:
+        """Return the sequences of one forward pass."""
+        return execution.micro_batch or self.members[0].batch_size
+
+    def memory_bytes(self, execution: Execution) -> int:
+        """Return about the most device memory that reading the models needs."""
+        return memory_of_reading(
+            self.shape,
+            n_member=len(self.members),
+            batch=self.batch_size(execution),
+            precision=self.members[0].precision,
+            on_cpu=execution.accelerator == "cpu",
+        ).total
 
     @property
     def specs(self) -> tuple[Spec]:
@@ -123,11 +135,6 @@ class ModelsJob(ABC):
     def shape(self) -> ModelConfig:
         """Return the shape of all members."""
         return self.members[0].model
-
-    @property
-    def tokens(self) -> int:
-        """Return the tokens to read, over all members; for a sample those to write."""
-        return self.spec.n_token if isinstance(self.spec, SampleSpec) else self.spec.tokens
 
     @property
     def cost(self) -> float:
@@ -162,7 +169,7 @@ class ModelsJob(ABC):
         records = records_with_weights(store, run_ids, self.role)
         corpus, device = open_for(self.corpus_folder, execution, first.corpus), device_of(execution)
         start = time.perf_counter()
-        models = Models(records, store, corpus, device, execution.micro_batch or first.batch_size)
+        models = Models(records, store, corpus, device, self.batch_size(execution))
         with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
             result = self.result(models, on_tokens)
         seconds = time.perf_counter() - start

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ieee_lib.config import ModelConfig, SampleSpec, content_id
+from ieee_lib.config import ModelConfig, RunSpec, SampleSpec, content_id
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.files import sha256_of
@@ -43,6 +43,16 @@ class SampleJob(ModelsJob):
     def disk_bytes(self) -> int:
         """Return about what the record and the shards take on the disk."""
         return RECORD_BYTES + 4 * self.spec.n_token
+
+    @property
+    def members(self) -> tuple[RunSpec, ...]:
+        """Return the teachers."""
+        return self.spec.teachers.members
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens to write."""
+        return self.spec.n_token
 
     def memory_bytes(self, execution: Execution) -> int:
         """Return about the most device memory that sampling needs."""

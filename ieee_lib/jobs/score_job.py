@@ -5,10 +5,8 @@ ScoreJob(EnsembleSpec(specs), corpus_folder, "laptop").run(execution)
 
 from dataclasses import dataclass
 
-from ieee_lib.config import EnsembleSpec
-from ieee_lib.config.execution import Execution
+from ieee_lib.config import EnsembleSpec, RunSpec
 from ieee_lib.jobs.job import Listener, Models, ModelsJob
-from ieee_lib.model.memory import memory_of_reading
 from ieee_lib.runs.store import Record
 
 
@@ -27,15 +25,15 @@ class ScoreJob(ModelsJob):
         """Name the job in messages."""
         return f"{self.spec.run_id} (ensemble of {len(self.members)})"
 
-    def memory_bytes(self, execution: Execution) -> int:
-        """Return about the most device memory that scoring needs."""
-        return memory_of_reading(
-            self.shape,
-            n_member=len(self.members),
-            batch=execution.micro_batch or self.members[0].batch_size,
-            precision=self.members[0].precision,
-            on_cpu=execution.accelerator == "cpu",
-        ).total
+    @property
+    def members(self) -> tuple[RunSpec, ...]:
+        """Return the members of the ensemble."""
+        return self.spec.members
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens to read, over all members."""
+        return self.spec.tokens
 
     def result(self, models: Models, on_tokens: Listener) -> Record:
         """Return the subsets and their losses (nats/token)."""
