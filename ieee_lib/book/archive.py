@@ -8,7 +8,6 @@ compare(study, judged).lines             # losses within seed noise? verdicts fl
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -114,9 +113,8 @@ def compare(study: Study, claims: Sequence[Claim]) -> Comparison:
     """
     recorded = Study.open(study.scale, source="archive")
     records_here = (r for r in study.store.records() if recorded.store.has(r["run_id"]))
-    seed_noise = partial(pooled_noise, by=SETTINGS)
     losses = compare_losses(
-        runs_frame(recorded.store.records()), runs_frame(records_here), seed_noise
+        runs_frame(recorded.store.records()), runs_frame(records_here), _seed_noise
     )
     verdicts = compare_verdicts(judged(run_records(recorded)), claims)
     caption = f"{study.scale.name} scale · here and in the recorded book"
@@ -124,6 +122,10 @@ def compare(study: Study, claims: Sequence[Claim]) -> Comparison:
         Table(losses, f"{caption} · nats/token", DIGITS),
         Table(verdicts, caption, {"recorded measure": 3, "measure here": 3}),
     )
+
+
+def _seed_noise(runs: pd.DataFrame) -> float:
+    return pooled_noise(runs, SETTINGS).sigma
 
 
 def compare_verdicts(recorded: Sequence[Claim], here: Sequence[Claim]) -> pd.DataFrame:

@@ -170,7 +170,7 @@ def heuristic_is_optimal(heuristic: EnsembleLaw, neighbours: Sequence[EnsembleLa
 
 def either_seed_suffices(laws: Mapping[str, EnsembleLaw]) -> Claim:
     """New weights alone, or a new order alone, gives most of a second member's gain (Fig 16)."""
-    both, *alone = (law.pair_gain for law in laws.values())
+    both, *alone = (law.gain for law in laws.values())
     shares = [gain / both for gain in alone]
     smaller = min(shares, key=lambda share: share.value)
     detail = ", ".join(f"{n}: {s.value:.2f}" for n, s in zip(list(laws)[1:], shares, strict=True))

@@ -42,17 +42,9 @@ from ieee_lib.laws.estimates import (
     replicate_noise,
     seed_mean,
 )
+from ieee_lib.laws.fit import fit_power_law, fit_through, published_law
 from ieee_lib.laws.joint import N_then_K, loss_surface, surface
-from ieee_lib.laws.power_law import (
-    MIN_POINTS,
-    Limit,
-    PowerLaw,
-    fit_power_law,
-    fit_through,
-    published_law,
-    scale_of,
-    unit_of,
-)
+from ieee_lib.laws.power_law import Discrepancy, Limit, PowerLaw
 from ieee_lib.laws.published import (
     NOISE,
     limit_pairs,
@@ -61,7 +53,9 @@ from ieee_lib.laws.published import (
     published_points,
     refits,
 )
+from ieee_lib.laws.scan import MIN_POINTS
 from ieee_lib.laws.tables import LAW_DIGITS, laws_frame
+from ieee_lib.laws.units import scale_of, unit_of
 from ieee_lib.runs.frames import mean_curve, pooled_noise, seed_means
 
 __all__ = [
@@ -69,6 +63,7 @@ __all__ = [
     "LAW_DIGITS",
     "MIN_POINTS",
     "NOISE",
+    "Discrepancy",
     "EnsembleLaw",
     "Estimate",
     "Limit",

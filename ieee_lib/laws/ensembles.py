@@ -8,11 +8,14 @@
     L(K) = A / K + E                         with beta = 1; A / K^beta + E beside it
 
 A point is the mean over every subset of k members, which the luck of one order cannot bend.
-Such points share their members, so their noise is common: it lifts the whole law, limit included.
+Replicates are exchangeable, so beta = 1: the loss of a subset is a mean over its members and over
+their pairs, of which all but E falls as 1 / k. Members that come out of one another (snapshots,
+chains) are not exchangeable: their law has a free beta, through the subsets of the first k.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,9 +23,12 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from ieee_lib.errors import check, check_choice
-from ieee_lib.laws.estimates import N_DRAW, Estimate, noise_of
-from ieee_lib.laws.power_law import PowerLaw, fit_power_law
-from ieee_lib.laws.scan import Floats, fit_many
+from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator
+from ieee_lib.laws.fit import fit_power_law
+from ieee_lib.laws.influence import Influence, Subsets, influence, pool
+from ieee_lib.laws.power_law import PowerLaw
+from ieee_lib.laws.scan import MIN_POINTS
+from ieee_lib.runs.frames import Noise
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,26 +37,14 @@ class EnsembleLaw:
 
     settings: dict[str, Any]
     """What the members share: model, N, D, wd, lr, epochs."""
-    members: tuple[str, ...]
-    """Run ids, in order."""
-    points: pd.DataFrame
-    """k, loss (nats/token), se, n (subsets)."""
-    limit: Estimate
-    """Asymptote as K grows, of A / K + E."""
-    A_draws: Floats
-    """A of every draw of the limit."""
-    law: PowerLaw
-    """A / K + E through the points."""
-    free: PowerLaw | None
-    """A / K^beta + E; None with fewer than 4 members."""
-    beta_interval: tuple[float, float]
-    """95 % interval of the free exponent by the jackknife over members; NaN without it."""
-    pair_gain: Estimate
-    """What a second member gains, L(1) - L(2): mean over pairs, error from their spread."""
-    sigma: float
-    """Standard deviation of one member (nats/token)."""
     scores: pd.DataFrame
     """Every scored subset."""
+    members: tuple[str, ...]
+    """Run ids, in order."""
+    influence: Influence
+    """A, E and the gain of a second member, with what each member adds to their noise."""
+    exchangeable: bool = True
+    """Whether the members are replicates."""
 
     @property
     def K(self) -> int:
@@ -67,14 +61,84 @@ class EnsembleLaw:
         """Return the parameters of one member."""
         return self.settings["N"]
 
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """Return k, loss (nats/token, mean over subsets), se, n (subsets).
+
+        Of members that are not exchangeable only the first k count.
+        """
+        scores = self.scores
+        if not self.exchangeable:
+            is_first = [subset == self.members[: len(subset)] for subset in scores.members]
+            scores = scores[is_first]
+        table = scores.groupby("k").loss.agg(loss="mean", n="count").reset_index()
+        return table.assign(se=[self.influence.estimate(1 / k, 1, 0).error for k in table.k])
+
+    @cached_property
+    def law(self) -> PowerLaw:
+        """Return the law through the points: A / K + E, or A / K^beta + E; see the module."""
+        return self._fit(1.0) if self.exchangeable or self.free is None else self.free
+
+    @cached_property
+    def free(self) -> PowerLaw | None:
+        """Return A / K^beta + E; None with fewer than 4 members."""
+        return self._fit(None) if self.K > MIN_POINTS else None
+
+    def _fit(self, beta: float | None) -> PowerLaw:
+        """Fit the points, all of one weight: their noise is common. It is that of the residuals."""
+        k, loss = self.points.k.to_numpy(float), self.points.loss.to_numpy(float)
+        law = fit_power_law(k, loss, sigma=1.0, alpha=beta, unit="K")
+        residual = np.sqrt(law.chi2 / law.dof) if law.dof > 0 else 0.0
+        sigma = np.full(len(k), max(float(residual), 1e-9))
+        return replace(law, sigma=sigma, noise_dof=max(law.dof, 1))
+
+    @cached_property
+    def limit(self) -> Estimate:
+        """Return the asymptote as K grows: E of the law.
+
+        Of replicates with the influence of the members; of others with the residuals of the law,
+        unbounded with fewer than five members.
+        """
+        if self.exchangeable:
+            return replace(self.influence.estimate(0, 1, 0), value=self.law.E)
+        p = named_generator(" ".join(self.members)).uniform(size=N_DRAW)
+        if self.law.dof < 1 or self.free is None:
+            return Estimate(self.law.E, np.where(p < 0.5, -np.inf, np.inf))
+        return Estimate(self.law.E, self.law.limit_quantiles(p))
+
+    @property
+    def form_error(self) -> float:
+        """Return the limit at a free beta minus that at beta = 1; NaN with fewer than 4 members."""
+        return self.free.E - self._fit(1.0).E if self.free else np.nan
+
+    @property
+    def beta_interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the free exponent by the jackknife; NaN without one.
+
+        se^2 = (K - 1) / K * sum over m of (beta without m - their mean)^2,  beta ± t(K - 1) se
+        """
+        if self.free is None or not self.exchangeable:
+            return np.nan, np.nan
+        subsets = Subsets(self.scores, self.members)
+        betas = np.array([subsets.without(i).fit(None)[1] for i in range(self.K)])
+        error = np.sqrt((self.K - 1) / self.K * np.sum((betas - betas.mean()) ** 2))
+        half_width = float(student_t.ppf(0.975, self.K - 1) * error)
+        return self.free.alpha - half_width, self.free.alpha + half_width
+
+    @property
+    def gain(self) -> Estimate:
+        """Return what a second member gains, L(1) - L(2): the mean over all pairs."""
+        return self.influence.estimate(0, 0, 1)
+
     def at(self, k: int) -> Estimate:
         """Return the mean loss of k members over all subsets of that size."""
         value = float(self.points.set_index("k").loss[k])
-        return Estimate(value, value + self.sigma * noise_of(self.members))
+        noise = self.influence.estimate(1 / k, 1, 0)
+        return replace(noise, value=value, draws=noise.draws + (value - noise.value))
 
     def at_members(self, K: int) -> Estimate:
-        """Return the loss that the law gives for K members, measured or not."""
-        return Estimate(float(self.law(K)), self.limit.draws + self.A_draws / K)
+        """Return the loss that A / K + E gives for K members, measured or not."""
+        return self.influence.estimate(1 / K, 1, 0)
 
     @property
     def measured(self) -> Estimate:
@@ -85,8 +149,11 @@ class EnsembleLaw:
         """Return the law refitted without some members. Raises InputError for an unknown one."""
         for run_id in run_ids:
             check_choice("member", run_id, self.members)
-        kept = [not set(run_ids) & set(subset) for subset in self.scores.members]
-        return _fit_ensemble(self.scores[kept], self.sigma)
+        kept = self.scores[[not set(run_ids) & set(subset) for subset in self.scores.members]]
+        members = tuple(member for member in self.members if member not in run_ids)
+        own = influence(kept, members)
+        same_noise = replace(own, sigma=self.influence.sigma, dof=self.influence.dof)
+        return replace(self, scores=kept, members=members, influence=same_noise)
 
     def from_first(self, n: int) -> PowerLaw:
         """Return A / K + E fitted to the points of up to n members alone."""
@@ -96,38 +163,71 @@ class EnsembleLaw:
     def _repr_latex_(self) -> str:
         """Return the law as an equation with the interval of its limit, for notebooks."""
         interval = f"[{self.limit.ci_low:.3f},\\, {self.limit.ci_high:.3f}]"
-        return f"$L(K) = {self.law.A:.3g} / K + {self.limit.value:.3f}\\;{interval}$"
+        interval = interval.replace("inf", r"\infty")
+        exponent = "" if self.law.fixed_alpha else f"^{{{self.law.alpha:.2f}}}"
+        return f"$L(K) = {self.law.A:.3g} / K{exponent} + {self.limit.value:.3f}\\;{interval}$"
 
     def __repr__(self) -> str:
-        return f"{self.law.A:.3g} / K + {self.limit!r} ({self.K} members of {self.model})"
+        exponent = "" if self.law.fixed_alpha else f"^{self.law.alpha:.2f}"
+        note = f"{self.K} members of {self.model}"
+        if self.influence.deviations is None:
+            note += f", noise of {self.influence.source}"
+        return f"{self.law.A:.3g} / K{exponent} + {self.limit!r} ({note})"
 
 
 def fit_ensembles(
-    scores: pd.DataFrame, *, noise: float | None = None, by: str | None = None
+    scores: pd.DataFrame, *, by: str | None = None, noise_from: Iterable[EnsembleLaw] = ()
 ) -> dict[str, EnsembleLaw]:
     """Return the law in K of every ensemble of a frame of scored subsets, in its order.
 
-    scores: columns as in `runs.frames.subsets_frame`, and `noise`, the standard deviation between
-    single members (nats/token), unless it is given. With `by` there is one law a value of that
-    column, which is its key; else one an ensemble, by model where each has one, or by
-    `settings_label`. Raises InputError where divergence left an ensemble fewer than two members.
+    scores: columns as in `runs.frames.subsets_frame`; `exchangeable`, false for members that are
+    no replicates; `noise` and `noise_dof`, the noise between single members (nats/token), which
+    is taken where no ensemble has three. With `by` there is one law a value of that column, which
+    is its key; else one an ensemble, by model where each has one, or by `settings_label`.
+
+    The size of the noise is pooled over all these ensembles and those of `noise_from`; see
+    `influence.pool`. Raises InputError where divergence left an ensemble fewer than two members.
     """
     laws = []
     for name, group in scores.groupby(by or "ensemble", sort=False):
         lost = group.n_diverged.iloc[0]
         check(group.K.iloc[0] >= 2, "ensemble", name, f"has lost {lost} members to divergence")
-        sigma = float(group.noise.iloc[0]) if noise is None else noise
-        laws.append((group.iloc[0], _fit_ensemble(group, sigma)))
+        laws.append((name, _unpooled(group)))
+    replicates = [law for _, law in laws if law.exchangeable]
+    pooled = pool([law.influence for law in (*replicates, *noise_from)], _single_noise(scores))
+    influences = dict(zip(map(id, replicates), pooled, strict=False))
+    laws = [
+        (name, replace(law, influence=influences.get(id(law), law.influence))) for name, law in laws
+    ]
     if by is None:
         models = [law.model for _, law in laws]
         unique = len(set(models)) == len(models)
         return {law.model if unique else settings_label(law.settings): law for _, law in laws}
-    return {str(row[by]): law for row, law in laws}
+    return {str(name): law for name, law in laws}
 
 
-def best_ensemble(laws: Mapping[str, EnsembleLaw]) -> EnsembleLaw:
+def _unpooled(scores: pd.DataFrame) -> EnsembleLaw:
+    """Return the law of one ensemble's scored subsets, with its own noise alone."""
+    members = max(scores.members, key=len)
+    names = ("model", "N", "D", "wd", "lr", "epochs")
+    settings = {name: scores[name].iloc[0] for name in names}
+    exchangeable = bool(scores.exchangeable.iloc[0]) if "exchangeable" in scores else True
+    own = influence(scores, members)
+    if not exchangeable:  # one chain: the jackknife over its links means nothing
+        (own,) = pool([replace(own, deviations=None)], _single_noise(scores))
+    return EnsembleLaw(settings, scores, members, own, exchangeable)
+
+
+def _single_noise(scores: pd.DataFrame) -> Noise | None:
+    """Return the noise between single members, where the frame has it."""
+    if "noise" not in scores:
+        return None
+    return Noise(float(scores.noise.iloc[0]), float(scores.noise_dof.iloc[0]))
+
+
+def best_ensemble(laws: Iterable[EnsembleLaw]) -> EnsembleLaw:
     """Return the ensemble with the lowest measured loss of all its members."""
-    return min(laws.values(), key=lambda law: law.measured.value)
+    return min(laws, key=lambda law: law.measured.value)
 
 
 def settings_label(settings: dict[str, Any]) -> str:
@@ -135,112 +235,9 @@ def settings_label(settings: dict[str, Any]) -> str:
     return f"{settings['epochs']:g} epochs, wd {settings['wd']:g}"
 
 
-def _fit_ensemble(scores: pd.DataFrame, noise: float) -> EnsembleLaw:
-    """Return the law of one ensemble's scored subsets; noise: deviation of a single member."""
-    members = max(scores.members, key=len)
-    sigma = noise / np.sqrt(len(members))
-    table = scores.groupby("k").loss.agg(loss="mean", n="count").reset_index()
-    table["se"] = sigma
-    law = _fit(table, sigma, beta=1.0)
-    A_draws, limit_draws = _law_draws(scores, members, noise)
-    free = _fit(table, sigma, beta=None) if len(members) >= 4 else None
-    names = ("model", "N", "D", "wd", "lr", "epochs")
-    return EnsembleLaw(
-        settings={name: scores[name].iloc[0] for name in names},
-        members=members,
-        points=table,
-        limit=Estimate(law.E, limit_draws),
-        A_draws=A_draws,
-        law=law,
-        free=free,
-        beta_interval=_beta_interval(scores, members, free.alpha) if free else (np.nan, np.nan),
-        pair_gain=_pair_gain(scores),
-        sigma=noise,
-        scores=scores,
-    )
-
-
-def _fit(table: pd.DataFrame, sigma: float, *, beta: float | None) -> PowerLaw:
-    """Fit A / k^beta + E to mean losses; a given beta is held fixed."""
-    return fit_power_law(table.k, table.loss, sigma=sigma, alpha=beta, unit="K")
-
-
-def _law_draws(scores: pd.DataFrame, members: Sequence[str], noise: float) -> tuple[Floats, Floats]:
-    """Return A and E, each (N_DRAW,): a random member left out, refitted, plus the shared noise.
-
-        E[j] = E without member m_j + noise * mean over members of z_m[j]
-
-    With two members none can be left out; the draws are then their noise alone.
-    """
-    rng = np.random.default_rng(int(scores.ensemble.iloc[0], 16))
-    left_out = rng.integers(len(members), size=N_DRAW)
-    if len(members) > 2:
-        A, _, E = _leave_one_out(scores, members, beta=1.0)
-    else:
-        A, _, E = (np.repeat(value, len(members)) for value in _coefficients(scores, members, 1.0))
-    return A[left_out], E[left_out] + noise * noise_of(members)
-
-
-def _beta_interval(
-    scores: pd.DataFrame, members: Sequence[str], beta: float
-) -> tuple[float, float]:
-    """Return the 95 % interval of the free exponent by the jackknife over the K members.
-
-        se^2 = (K - 1) / K * sum over m of (beta without m - their mean)^2,    beta ± t(K - 1) se
-
-    Noise that all points share cannot bend the law, so the points' own error bars say nothing
-    about its exponent; how much it moves from member to member does.
-    """
-    K = len(members)
-    _, betas, _ = _leave_one_out(scores, members, beta=None)
-    error = np.sqrt((K - 1) / K * np.sum((betas - betas.mean()) ** 2))
-    half_width = float(student_t.ppf(0.975, K - 1) * error)
-    return beta - half_width, beta + half_width
-
-
-def _leave_one_out(
-    scores: pd.DataFrame, members: Sequence[str], *, beta: float | None
-) -> tuple[Floats, Floats, Floats]:
-    """Return A, beta and E, each (members,), of the law refitted without each member."""
-    fits = [
-        _coefficients(scores, [kept for kept in members if kept != member], beta)
-        for member in members
-    ]
-    A, betas, E = np.array(fits).T
-    return A, betas, E
-
-
-def _coefficients(
-    scores: pd.DataFrame, members: Sequence[str], beta: float | None
-) -> tuple[float, float, float]:
-    """Return A, beta and E of the law through the mean losses of all subsets of some members.
-
-    By the scan alone (`fit_many`), which is enough for a resample.
-    """
-    among = scores[[set(subset) <= set(members) for subset in scores.members]]
-    table = among.groupby("k").loss.mean().reset_index()
-    x, y = table.k.to_numpy(float), table.loss.to_numpy()
-    A, exponent, E = fit_many(x, y[None], np.ones(len(x)), alpha=beta)
-    return float(A[0]), float(exponent[0]), float(E[0])
-
-
-def _pair_gain(scores: pd.DataFrame) -> Estimate:
-    """Return L(1) - L(2), the mean over pairs; its error is their spread over sqrt(pairs)."""
-    single, pairs = scores[scores.k == 1], scores[scores.k == 2]
-    alone = {members[0]: loss for members, loss in zip(single.members, single.loss, strict=True)}
-    gains = np.array(
-        [
-            np.mean([alone[member] for member in pair]) - loss
-            for pair, loss in zip(pairs.members, pairs.loss, strict=True)
-        ]
-    )
-    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
-    draws = np.random.default_rng(int(scores.ensemble.iloc[0], 16)).standard_normal(N_DRAW)
-    return Estimate(float(gains.mean()), gains.mean() + error * draws)
-
-
 ENSEMBLE_DIGITS = {
     "one member": 3, "all members": 3, "limit": 3, "limit, beta free": 3, "beta": 2,
+    "form error": 4,
 }  # fmt: skip
 """Decimals of a table of laws in K."""
 
@@ -267,6 +264,8 @@ def ensembles_frame(laws: dict[str, EnsembleLaw]) -> pd.DataFrame:
                 "beta ci_low": law.beta_interval[0],
                 "beta ci_high": law.beta_interval[1],
                 "limit, beta free": law.free.E if law.free else np.nan,
+                "form error": law.form_error,
+                "noise of": law.influence.source,
                 "run_ids": law.members,
             }
         )

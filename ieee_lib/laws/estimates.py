@@ -4,7 +4,10 @@ Every run has one vector of noise draws that follows from its run id, so two num
 run share its noise, and the noise cancels in their difference. Everything later (means,
 asymptotes in K, N and D, multipliers) is computed once on the values and once per draw:
 
-    value_i = f(loss_1, ...),    draw_i[j] = f(loss_1 + sigma z_1[j], ...),    z ~ N(0, 1)
+    value_i = f(loss_1, ...),    draw_i[j] = f(loss_1 + s[j] sigma z_1[j], ...),    z ~ N(0, 1)
+
+A sigma from few replicates is itself uncertain. The scale s[j] = sqrt(dof / chi2[j]) makes a draw
+one of Student's t; all estimates share the quantile of chi2 in draw j.
 
     small, large = estimates(tuned)[:2]      # one a row of a frame: loss, sigma, run_ids
     small - large                            # 0.031 [0.004, 0.058]
@@ -14,13 +17,15 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import chi2 as chi2_distribution
 
 from ieee_lib.laws.scan import Floats
-from ieee_lib.runs.frames import pooled_noise
+from ieee_lib.runs.frames import Noise, pooled_noise
 
 N_DRAW = 1000
 TAIL = 0.03
@@ -41,6 +46,8 @@ class Estimate:
     """(N_DRAW,) values; infinite where a draw is unbounded, NaN where it has no value."""
     error: float | None = None
     """The standard error where it is known; else the draws give it."""
+    dof: float = math.inf
+    """Degrees of freedom behind the standard error."""
 
     @property
     def exists(self) -> bool:
@@ -49,7 +56,7 @@ class Estimate:
 
     @property
     def fitted_draws(self) -> Floats:
-        """Return (N_DRAW,) draws as they were fitted, without unbounded tails."""
+        """Return (N_DRAW,) draws for a law through this estimate: finite where it has a fit."""
         return self.draws
 
     @property
@@ -106,41 +113,63 @@ class Estimate:
 
 def noise_of(run_ids: Iterable[str]) -> Floats:
     """Return the mean standard-normal draws (N_DRAW,) of runs; the same run, the same draws."""
-    draws = [np.random.default_rng(int(i, 16)).standard_normal(N_DRAW) for i in run_ids]
-    return np.mean(draws, axis=0)
+    return np.mean([normal_draws(run_id) for run_id in run_ids], axis=0)
 
 
-def replicate_noise(runs: pd.DataFrame, assumed: float) -> float:
-    """Return the pooled standard deviation between seeds of equal settings, or the assumed one."""
+def normal_draws(run_id: str) -> Floats:
+    """Return the standard-normal draws (N_DRAW,) of one run."""
+    return np.random.default_rng(int(run_id, 16)).standard_normal(N_DRAW)
+
+
+@lru_cache
+def t_scale(dof: float) -> Floats:
+    """Return sqrt(dof / chi2) (N_DRAW,): a normal draw times it is one of Student's t."""
+    if math.isinf(dof):
+        return np.ones(N_DRAW)
+    quantiles = named_generator("scale of the noise").uniform(size=N_DRAW)
+    return np.sqrt(dof / chi2_distribution.ppf(quantiles, dof))
+
+
+def replicate_noise(runs: pd.DataFrame, assumed: float) -> Noise:
+    """Return the noise between seeds of equal settings; without replicates the assumed one."""
     noise = pooled_noise(runs, SETTINGS)
-    return noise if noise > 0 else assumed
+    return noise if noise.sigma > 0 else Noise(assumed, math.inf)
 
 
-def seed_mean(runs: pd.DataFrame, *, sigma: float) -> Estimate:
-    """Return the mean validation loss of replicates with a known standard deviation.
+def seed_mean(runs: pd.DataFrame, noise: Noise) -> Estimate:
+    """Return the mean validation loss of replicates, given the noise between seeds.
 
     Diverged runs are left out; without any other the value is NaN.
     """
     done = runs[runs.status == "done"]
     if done.empty:
         return Estimate(math.nan, np.full(N_DRAW, np.nan))
-    value = float(done.val_loss.mean())
-    return Estimate(value, value + sigma * noise_of(done.run_id), sigma / math.sqrt(len(done)))
+    return measured_mean(float(done.val_loss.mean()), noise, done.run_id)
+
+
+def measured_mean(value: float, noise: Noise, run_ids: Sequence[str]) -> Estimate:
+    """Return the mean loss of runs as an estimate, given the noise of one of them."""
+    sigma, dof = noise
+    draws = value + sigma * t_scale(dof) * noise_of(run_ids)
+    return Estimate(value, draws, sigma / math.sqrt(len(run_ids)), dof)
 
 
 def estimates(frame: pd.DataFrame, y: str = "loss") -> list[Estimate]:
     """Return one estimate a row: a column of estimates as it is, else from loss and noise.
 
     A column of numbers needs `sigma` (standard deviation of one run, nats/token) and `run_ids`
-    beside it, as the frames of `ieee_lib.recipes` have.
+    beside it, as the frames of `ieee_lib.recipes` have; `dof` says from how many replicates sigma
+    comes (without it: sigma is known).
     """
     if frame[y].map(lambda value: isinstance(value, Estimate)).all():
         return list(frame[y])
+    dof = frame["dof"] if "dof" in frame else pd.Series(math.inf, frame.index)
+    columns = (frame[y], frame["sigma"], dof, frame["run_ids"])
     return [
-        Estimate(float(value), np.full(N_DRAW, np.nan))
+        Estimate(math.nan, np.full(N_DRAW, np.nan))
         if math.isnan(value)
-        else Estimate(float(value), value + sigma * noise_of(ids), sigma / math.sqrt(len(ids)))
-        for value, sigma, ids in zip(frame[y], frame["sigma"], frame["run_ids"], strict=True)
+        else measured_mean(float(value), Noise(sigma, dof), ids)
+        for value, sigma, dof, ids in zip(*columns, strict=True)
     ]
 
 

@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike
 
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.estimates import Estimate
-from ieee_lib.laws.power_law import fit_through, scale_of, unbounded, unit_of
+from ieee_lib.laws.fit import fit_through
+from ieee_lib.laws.power_law import unbounded
 from ieee_lib.laws.scan import Floats, fit_many
+from ieee_lib.laws.units import scale_of, unit_of
 
 ALPHAS = np.geomspace(0.05, 4.0, 60)
 GAMMAS = np.linspace(-1.0, 1.5, 51)
@@ -57,12 +59,17 @@ def loss_surface(
 
 
 def surface(laws: Mapping[str, EnsembleLaw]) -> Estimate:
-    """Fit the surface `loss_surface` to all points (N, K) at once; return E with its draws."""
+    """Fit the surface `loss_surface` to all points (N, K) at once; return E with its draws.
+
+    The points of one ensemble share its members' noise: together they weigh as one.
+    """
     ensembles = list(laws.values())
     size = scale_of(unit_of([law.N for law in ensembles], "N"))
     N = np.concatenate([np.full(len(law.points), law.N / size) for law in ensembles])
     K = np.concatenate([law.points.k.to_numpy(float) for law in ensembles])
-    weight = np.concatenate([1 / law.points.se.to_numpy() for law in ensembles])
+    weight = np.concatenate(
+        [np.full(len(law.points), len(law.points) ** -0.5 / law.limit.se) for law in ensembles]
+    )
     loss = np.concatenate([law.points.loss for law in ensembles])
     draws = np.concatenate([[law.at(k).draws for k in law.points.k] for law in ensembles])
     coefficients = _fit_surfaces(N, K, weight, np.column_stack([loss, draws]))

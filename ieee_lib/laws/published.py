@@ -15,7 +15,7 @@ from ieee_lib import paths
 from ieee_lib.errors import check_choice
 from ieee_lib.laws.data_efficiency import data_efficiency
 from ieee_lib.laws.estimates import assumed
-from ieee_lib.laws.power_law import fit_power_law
+from ieee_lib.laws.fit import fit_power_law
 
 NOISE = 0.01
 """Standard deviation assumed for a published loss, nats/token: chart readings have two decimals,

@@ -3,17 +3,23 @@
 Given alpha the law is linear in A and E, so a scan needs no start values and misses no minimum.
 
     A, alpha, E = fit_many(x, Y, sigma)      # Y (n, points): n data sets on the same x
+    A, alpha, E = fit_one(x, y, sigma)       # one data set, checked, and polished by lmfit
 """
 
 import math
 
+import lmfit
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ieee_lib.errors import check
 
 Floats = NDArray[np.floating]
 
 ALPHAS = np.geomspace(0.02, 6.0, 600)
 """Exponents scanned."""
+MIN_POINTS = 3
+"""Points that a law needs: it has as many parameters."""
 
 
 def power_law(x: ArrayLike, A: ArrayLike, alpha: ArrayLike, E: ArrayLike) -> Floats:
@@ -44,6 +50,45 @@ def fit_many(
     step = math.log(alphas[1] / alphas[0])
     exponent = alphas[inner] * np.exp(shift * step)
     A, E, _, _ = linear_fits(exponent, x, Y, sigma, paired=True)
+    return A, exponent, E
+
+
+def fit_one(
+    x: Floats, y: Floats, sigma: Floats, *, alpha: float | None = None
+) -> tuple[float, float, float]:
+    """Return A, alpha, E of one data set: the scan finds the minimum, lmfit polishes it.
+
+    Raises InputError for fewer points than free parameters, for x or sigma that is not positive,
+    for y that is not finite, and for a fixed alpha outside the exponents scanned.
+    """
+    n_free = MIN_POINTS if alpha is None else MIN_POINTS - 1
+    check(x.shape == y.shape, "y", y.shape, f"must have the shape of x, {x.shape}")
+    check(x.shape == sigma.shape, "sigma", sigma.shape, f"must have the shape of x, {x.shape}")
+    check(len(np.unique(x)) >= n_free, "points", len(x), f"need at least {n_free} different x")
+    check(bool(np.all(np.isfinite(y))), "y", y.tolist(), "must be finite; drop diverged runs first")
+    check(bool(np.all(x > 0)), "x", x.tolist(), "must be positive")
+    check(
+        bool(np.all(np.isfinite(sigma) & (sigma > 0))),
+        "sigma",
+        sigma.tolist(),
+        "must be positive; take it from seed replicates or state an assumption",
+    )
+    if alpha is not None:
+        allowed = f"must lie between {ALPHAS[0]:g} and {ALPHAS[-1]:g}"
+        check(ALPHAS[0] <= alpha <= ALPHAS[-1], "alpha", alpha, allowed)
+    A, exponent, E = (float(v[0]) for v in fit_many(x, y[None], sigma, alpha=alpha))
+    parameters = lmfit.Parameters()
+    parameters.add("A", A, min=0 if A >= 0 else -np.inf)
+    exponent = min(max(exponent, ALPHAS[0]), ALPHAS[-1])
+    parameters.add("alpha", exponent, min=ALPHAS[0], max=ALPHAS[-1], vary=alpha is None)
+    parameters.add("E", E)
+    # lmfit polishes what the scan gave; scale_covar is off because the noise is known.
+    result = lmfit.Model(power_law).fit(
+        y, parameters, x=x, weights=1 / sigma, scale_covar=False, fit_kws={"xtol": 1e-12}
+    )
+    best = result.best_values
+    if result.chisqr <= np.sum(((y - power_law(x, A, exponent, E)) / sigma) ** 2):
+        return best["A"], best["alpha"], best["E"]
     return A, exponent, E
 
 

@@ -9,17 +9,16 @@ import pandas as pd
 
 from ieee_lib.laws.power_law import PowerLaw
 
-LAW_DIGITS = {"A": 3, "alpha": 2, "E": 3, "E boot": 3, "chi2": 2}
+LAW_DIGITS = {"A": 3, "alpha": 2, "E": 3, "chi2": 2}
 """Decimals of a table of laws."""
 
 
 def laws_frame(laws: Mapping[str, PowerLaw]) -> pd.DataFrame:
-    """Return fitted laws with both intervals, points and degrees of freedom, one row a law."""
+    """Return fitted laws with their intervals, points and degrees of freedom, one row a law."""
     rows = []
     for name, law in laws.items():
         alpha_low, alpha_high = law.interval("alpha")
         ci_low, ci_high = law.interval("E")
-        boot_low, boot_high = law.bootstrap_interval()
         rows.append(
             {
                 "law": name,
@@ -30,8 +29,6 @@ def laws_frame(laws: Mapping[str, PowerLaw]) -> pd.DataFrame:
                 "E": law.E,
                 "E ci_low": ci_low,
                 "E ci_high": ci_high,
-                "E boot ci_low": boot_low,
-                "E boot ci_high": boot_high,
                 "points": law.n_point,
                 "dof": law.dof,
                 "chi2": law.chi2,

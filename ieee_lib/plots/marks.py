@@ -24,7 +24,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.typing import ColorType
 
 from ieee_lib.laws.estimates import Estimate
-from ieee_lib.laws.power_law import PowerLaw, scale_of
+from ieee_lib.laws.power_law import PowerLaw
+from ieee_lib.laws.units import scale_of
 from ieee_lib.plots.style import COLORS, MARKER_SIZES, MARKERS
 
 LOSS = "validation loss (nats/token)"

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.typing import ColorType
 
-from ieee_lib.laws.power_law import PowerLaw, scale_of
+from ieee_lib.laws.power_law import PowerLaw
+from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import marks
 from ieee_lib.plots.style import COLORS, MARKERS
 

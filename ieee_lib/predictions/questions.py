@@ -27,7 +27,10 @@ from ieee_lib.laws.estimates import (
     replicate_noise,
     seed_mean,
 )
-from ieee_lib.laws.power_law import MIN_POINTS, PowerLaw, fit_power_law, scale_of
+from ieee_lib.laws.fit import fit_power_law
+from ieee_lib.laws.power_law import PowerLaw
+from ieee_lib.laws.scan import MIN_POINTS
+from ieee_lib.laws.units import scale_of
 from ieee_lib.recipes.ensembles import ensemble, heuristic
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.study import Study

@@ -29,8 +29,9 @@ def beyond_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
 
     Columns as in `heuristic_ensembles`, and `recipe`: the base, its members with probabilities
     averaged instead of logits (its `loss` is then loss_probabilities), every recipe of the scale,
-    and the snapshots of one run. `noise` is that of a recipe's own members; snapshots, which are
-    no replicates, take the base's. Trains and scores what is missing.
+    and the snapshots of one run. `exchangeable` says whether the members are replicates: snapshots
+    are not, each continues from the one before; their noise is the base's. Trains and scores what
+    is missing.
     """
     settings = heuristic(centre_of(centres_of(tuned), study.scale.ensembles.model))
     ensembles, chain = variants(study, settings), snapshots(study, settings)
@@ -43,7 +44,9 @@ def beyond_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     base = scores.pop(BASE)
     averaged = base.assign(loss=base.loss_probabilities)
     of_one_run = score(study, [chain]).assign(noise=base.noise.iloc[0])
-    return concat({BASE: base, PROBABILITIES: averaged, **scores, SNAPSHOTS: of_one_run}, "recipe")
+    frames = {BASE: base, PROBABILITIES: averaged, **scores, SNAPSHOTS: of_one_run}
+    table = concat(frames, "recipe")
+    return table.assign(exchangeable=table.recipe != SNAPSHOTS)
 
 
 def beyond_specs(study: Study) -> list[RunSpec]:

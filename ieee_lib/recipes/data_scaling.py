@@ -37,8 +37,7 @@ def regularized_by_data(study: Study) -> pd.DataFrame:
 def ensembles_by_data(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of one ensemble a tuned model at every D, at the heuristic's settings.
 
-    Columns as in `heuristic_ensembles`; `noise` is pooled over the ensembles of one D. Trains and
-    scores what is missing.
+    Columns as in `heuristic_ensembles`. Trains and scores what is missing.
     """
     frames = [
         heuristic_ensembles(study, rows, label=f"ensembles, D = {D:,}")

@@ -174,7 +174,7 @@ def _losses(study: Study, teaching: EnsembleSpec, students: Iterable[Student]) -
     """Return one row a student; all of the section's are taught together and share their noise."""
     taught = [*compared_students(study, teaching).values(), *swept_students(study, teaching)]
     runs = teach(study, taught).drop_duplicates("run_id")
-    sigma = replicate_noise(runs, study.scale.assumed_noise)
+    noise = replicate_noise(runs, study.scale.assumed_noise)
     rows = []
     for student in students:
         specs = student.specs(study)
@@ -187,7 +187,7 @@ def _losses(study: Study, teaching: EnsembleSpec, students: Iterable[Student]) -
                 "seeds": student.n_seed,
                 "tokens": specs[0].tokens,
                 "flops": specs[0].flops,
-                "loss": seed_mean(runs[runs.run_id.isin(run_ids)], sigma=sigma),
+                "loss": seed_mean(runs[runs.run_id.isin(run_ids)], noise),
                 "run_ids": run_ids,
             }
         )

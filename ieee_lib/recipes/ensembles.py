@@ -32,8 +32,8 @@ def heuristic_ensembles(study: Study, tuned: pd.DataFrame, label: str = "") -> p
 
     One row a member subset: ensemble, model, N, D, settings, K, k (members of the subset), members
     (run ids), loss (nats/token, logits averaged), loss_probabilities, noise (standard deviation
-    between members, pooled over the ensembles of this frame), flops of training the subset. Trains
-    and scores what is missing. Source: Sec. 4.2.
+    between members, pooled over the ensembles of this frame) with noise_dof, flops of training the
+    subset. Trains and scores what is missing. Source: Sec. 4.2.
     """
     return score(study, heuristic_specs(study, centres_of(tuned)), label=label or "ensembles")
 
@@ -76,14 +76,16 @@ def seed_ablation(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
 
 
 def score(study: Study, specs: Sequence[EnsembleSpec], *, label: str = "ensembles") -> pd.DataFrame:
-    """Return the scores of ensembles with the noise between their members, in the order given."""
+    """Return the scores of ensembles, in the order given."""
     scores = study.score(specs, label=label)
     order = {spec.run_id: i for i, spec in enumerate(specs)}
     scores = scores.sort_values("ensemble", key=lambda ids: ids.map(order), kind="stable")
     members = [member for spec in specs for member in spec.members]
     flops = {member.run_id: member.flops for member in members}
+    noise = replicate_noise(study.ensure(members), study.scale.assumed_noise)
     return scores.assign(
-        noise=replicate_noise(study.ensure(members), study.scale.assumed_noise),
+        noise=noise.sigma,
+        noise_dof=noise.dof,
         flops=[sum(flops[run_id] for run_id in subset) for subset in scores.members],
     ).reset_index(drop=True)
 

@@ -22,6 +22,7 @@ from ieee_lib.evaluation.probe import PROBE, continuation_items
 from ieee_lib.laws.downstream import error_of
 from ieee_lib.laws.ensembles import fit_ensembles
 from ieee_lib.laws.estimates import replicate_noise, seed_mean
+from ieee_lib.runs.frames import Noise
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import open_corpus
 from ieee_lib.text.sources import open_source
@@ -155,14 +156,14 @@ def continued_pretraining(setting: Setting) -> pd.DataFrame:
     tokens and flops of continuing, loss (estimate, nats/token; of seeds their mean), run_ids.
     Trains and scores what is missing.
     """
-    runs, sigma = _trained(setting)
+    runs, noise = _trained(setting)
     (law,) = fit_ensembles(continued_ensemble(setting)).values()
     rows = []
     for name, continued, models in _compared(setting):
         is_ensemble = name == ENSEMBLE
         spec, run_ids = models.members[0], tuple(spec.run_id for spec in models.members)
         K = law.K if is_ensemble else 1
-        seeds = seed_mean(runs[runs.run_id.isin(run_ids)], sigma=sigma)
+        seeds = seed_mean(runs[runs.run_id.isin(run_ids)], noise)
         rows.append(
             {
                 "recipe": name,
@@ -185,9 +186,9 @@ def continued_ensemble(setting: Setting) -> pd.DataFrame:
 
     Columns as in `recipes.heuristic_ensembles`. Trains and scores what is missing.
     """
-    _, sigma = _trained(setting)
+    _, noise = _trained(setting)
     scores = setting.target.score([_ensemble_of(setting)], label="ensemble of continued models")
-    return scores.assign(noise=sigma)
+    return scores.assign(noise=noise.sigma, noise_dof=noise.dof)
 
 
 def continued_probe(setting: Setting) -> pd.DataFrame:
@@ -286,8 +287,8 @@ def _tokenizer(table: Midtraining, base: Study | None) -> str:
     return f"file:{base.corpus_folder / 'tokenizer.json'}"
 
 
-def _trained(setting: Setting) -> tuple[pd.DataFrame, float]:
-    """Return the continued runs, and the standard deviation between their seeds (nats/token)."""
+def _trained(setting: Setting) -> tuple[pd.DataFrame, Noise]:
+    """Return the continued runs, and the noise between their seeds."""
     runs = setting.train()
     return runs, replicate_noise(runs, setting.target.scale.assumed_noise)
 

@@ -5,26 +5,30 @@ certificate(study, "regularized")        # why each point is a local optimum
 fit_power_law(tuned, x="N")
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
+from scipy.stats import f as f_distribution
 
-from ieee_lib.laws.estimates import replicate_noise, seed_mean
+from ieee_lib.laws.estimates import SETTINGS, seed_mean
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import (
-    NOT_SEARCHED,
     SearchResult,
     certificates_frame,
     specs_of,
     tuned_frame,
 )
+from ieee_lib.runs.frames import Noise, pooled_noise
 from ieee_lib.study import Study
 
 COLUMNS = [
-    "model", "N", "D", "wd", "lr", "epochs", "loss", "se", "sigma", "n", "status", "moves",
+    "model", "N", "D", "wd", "lr", "epochs", "loss", "se", "sigma", "dof", "n", "status", "moves",
     "tokens", "flops", "run_ids",
 ]  # fmt: skip
+
+MIN_DOF = 4
+"""Degrees of freedom from which the noise of one D stands for itself."""
 
 
 def standard(study: Study, seed_tokens: int | None = None) -> pd.DataFrame:
@@ -39,10 +43,9 @@ def regularized(study: Study, seed_tokens: int | None = None) -> pd.DataFrame:
     """Return the regularized recipe at one D (the base): weight decay, lr and epochs tuned.
 
     One row a model, smallest N first: N (parameters), D (tokens), tuned settings, loss (nats/token,
-    mean over n seeds), se (its standard error), sigma (standard deviation between seeds), status of
-    the search, moves, tokens and flops of one run, run_ids of the seeds. The noise of a point is
-    that of its own search; points that were not searched have too few runs to tell, and take the
-    noise of the base D. Trains what is missing. Source: Sec. 3, Fig 3.
+    mean over n seeds), se (its standard error), sigma (standard deviation between seeds, see
+    `point_noises`) with its dof, status of the search, moves, tokens and flops of one run, run_ids
+    of the seeds. Trains what is missing. Source: Sec. 3, Fig 3.
     """
     return _tuned(study, "regularized", seed_tokens)
 
@@ -65,21 +68,22 @@ def _tune(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
     results = single.tune(study, recipe, seed_tokens)
     table = tuned_frame(results)
     table["N"] = [scale.models[name].count().total for name in table.model]
-    seeds = scale.seeds_at(seed_tokens)
-    specs = [spec for result in results for spec in specs_of(study, result.centre, seeds)]
-    runs = study.ensure(specs, label=f"{recipe} recipe")
-    shared = _shared_noise(study, recipe, seed_tokens, runs, results)
+    runs = _seed_runs(study, recipe, results)
+    at_base = runs
+    if seed_tokens != scale.base_tokens:
+        at_base = _seed_runs(study, recipe, single.tune(study, recipe))
+    noises = point_noises(runs, at_base, scale.assumed_noise)
     rows = []
-    for N, result in zip(table.N, results, strict=True):
+    for N in table.N:
         seed_runs = runs[runs.N == N]
         done = seed_runs[seed_runs.status == "done"]
-        sigma = shared or float(result.se * np.sqrt(len(done)))
-        point = seed_mean(seed_runs, sigma=sigma if sigma > 0 else scale.assumed_noise)
+        point = seed_mean(seed_runs, noises[N])
         rows.append(
             {
                 "loss": point.value,
                 "se": point.se,
-                "sigma": sigma if sigma > 0 else scale.assumed_noise,
+                "sigma": noises[N].sigma,
+                "dof": noises[N].dof,
                 "n": len(done),
                 "tokens": seed_runs.tokens.iloc[0],
                 "flops": seed_runs.flops.iloc[0],
@@ -89,18 +93,48 @@ def _tune(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
     return table.assign(**pd.DataFrame(rows, index=table.index))[COLUMNS]
 
 
-def _shared_noise(
-    study: Study,
-    recipe: str,
-    seed_tokens: int,
-    runs: pd.DataFrame,
-    results: Sequence[SearchResult],
-) -> float:
-    """Return the noise that all points of one D share; 0 where each has that of its own search."""
-    if all(result.status != NOT_SEARCHED for result in results):
-        return 0.0
-    if seed_tokens == study.scale.base_tokens:
-        return replicate_noise(runs, study.scale.assumed_noise)
-    base = _tuned(study, recipe, None)
-    variances = study.scale.seeds * base.se**2
-    return float(np.sqrt(np.nanmean(variances)))
+def _seed_runs(study: Study, recipe: str, results: Sequence[SearchResult]) -> pd.DataFrame:
+    """Return the runs of the tuned settings, all seeds of every model."""
+    specs = [
+        spec
+        for result in results
+        for spec in specs_of(study, result.centre, study.scale.seeds_at(result.centre.seed_tokens))
+    ]
+    return study.ensure(specs, label=f"{recipe} recipe")
+
+
+def point_noises(runs: pd.DataFrame, at_base: pd.DataFrame, assumed: float) -> dict[int, Noise]:
+    """Return the noise between seeds of every N: pooled over N, which two or three seeds need.
+
+    A model whose seeds vary beyond the 99 % point of F of all others keeps its own noise, which is
+    then not theirs. Where a D has fewer than `MIN_DOF` degrees of freedom, the runs at the base D
+    are pooled with it; where nothing is replicated, every model takes the assumed noise.
+    """
+    own = {int(N): pooled_noise(rows, SETTINGS) for N, rows in runs.groupby("N")}
+    usual = _without_outliers(own)
+    if sum(noise.dof for noise in usual.values()) < MIN_DOF and at_base is not runs:
+        base = {int(N): pooled_noise(rows, SETTINGS) for N, rows in at_base.groupby("N")}
+        usual |= {-N: noise for N, noise in _without_outliers(base).items()}
+    shared = _pool(usual.values())
+    if not shared.sigma > 0:
+        shared = Noise(assumed, math.inf)
+    return {N: shared if N in usual else noise for N, noise in own.items()}
+
+
+def _without_outliers(noises: Mapping[int, Noise]) -> dict[int, Noise]:
+    """Return the noises that belong together; see `point_noises`."""
+    usual = dict(noises)
+    for N, noise in noises.items():
+        others = _pool(other for M, other in noises.items() if M != N)
+        if noise.dof and others.sigma > 0:
+            ratio = (noise.sigma / others.sigma) ** 2
+            if ratio > f_distribution.ppf(0.99, noise.dof, others.dof):
+                del usual[N]
+    return usual
+
+
+def _pool(noises: Iterable[Noise]) -> Noise:
+    replicated = [noise for noise in noises if noise.dof]
+    dof = sum(noise.dof for noise in replicated)
+    squares = sum(noise.dof * noise.sigma**2 for noise in replicated)
+    return Noise(math.sqrt(squares / dof) if dof else math.nan, dof)

@@ -6,8 +6,9 @@
 Losses are in nats/token, D and `tokens` in tokens, N in parameters.
 """
 
+import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -210,13 +211,22 @@ def label_models(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:
     return frame.assign(model=[names.get(n, "") for n in frame.N])
 
 
+class Noise(NamedTuple):
+    """The standard deviation between seeds, and how well it is known."""
+
+    sigma: float
+    """Nats/token; NaN where nothing is replicated."""
+    dof: float
+    """Degrees of freedom behind it; infinite where it is assumed."""
+
+
 def seed_means(
-    runs: pd.DataFrame, by: list[str], *, value: str = "val_loss", noise: float | None = None
+    runs: pd.DataFrame, by: list[str], *, value: str = "val_loss", noise: Noise | None = None
 ) -> pd.DataFrame:
     """Return mean over seeds, its standard error and count per group; diverged runs left out.
 
-    The standard error uses `noise`, a standard deviation shared by all groups, or the pooled one
-    of this frame (NaN where nothing is replicated). Columns: *by, loss, se, n, n_diverged.
+    The standard error uses `noise`, shared by all groups, or the pooled one of this frame (NaN
+    where nothing is replicated). Columns: *by, loss, se, dof (of se), n, n_diverged.
     """
     done = runs[runs.status == "done"]
     groups = done.groupby(by, sort=True)[value]
@@ -224,14 +234,19 @@ def seed_means(
     means = groups.agg(loss="mean", n="count")
     diverged = (runs.status == "diverged").groupby([runs[column] for column in by]).sum()
     means = means.join(diverged.rename("n_diverged"), how="outer").fillna({"n": 0})
-    means["se"] = noise / np.sqrt(means.n.where(means.n > 0))
+    means["se"] = noise.sigma / np.sqrt(means.n.where(means.n > 0))
+    means["dof"] = noise.dof
     return means.reset_index().astype({"n": int})
 
 
-def pooled_noise(runs: pd.DataFrame, by: list[str], *, value: str = "val_loss") -> float:
-    """Return the standard deviation over seeds, pooled over groups; NaN without replicates."""
+def pooled_noise(runs: pd.DataFrame, by: list[str], *, value: str = "val_loss") -> Noise:
+    """Return the standard deviation over seeds, pooled over groups, with its degrees of freedom.
+
+    sigma^2 = sum over runs of (loss - mean of its group)^2 / dof,    dof = runs - groups
+    """
     groups = runs[runs.status == "done"].groupby(by)[value]
     dof = groups.count() - 1
     squares = groups.var(ddof=1).mul(dof)
     total_dof = dof[dof > 0].sum()
-    return float(np.sqrt(squares.sum() / total_dof)) if total_dof else float("nan")
+    sigma = math.sqrt(squares.sum() / total_dof) if total_dof else math.nan
+    return Noise(sigma, float(total_dof))

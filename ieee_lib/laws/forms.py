@@ -1,0 +1,155 @@
+"""Which form does the law in N have? Three, side by side, judged by what they did not see.
+
+    free         A / N^alpha + E                     one law a D
+    pinned       A / N + E                           one law a D; the paper's exponent is 1.02
+    power mean   [(A N^-a)^q + (B D^-b)^q]^(1/q) + E one surface over all D
+
+Every form predicts the loss of the largest model at every D from the smaller ones. The form with
+the lowest root mean square error heads the book, by code; those errors are also what its limits
+may be wrong by (`PowerLaw.discrepancy`), with as many degrees of freedom as there are D.
+
+    sizes = fit_sizes(tuned_by_data)             # one row a D and model
+    sizes[28_672].limit, sizes.form, sizes.table()
+    fit_sizes(limits_by_data, "limit")           # the joint limits
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ieee_lib.errors import InputError, check_choice
+from ieee_lib.laws.estimates import estimates
+from ieee_lib.laws.fit import fit_power_law
+from ieee_lib.laws.power_law import Discrepancy, PowerLaw
+from ieee_lib.laws.power_mean import fit_power_mean
+from ieee_lib.laws.units import scale_of
+
+FREE, PINNED, POWER_MEAN = FORMS = ("free exponent", "exponent 1", "power mean")
+"""Forms of the law in N."""
+FORM_DIGITS = {"bias": 3, "rms": 3}
+"""Decimals of a table of forms."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SizeLaws(Mapping[int, PowerLaw]):
+    """The law in N at every D (tokens), by the form that predicts best."""
+
+    form: str
+    """The form of these laws."""
+    by_form: dict[str, dict[int, PowerLaw]]
+    """form -> D -> law."""
+    errors: pd.DataFrame
+    """form, D, N (left out), error (measured minus predicted, nats/token)."""
+
+    def __getitem__(self, D: int) -> PowerLaw:
+        return self.by_form[self.form][D]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.by_form[self.form])
+
+    def __len__(self) -> int:
+        return len(self.by_form[self.form])
+
+    def at(self, D: int) -> dict[str, PowerLaw]:
+        """Return the law of every form at one D."""
+        return {form: laws[D] for form, laws in self.by_form.items() if D in laws}
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a form and D: errors of the form at the left-out models, and its limit.
+
+        Columns: form, heads (whether the book uses it), predictions, bias and rms of their errors,
+        D, error there, limit (estimate), chi2 and dof of the fit (nats/token).
+        """
+        rows = []
+        for form, laws in self.by_form.items():
+            errors = self.errors[self.errors.form == form].set_index("D").error
+            for D, law in laws.items():
+                rows.append(
+                    {
+                        "form": form,
+                        "heads": "yes" if form == self.form else "",
+                        "predictions": len(errors),
+                        "bias": errors.mean(),
+                        "rms": _rms(errors),
+                        "D": D,
+                        "error": errors.get(D, math.nan),
+                        "limit": law.limit,
+                        "chi2": law.chi2,
+                        "dof": law.dof,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        laws = "\n".join(f"D = {D:,}: {law!r}" for D, law in self.items())
+        return f"{laws}\n({self.form}, which predicted the left-out models best)"
+
+
+def fit_sizes(frame: pd.DataFrame, y: str = "loss", *, form: str | None = None) -> SizeLaws:
+    """Return the laws in N at every D of a frame, by the form that predicts best or a given one.
+
+    frame: one row a D (tokens) and N (parameters), y as in `fit_power_law`. Forms that a frame has
+    too few points for are left out. Without a model to spare at any D the exponent is free and
+    nothing says what the form may be wrong by. Raises InputError where a D has too few points for
+    the form, and for an unknown form.
+    """
+    check_choice("form", form or FREE, FORMS)
+    errors = left_out_errors(frame, y)
+    by_form = {}
+    for name in FORMS:
+        try:
+            by_form[name] = _fit(frame, y, name)
+        except InputError:
+            if name in (form, FREE if form is None else form):
+                raise
+    for name, laws in by_form.items():
+        left = errors[errors.form == name].error
+        if len(left):
+            found = Discrepancy(_rms(left), len(left))
+            by_form[name] = {D: replace(law, discrepancy=found) for D, law in laws.items()}
+    return SizeLaws(form or best_form(errors[errors.form.isin(by_form)]), by_form, errors)
+
+
+def best_form(errors: pd.DataFrame) -> str:
+    """Return the form with the lowest rms error over the D that all forms predict; else free."""
+    by_form = errors.pivot(index="form", columns="D", values="error").dropna(axis="columns")
+    if by_form.empty:
+        return FREE
+    return str((by_form**2).mean(axis="columns").idxmin())
+
+
+def left_out_errors(frame: pd.DataFrame, y: str = "loss") -> pd.DataFrame:
+    """Return how far every form misses the largest model at every D, from the smaller ones alone.
+
+    Columns: form, D, N, error (measured minus predicted, nats/token). A form that the smaller
+    models are too few for has no row.
+    """
+    largest = frame.loc[frame.groupby("D").N.idxmax()]
+    rest = frame.drop(index=largest.index)
+    values = [row.value for row in estimates(largest, y)]
+    rows = []
+    for form in FORMS:
+        for D, N, value in zip(largest.D, largest.N, values, strict=True):
+            try:
+                law = _fit(rest if form == POWER_MEAN else rest[rest.D == D], y, form)[D]
+            except InputError:
+                continue
+            error = value - float(law(N / scale_of(law.unit)))
+            rows.append({"form": form, "D": D, "N": N, "error": error})
+    return pd.DataFrame(rows, columns=["form", "D", "N", "error"]).dropna()
+
+
+def _fit(frame: pd.DataFrame, y: str, form: str) -> dict[int, PowerLaw]:
+    """Return D -> law in N of one form; raises InputError where it has too few points."""
+    if form == POWER_MEAN:
+        surface = fit_power_mean(frame, y)
+        return {int(D): surface.at(D) for D in sorted(frame.D.unique())}
+    alpha = 1.0 if form == PINNED else None
+    return {int(D): fit_power_law(rows, y, x="N", alpha=alpha) for D, rows in frame.groupby("D")}
+
+
+def _rms(errors: pd.Series) -> float:
+    return float(np.sqrt(np.mean(errors**2))) if len(errors) else math.nan

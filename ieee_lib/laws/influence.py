@@ -1,0 +1,143 @@
+"""The noise of a law in K: what each member adds to it, by the jackknife.
+
+For a statistic theta of K members (A and E of the law, the gain of a second member) and theta(-i)
+of all but member i, the pseudo-values and the draws are
+
+    p_i = K theta - (K - 1) theta(-i)
+    draws = theta + s sum_i z_i (p_i - mean p) / sqrt(K (K - 1)),      z_i: the noise draws of run i
+
+so that their variance is the jackknife's, sum (p_i - mean p)^2 / (K (K - 1)), and runs that two
+laws share cancel. With three to five members a variance of one's own is worth little: the size of
+the deviations is pooled over the ensembles of one question, and s takes Student's t for it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ieee_lib.laws.estimates import Estimate, normal_draws, t_scale
+from ieee_lib.laws.scan import Floats, fit_many
+from ieee_lib.runs.frames import Noise
+
+STATISTICS = ("A", "E", "gain")
+"""Of A / K + E, and the gain L(1) - L(2)."""
+MIN_MEMBERS = 3
+"""Members that an ensemble needs for a variance of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """Statistics of an ensemble with what each member adds to their noise."""
+
+    members: tuple[str, ...]
+    """Run ids."""
+    values: Floats
+    """(3,) A, E and gain (nats/token)."""
+    deviations: Floats | None
+    """(K, 3) pseudo-values minus their mean; None with fewer than three members."""
+    sigma: Floats
+    """(3,) standard deviation of one member's deviation; infinite where nothing says it."""
+    dof: float
+    """Degrees of freedom behind sigma."""
+    source: str
+    """Where sigma comes from: its members, all ensembles, single runs, or nothing."""
+
+    def estimate(self, *coefficients: float) -> Estimate:
+        """Return the estimate of a A + b E + c gain for three coefficients."""
+        combine = np.array(coefficients)
+        weights = self._weights @ combine  # (K,)
+        z = np.stack([normal_draws(run_id) for run_id in self.members])
+        value = float(self.values @ combine)
+        noise = t_scale(self.dof) * (weights @ z)
+        return Estimate(value, value + noise, float(np.sqrt((weights**2).sum())), self.dof)
+
+    @property
+    def _weights(self) -> Floats:
+        """Return what one unit of each member's noise adds, (K, 3)."""
+        K = len(self.members)
+        if self.deviations is None:  # all members alike
+            return np.full((K, len(STATISTICS)), self.sigma / K)
+        own = _deviation(self.deviations)
+        scale = np.divide(self.sigma, own, out=np.zeros_like(own), where=own > 0)
+        return self.deviations * scale / math.sqrt(K * (K - 1))
+
+
+def influence(scores: pd.DataFrame, members: Sequence[str]) -> Influence:
+    """Return the statistics of one ensemble's scored subsets with their own noise."""
+    among = Subsets(scores, members)
+    values = among.statistics()
+    K = len(members)
+    if K < MIN_MEMBERS:
+        unknown = np.full(len(STATISTICS), np.inf)
+        return Influence(tuple(members), values, None, unknown, 1.0, "nothing")
+    left_out = np.stack([among.without(i).statistics() for i in range(K)])
+    pseudo = K * values - (K - 1) * left_out
+    deviations = pseudo - pseudo.mean(axis=0)
+    return Influence(
+        tuple(members), values, deviations, _deviation(deviations), K - 1.0, "its members"
+    )
+
+
+def pool(influences: Sequence[Influence], fallback: Noise | None) -> list[Influence]:
+    """Return the influences with one size of noise, pooled over those that have their own.
+
+        sigma^2 = sum of (K - 1) sigma_e^2 / sum of (K - 1)     over the ensembles e
+
+    Where none has three members, sigma is `fallback`: the noise between single runs, more than
+    what an ensemble inherits of it; without that it is infinite.
+    """
+    own = [each for each in influences if each.deviations is not None]
+    dof = sum(len(each.members) - 1.0 for each in own)
+    if own:
+        squares = [(len(each.members) - 1) * _deviation(each.deviations) ** 2 for each in own]
+        sigma, source = np.sqrt(sum(squares) / dof), "all ensembles"
+    elif fallback:
+        sigma, dof = np.full(len(STATISTICS), fallback.sigma), fallback.dof
+        source = "single runs"
+    else:
+        return list(influences)
+    return [replace(each, sigma=sigma, dof=dof, source=source) for each in influences]
+
+
+def _deviation(deviations: Floats | None) -> Floats:
+    """Return the standard deviation (3,) of a member's deviations (K, 3)."""
+    assert deviations is not None
+    return np.sqrt((deviations**2).sum(axis=0) / (len(deviations) - 1))
+
+
+class Subsets:
+    """Losses of member subsets as arrays, to leave members out quickly."""
+
+    def __init__(self, scores: pd.DataFrame, members: Sequence[str]) -> None:
+        self.loss = scores.loss.to_numpy(float)
+        self.contains = np.array([[m in subset for m in members] for subset in scores.members])
+
+    def without(self, i: int) -> "Subsets":
+        """Return the subsets that member i is not in, of the others alone."""
+        kept = object.__new__(Subsets)
+        rows = ~self.contains[:, i]
+        kept.loss, kept.contains = self.loss[rows], np.delete(self.contains[rows], i, axis=1)
+        return kept
+
+    def means(self) -> tuple[Floats, Floats]:
+        """Return k and the mean loss of all subsets of k members, each (sizes,)."""
+        size = self.contains.sum(axis=1)
+        counts = np.bincount(size)[1:]
+        sums = np.bincount(size, weights=self.loss)[1:]
+        k = np.flatnonzero(counts) + 1
+        return k.astype(float), sums[k - 1] / counts[k - 1]
+
+    def fit(self, beta: float | None) -> tuple[float, float, float]:
+        """Return A, beta and E of the law through the means, by the scan alone."""
+        k, loss = self.means()
+        A, exponent, E = fit_many(k, loss[None], np.ones(len(k)), alpha=beta)
+        return float(A[0]), float(exponent[0]), float(E[0])
+
+    def statistics(self) -> Floats:
+        """Return A, E and gain, (3,)."""
+        A, _, E = self.fit(1.0)
+        _, loss = self.means()
+        return np.array([A, E, loss[0] - loss[1]])
