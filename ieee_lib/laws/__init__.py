@@ -30,6 +30,7 @@ from ieee_lib.laws.ensembles import (
     concat,
     ensembles_frame,
     fit_ensembles,
+    fit_ensembles_by_data,
     settings_label,
 )
 from ieee_lib.laws.estimates import (
@@ -43,8 +44,10 @@ from ieee_lib.laws.estimates import (
     seed_mean,
 )
 from ieee_lib.laws.fit import fit_power_law, fit_through, published_law
+from ieee_lib.laws.forms import FORM_DIGITS, FORMS, FREE, SizeLaws, fit_sizes
 from ieee_lib.laws.joint import N_then_K, loss_surface, surface
 from ieee_lib.laws.power_law import Discrepancy, Limit, PowerLaw
+from ieee_lib.laws.power_mean import fit_power_mean
 from ieee_lib.laws.published import (
     NOISE,
     limit_pairs,
@@ -60,6 +63,9 @@ from ieee_lib.runs.frames import mean_curve, pooled_noise, seed_means
 
 __all__ = [
     "ENSEMBLE_DIGITS",
+    "FORMS",
+    "FORM_DIGITS",
+    "FREE",
     "LAW_DIGITS",
     "MIN_POINTS",
     "NOISE",
@@ -69,6 +75,7 @@ __all__ = [
     "Limit",
     "N_then_K",
     "PowerLaw",
+    "SizeLaws",
     "accuracies",
     "best_ensemble",
     "compare_limits",
@@ -83,7 +90,10 @@ __all__ = [
     "estimates_frame",
     "expand",
     "fit_ensembles",
+    "fit_ensembles_by_data",
     "fit_power_law",
+    "fit_power_mean",
+    "fit_sizes",
     "fit_through",
     "laws_frame",
     "limit_pairs",

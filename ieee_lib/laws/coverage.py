@@ -1,114 +1,239 @@
-"""Do 95 % intervals of a limit hold the truth 95 % of the time? On synthetic data we can tell.
+"""Do 95 % intervals hold the truth 95 % of the time? On synthetic data we can tell.
 
-coverage_frame(n=500)       # one row a case; written to figures/bench/ by `ieee_lib bench coverage`
+coverage_frame(n=100)       # one row a world and number; `ieee_lib bench coverage` writes it
+
+Every data set is a ladder like the `laptop` scale's, put through the book's own estimators: seeds,
+members and their subsets at four N and three D, the standard recipe at four D. What it is drawn
+from is what the estimators assume, or not:
+
+    assumed            A / N + E at every D; members differ by one number each
+    interaction        a subset S of k members has E + mean l_i + sum q_i / k^2 + sum w_ij / k^2
+    unequal noise      the same, and seeds of one size vary three times as much as of another
+    inexact law        the same, each data set with another exponent or bend in N, and every point
+                       a little badly tuned
 """
 
 import itertools
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ieee_lib.laws.ensembles import EnsembleLaw, fit_ensembles
-from ieee_lib.laws.power_law import fit_power_law, fit_through
-from ieee_lib.laws.scan import power_law
+from ieee_lib.laws.data_efficiency import data_efficiency
+from ieee_lib.laws.ensembles import ensembles_frame, fit_ensembles_by_data
+from ieee_lib.laws.estimates import Estimate, estimates_frame, measured_mean
+from ieee_lib.laws.fit import fit_power_law
+from ieee_lib.laws.forms import fit_sizes
+from ieee_lib.laws.power_law import Limit
+from ieee_lib.runs.frames import Noise
 
-SIZES = np.array([0.15, 0.3, 0.6, 1.4])
-"""The paper's N, billions."""
-COUNTS = np.arange(1.0, 6.0)
-TRUTH = 3.4
-"""The limit behind every data set, nats/token."""
+SIZES = np.array([0.04, 0.07, 0.14, 0.32]) * 1e6
+NEXT_SIZE = 0.75e6
+LADDER = (14_336, 28_672, 57_344)
+BASE, LARGEST_D = 28_672, 114_688
+MEMBERS = {14_336: 3, 28_672: 5, 57_344: 3}
+SEEDS = {14_336: 2, 28_672: 3, 57_344: 2, 114_688: 2}
+L_NOISE, Q_NOISE, W_NOISE = 0.02, 0.02, 0.012
+"""Standard deviations of l, q and w, about those of the recorded ensembles (nats/token)."""
+SEED_NOISE = 0.012
 
-Interval = tuple[float, float]
-Draw = Callable[[np.random.Generator, float], Interval]
-"""Makes one data set with a given noise and returns the interval of its limit."""
+
+@dataclass(frozen=True)
+class World:
+    """What data sets are drawn from."""
+
+    interaction: bool = False
+    unequal: bool = False
+    exact: bool = True
+
+    def truth(self, rng: np.random.Generator) -> "Truth":
+        """Return the curve behind one data set: exponent 1, or any exponent or power mean."""
+        if self.exact:
+            return Truth(alpha=1.0, q=None)
+        alpha, q = rng.choice([0.6, 0.8, 1.3, 1.6]), rng.choice([0.0, 1.5, 2.0, 3.0])
+        return Truth(alpha=float(alpha), q=float(q) or None)
+
+    def spread(self, N: float) -> float:
+        """Return the factor on the noise of one size: 1, or from sqrt(3) down to 1 / sqrt(3)."""
+        place = int(np.abs(SIZES - N).argmin()) / (len(SIZES) - 1)
+        return 3.0 ** (0.5 - place) if self.unequal else 1.0
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Losses (nats/token) without noise; N may be inf."""
+
+    alpha: float
+    """Exponent in N."""
+    q: float | None
+    """Of the power mean; None where the terms in N and D are a law in N at each D."""
+
+    def single(self, N: Any, D: Any) -> Any:
+        """Return the tuned single model's loss."""
+        by_N = 0.4 * (N / 4e4) ** -self.alpha
+        if self.q is None:
+            return 3.7 + 0.6 * (D / BASE) ** -0.35 + by_N * (D / BASE) ** 0.2
+        return 3.6 + (by_N**self.q + (0.7 * (D / BASE) ** -0.35) ** self.q) ** (1 / self.q)
+
+    def limit(self, N: Any, D: Any) -> Any:
+        """Return the K to infinity limit of members of N."""
+        return self.single(N, D) - 0.16 - 0.003e6 / N
+
+    def standard(self, D: Any) -> Any:
+        """Return the best loss of the standard recipe."""
+        return 1.2 + 3.3 * (D / BASE) ** -0.2
+
+    def standard_data(self, loss: float) -> float:
+        """Return the D at which the standard recipe has a loss."""
+        return BASE * ((loss - 1.2) / 3.3) ** (-1 / 0.2)
+
+
+WORLDS = {
+    "assumed": World(),
+    "interaction": World(interaction=True),
+    "unequal noise": World(interaction=True, unequal=True),
+    "inexact law": World(interaction=True, unequal=True, exact=False),
+}
+
+
+def coverage_frame(*, n: int = 100, seed: int = 0) -> pd.DataFrame:
+    """Return one row a world and number: share of intervals with the truth, width, unbounded.
+
+    Numbers: the limit in K of one model, the regularized and the joint limit at the base D, the
+    data efficiency of the joint limit, and the loss of the next N. `coverage` is of all data sets,
+    `median width` (nats/token, or times) of those whose interval is bounded.
+    """
+    rows = []
+    for name, world in WORLDS.items():
+        rng = np.random.default_rng([seed, len(rows)])
+        results = [_one_book(rng, world) for _ in range(n)]
+        for number in results[0]:
+            ends = np.array([(r[number][0].ci_low, r[number][0].ci_high) for r in results])
+            truth = np.array([r[number][1] for r in results])
+            covered = (ends[:, 0] <= truth) & (truth <= ends[:, 1])
+            is_bounded = np.isfinite(ends).all(axis=1)
+            width = np.ptp(ends[is_bounded], axis=1) if is_bounded.any() else np.array([np.nan])
+            row = {"world": name, "number": number, "data sets": n, "coverage": covered.mean()}
+            rows.append(
+                {**row, "median width": np.median(width), "unbounded": 1 - is_bounded.mean()}
+            )
+    return pd.DataFrame(rows)
+
+
+def _one_book(rng: np.random.Generator, world: World) -> dict[str, tuple[Estimate, float]]:
+    """Return the estimates of one data set, each with the truth."""
+    truth = world.truth(rng)
+    laws_in_K = fit_ensembles_by_data(_scores(rng, world, truth))
+    limits = pd.concat([ensembles_frame(group) for group in laws_in_K.values()], ignore_index=True)
+    sizes, joint = fit_sizes(_tuned(rng, world, truth)), fit_sizes(limits, "limit")
+    small, limit = SIZES[1], truth.limit(np.inf, BASE)
+    standard, reference = _standard(rng, truth)
+    return {
+        "limit in K": (laws_in_K[BASE][f"{small:g}"].limit, truth.limit(small, BASE)),
+        "limit in N": (sizes[BASE].limit, truth.single(np.inf, BASE)),
+        "joint limit": (joint[BASE].limit, limit),
+        "data efficiency": (
+            data_efficiency(standard, joint[BASE].limit, reference),
+            truth.standard_data(limit) / BASE,
+        ),
+        "next N": (
+            sizes[BASE].at(NEXT_SIZE / scale_of(sizes[BASE].unit)),
+            truth.single(NEXT_SIZE, BASE),
+        ),
+    }
+
+
+def _standard(rng: np.random.Generator, truth: Truth) -> tuple[Limit, Estimate]:
+    """Return the standard recipe's law in D, and its loss at the base D."""
+    noise = Noise(SEED_NOISE, 8.0)
+    losses = {}
+    for D in (*LADDER, LARGEST_D):
+        mean, run_ids = _mean_loss(rng, SEED_NOISE, SEEDS[D])
+        losses[D] = measured_mean(truth.standard(D) + mean, noise, run_ids)
+    points = estimates_frame(losses, "D")
+    return fit_power_law(points, x="D").limit, losses[BASE]
+
+
+def _tuned(rng: np.random.Generator, world: World, truth: Truth) -> pd.DataFrame:
+    """Return the regularized recipe at every D and N, with the noise pooled as in the book."""
+    rows = []
+    for D, N in itertools.product(LADDER, SIZES):
+        sigma = SEED_NOISE * world.spread(N)
+        mean, run_ids = _mean_loss(rng, sigma, SEEDS[D])
+        loss = truth.single(N, D) + mean + _mistuned(rng, world)
+        rows.append({"D": D, "N": N, "model": f"{N:g}", "loss": loss, "run_ids": run_ids})
+    frame = pd.DataFrame(rows)
+    frame["dof"] = [len(SIZES) * (SEEDS[D] - 1.0) for D in frame.D]
+    sigmas = {D: _pooled_sigma(rng, world, SEEDS[D]) for D in LADDER}
+    return frame.assign(sigma=frame.D.map(sigmas))
+
+
+def _pooled_sigma(rng: np.random.Generator, world: World, n_seed: int) -> float:
+    """Return a standard deviation as estimated from the seeds of every size."""
+    squares = [
+        (SEED_NOISE * world.spread(N)) ** 2 * rng.chisquare(n_seed - 1) / (n_seed - 1)
+        for N in SIZES
+    ]
+    return float(np.sqrt(np.mean(squares)))
+
+
+def _mistuned(rng: np.random.Generator, world: World) -> float:
+    return 0.0 if world.exact else float(rng.exponential(0.005))
+
+
+def _mean_loss(rng: np.random.Generator, sigma: float, n: int) -> tuple[float, tuple[str, ...]]:
+    """Return the mean noise of n runs, and names for them."""
+    return float(rng.normal(0, sigma, n).mean()), _run_ids(rng, n)
+
+
+def _run_ids(rng: np.random.Generator, n: int) -> tuple[str, ...]:
+    return tuple(f"{number:016x}" for number in rng.integers(0, 2**62, n))
+
+
+def _scores(rng: np.random.Generator, world: World, truth: Truth) -> pd.DataFrame:
+    """Return the scored subsets of one ensemble at every D and N."""
+    frames = [
+        synthetic_scores(
+            rng,
+            N=N,
+            D=D,
+            K=MEMBERS[D],
+            limit=truth.limit(N, D) + _mistuned(rng, world),
+            spread=world.spread(N),
+            interaction=world.interaction,
+        )
+        for D, N in itertools.product(LADDER, SIZES)
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
 def synthetic_scores(
-    rng: np.random.Generator, *, N: float, limit: float, gain: float, noise: float, K: int = 5
+    rng: np.random.Generator,
+    *,
+    N: float,
+    limit: float,
+    K: int,
+    D: int = 0,
+    gain: float = 0.5,
+    spread: float = 1.0,
+    interaction: bool = True,
 ) -> pd.DataFrame:
-    """Return subset losses limit + gain / k, each moved by the mean noise of its members."""
-    luck = rng.normal(0, noise, K)
-    members = [f"{v:016x}" for v in rng.integers(0, 2**62, K)]
-    rows = [
-        {"k": k, "members": tuple(members[i] for i in s), "loss": luck[list(s)].mean()}
-        for k in range(1, K + 1)
-        for s in itertools.combinations(range(K), k)
-    ]
+    """Return the losses of all subsets of K members around limit + gain / k (nats/token).
+
+    Without interaction a member adds the mean of its l alone; see the module.
+    """
+    l_i = rng.normal(0, L_NOISE * spread, K)
+    q_i = rng.normal(0, Q_NOISE * spread, K) if interaction else np.zeros(K)
+    w_ij = rng.normal(0, W_NOISE * spread, (K, K)) if interaction else np.zeros((K, K))
+    members = _run_ids(rng, K)
+    rows = []
+    for k in range(1, K + 1):
+        for subset in map(list, itertools.combinations(range(K), k)):
+            pairs = np.triu(w_ij, 1)[np.ix_(subset, subset)].sum()
+            noise = l_i[subset].mean() + (q_i[subset].sum() + pairs) / k**2
+            loss = limit + gain / k + noise
+            rows.append({"k": k, "members": tuple(members[i] for i in subset), "loss": loss})
+    settings: dict[str, Any] = {"N": N, "D": D, "model": f"{N:g}", "wd": 0.0, "lr": 0.0}
     frame = pd.DataFrame(rows)
-    frame["loss"] += limit + gain / frame.k
-    return frame.assign(
-        ensemble=members[0], K=K, N=N, D=0, model=f"{N:g}", n_diverged=0, wd=0.0, lr=0.0, epochs=0
-    )
-
-
-def _law(x: np.ndarray, A: float, alpha: float, *, beta: float | None, method: str) -> Draw:
-    def draw(rng: np.random.Generator, noise: float) -> Interval:
-        y = power_law(x, A, alpha, TRUTH) + rng.normal(0, noise, len(x))
-        law = fit_power_law(x, y, sigma=noise, alpha=beta)
-        return law.interval("E") if method == "profile" else law.bootstrap_interval()
-
-    return draw
-
-
-def _ensemble(rng: np.random.Generator, noise: float) -> Interval:
-    limit = _one_ensemble(rng, noise, 0.3, TRUTH).limit
-    return limit.ci_low, limit.ci_high
-
-
-def _joint(rng: np.random.Generator, noise: float) -> Interval:
-    laws = [_one_ensemble(rng, noise, N, TRUTH + 0.05 / N) for N in SIZES]
-    limit = fit_through(SIZES, [law.limit for law in laws], unit="N[B]").limit
-    return limit.ci_low, limit.ci_high
-
-
-def _one_ensemble(rng: np.random.Generator, noise: float, N: float, limit: float) -> EnsembleLaw:
-    scores = synthetic_scores(rng, N=N, limit=limit, gain=0.4, noise=noise)
-    (law,) = fit_ensembles(scores, noise=noise).values()
-    return law
-
-
-CASES: dict[tuple[str, str], Draw] = {
-    ("law in N, 4 points, alpha 1.02", "profile"):
-        _law(SIZES, 0.05, 1.02, beta=None, method="profile"),
-    ("law in N, 4 points, alpha 1.02", "bootstrap"):
-        _law(SIZES, 0.05, 1.02, beta=None, method="bootstrap"),
-    ("law in N, 4 points, alpha 0.6", "profile"):
-        _law(SIZES, 0.1, 0.6, beta=None, method="profile"),
-    ("law in N, 4 points, alpha 0.6", "bootstrap"):
-        _law(SIZES, 0.1, 0.6, beta=None, method="bootstrap"),
-    ("law in K, 5 points, beta free", "profile"):
-        _law(COUNTS, 0.4, 1.0, beta=None, method="profile"),
-    ("law in K, 5 points, beta free", "bootstrap"):
-        _law(COUNTS, 0.4, 1.0, beta=None, method="bootstrap"),
-    ("law in K, 5 points, beta = 1", "profile"):
-        _law(COUNTS, 0.4, 1.0, beta=1.0, method="profile"),
-    ("limit in K, 5 members share their noise", "draws"): _ensemble,
-    ("joint limit, 4 sizes of 5 members", "draws"): _joint,
-}  # fmt: skip
-
-
-def coverage_frame(*, n: int = 500, noises: tuple[float, ...] = (0.003, 0.01)) -> pd.DataFrame:
-    """Return one row a case and noise: share of intervals with the truth, width, unbounded."""
-    rows: list[dict[str, Any]] = []
-    for (case, method), draw in CASES.items():
-        for noise in noises:
-            rng = np.random.default_rng([len(rows), n])
-            ends = np.array([draw(rng, noise) for _ in range(n)])
-            ci_low, ci_high = ends.T
-            covered = (ci_low <= TRUTH) & (ci_high >= TRUTH)
-            with np.errstate(invalid="ignore"):
-                width = float(np.median(ci_high - ci_low))
-            rows.append(
-                {
-                    "case": case,
-                    "method": method,
-                    "noise": noise,
-                    "data sets": n,
-                    "coverage": float(covered.mean()),
-                    "median width": width,
-                    "unbounded": float(np.isinf(ends).any(axis=1).mean()),
-                }
-            )
-    return pd.DataFrame(rows)
+    return frame.assign(ensemble=members[0], K=K, n_diverged=0, epochs=0, **settings)

@@ -206,6 +206,17 @@ def fit_ensembles(
     return {str(name): law for name, law in laws}
 
 
+def fit_ensembles_by_data(scores: pd.DataFrame) -> dict[int, dict[str, EnsembleLaw]]:
+    """Return D (tokens) -> model -> the law in K, of one ensemble a D and model.
+
+    Columns as in `fit_ensembles`; the size of the noise is pooled over all of them.
+    """
+    by_data: dict[int, dict[str, EnsembleLaw]] = {}
+    for law in fit_ensembles(scores, by="ensemble").values():
+        by_data.setdefault(int(law.settings["D"]), {})[law.model] = law
+    return by_data
+
+
 def _unpooled(scores: pd.DataFrame) -> EnsembleLaw:
     """Return the law of one ensemble's scored subsets, with its own noise alone."""
     members = max(scores.members, key=len)

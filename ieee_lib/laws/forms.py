@@ -13,6 +13,7 @@ may be wrong by (`PowerLaw.discrepancy`), with as many degrees of freedom as the
     fit_sizes(limits_by_data, "limit")           # the joint limits
 """
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from ieee_lib.laws.units import scale_of
 
 FREE, PINNED, POWER_MEAN = FORMS = ("free exponent", "exponent 1", "power mean")
 """Forms of the law in N."""
-FORM_DIGITS = {"bias": 3, "rms": 3}
+FORM_DIGITS = {"bias": 3, "rms": 3, "error": 3, "limit": 3, "chi2": 1}
 """Decimals of a table of forms."""
 
 
@@ -108,8 +109,8 @@ def fit_sizes(frame: pd.DataFrame, y: str = "loss", *, form: str | None = None) 
     for name, laws in by_form.items():
         left = errors[errors.form == name].error
         if len(left):
-            found = Discrepancy(_rms(left), len(left))
-            by_form[name] = {D: replace(law, discrepancy=found) for D, law in laws.items()}
+            wrong_by = Discrepancy(_rms(left), len(left))
+            by_form[name] = {D: replace(law, discrepancy=wrong_by) for D, law in laws.items()}
     return SizeLaws(form or best_form(errors[errors.form.isin(by_form)]), by_form, errors)
 
 
@@ -132,11 +133,11 @@ def left_out_errors(frame: pd.DataFrame, y: str = "loss") -> pd.DataFrame:
     values = [row.value for row in estimates(largest, y)]
     rows = []
     for form in FORMS:
+        laws = _fit_where_possible(rest, y, form)
         for D, N, value in zip(largest.D, largest.N, values, strict=True):
-            try:
-                law = _fit(rest if form == POWER_MEAN else rest[rest.D == D], y, form)[D]
-            except InputError:
+            if D not in laws:
                 continue
+            law = laws[D]
             error = value - float(law(N / scale_of(law.unit)))
             rows.append({"form": form, "D": D, "N": N, "error": error})
     return pd.DataFrame(rows, columns=["form", "D", "N", "error"]).dropna()
@@ -149,6 +150,16 @@ def _fit(frame: pd.DataFrame, y: str, form: str) -> dict[int, PowerLaw]:
         return {int(D): surface.at(D) for D in sorted(frame.D.unique())}
     alpha = 1.0 if form == PINNED else None
     return {int(D): fit_power_law(rows, y, x="N", alpha=alpha) for D, rows in frame.groupby("D")}
+
+
+def _fit_where_possible(frame: pd.DataFrame, y: str, form: str) -> dict[int, PowerLaw]:
+    """Return D -> law of one form, at the D that have points enough for it."""
+    groups = [frame] if form == POWER_MEAN else [rows for _, rows in frame.groupby("D")]
+    laws: dict[int, PowerLaw] = {}
+    for rows in groups:
+        with contextlib.suppress(InputError):
+            laws |= _fit(rows, y, form)
+    return laws
 
 
 def _rms(errors: pd.Series) -> float:

@@ -273,6 +273,13 @@ class PowerLaw:
         """Return the law refitted to some points alone; labels as in `without`."""
         return self.without(*(label for label in self.labels if label not in labels))
 
+    @property
+    def label(self) -> str:
+        """Return the law for a legend: 0.0046 / N[M]$^{1.21}$ + 4.360."""
+        sign = "-" if self.E < 0 else "+"
+        power = f"{self.unit}$^{{{_exponent(self.alpha)}}}$"
+        return f"{self.A:.3g} / {power} {sign} {abs(self.E):.3f}"
+
     def _repr_latex_(self) -> str:
         """Return the law as an equation with the interval of its limit, for notebooks."""
         base, _, unit = self.unit.partition("[")

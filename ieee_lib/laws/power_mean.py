@@ -181,6 +181,11 @@ class PowerMeanLaw(PowerLaw):
         method = "least squares over all N and D, weights 1/sigma; first-order noise with t"
         return super().to_dict() | {"law": law, "surface": parameters, "method": method}
 
+    @property
+    def label(self) -> str:
+        """Return the law for a legend: power mean, q = 2.4, limit 4.352."""
+        return f"power mean, q = {math.exp(self.surface.parameters[4]):.2g}, limit {self.E:.3f}"
+
     def _repr_latex_(self) -> str:
         """Return the law as an equation with the interval of its limit, for notebooks."""
         log_A, a, *_, log_q, E = self.surface.parameters

@@ -35,6 +35,7 @@ from ieee_lib.plots.ensembles import (
     loss_by_seed,
     one_member_and_limit,
 )
+from ieee_lib.plots.forms import law_forms, left_out_errors
 from ieee_lib.plots.interact import choice, choices, interact
 from ieee_lib.plots.joint import limits_in_members, limits_in_parameters
 from ieee_lib.plots.marks import (
@@ -100,9 +101,11 @@ __all__ = [
     "heat_map",
     "interact",
     "law",
+    "law_forms",
     "law_text",
     "law_through",
     "laws_by_data",
+    "left_out_errors",
     "legend_above",
     "limit",
     "limit_from_few",

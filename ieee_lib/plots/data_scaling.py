@@ -81,8 +81,8 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
 
     laws: D -> law in N, fitted to a frame. Bars at the right edge are 95 % intervals of limits.
     """
-    bounded = [law for law in laws.values() if law.limit.is_bounded]
-    for (D, law), color in zip(laws.items(), marks.shades(recipe, len(laws)), strict=True):
+    colors = marks.shades(recipe, len(laws))
+    for i, ((D, law), color) in enumerate(zip(laws.items(), colors, strict=True)):
         assert law.frame is not None
         N, limit = law.frame["N"], law.limit
         label = f"D = {marks.short_count(D)}"
@@ -92,10 +92,10 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
         marks.curve(ax, law, (0.8 * N.min(), 3 * N.max()), recipe, color=color)
         if limit.exists:
             ax.axhline(limit.value, linestyle=":", color=color, linewidth=1)
-        if law in bounded:  # else from below the axes: it would lie over the others
-            left = 0.985 - 0.02 * (len(bounded) - 1 - bounded.index(law))
-            bar = {"xmin": left, "xmax": left + 0.015, "alpha": 0.7, "linewidth": 0}
-            ax.axhspan(limit.ci_low, limit.ci_high, color=color, **bar)
+            left = 0.985 - 0.02 * (len(laws) - 1 - i)
+            marks.band(
+                ax, limit.ci_low, limit.ci_high, color, xmin=left, xmax=left + 0.015, alpha=0.7
+            )
     points = [point for law in laws.values() for point in law.points]
     sizes = pd.concat([law.frame["N"] for law in laws.values() if law.frame is not None])
     marks.count_ticks(ax, sizes)

@@ -34,8 +34,8 @@ TOTAL_PARAMETERS = "total parameters, N x K"
 SEED_TOKENS = "seed tokens D"
 """Labels of axes."""
 
-BEYOND = 1e3
-"""Nats/token: beyond any axis, and finite."""
+FAR = 1e3
+"""Nats/token beyond any axis: where an interval without an end is cut."""
 
 NO_BOUND = "arrow: no bound"
 
@@ -97,12 +97,30 @@ def law(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, *, l
     size = scale_of(fit.unit)
     x = np.geomspace(*x_range, 200) / size
     color = COLORS[recipe]
-    ci_low, ci_high = fit.interval("E")
     ax.plot(x * size, fit(x), linestyle="--", color=color, label=label)
     ax.axhline(fit.E, linestyle=":", color=color, label=asymptote_label(fit))
-    # A wide interval must not swallow the axis.
-    floor, top = fit.E - 0.4 * abs(fit.y.max() - fit.E), max(fit.y.max(), fit.E)
-    ax.axhspan(max(ci_low, floor), min(ci_high, top), color=color, alpha=0.12, linewidth=0)
+    return band(ax, *fit.interval("E"), color)
+
+
+def band(
+    ax: Axes,
+    ci_low: float,
+    ci_high: float,
+    color: ColorType,
+    *,
+    xmin: float = 0.0,
+    xmax: float = 1.0,
+    alpha: float = 0.12,
+) -> Axes:
+    """Shade an interval of y between two shares of the axes' width, without moving the axis.
+
+    A wide interval must not swallow the axis: it runs to the edge.
+    """
+    bottom, top = max(ci_low, -FAR), min(ci_high, FAR)
+    size = (xmax - xmin, top - bottom)
+    shade = Rectangle((xmin, bottom), *size, color=color, alpha=alpha, linewidth=0)
+    shade.set_transform(ax.get_yaxis_transform())
+    ax.add_artist(shade)
     return ax
 
 
@@ -119,8 +137,7 @@ def law_text(fit: PowerLaw, interval: tuple[float, float] | None = None) -> str:
     if not fit.has_bounded_limit:
         return f"{fit.n_point} points do not bound a limit"
     ends = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
-    law = f"{fit.A:.3g} / {fit.unit}$^{{{fit.alpha:.2f}}}$ + {fit.E:.3f}{ends}"
-    return f"{law}, {fit.n_point} points"
+    return f"{fit.label}{ends}, {fit.n_point} points"
 
 
 def estimates(
@@ -186,11 +203,7 @@ def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
         return ax
     color = COLORS[recipe]
     ax.axhline(value.value, linestyle=":", color=color, label=limit_label(label, value))
-    bottom = max(value.ci_low, value.value - BEYOND)
-    top = min(value.ci_high, value.value + BEYOND)
-    band = Rectangle((0, bottom), 1, top - bottom, color=color, alpha=0.12, linewidth=0)
-    band.set_transform(ax.get_yaxis_transform())
-    ax.add_artist(band)
+    band(ax, value.ci_low, value.ci_high, color)
     # An infinite end must not swallow the axis; the others are in it.
     shown = [(0, y) for y in (value.ci_low, value.value, value.ci_high) if np.isfinite(y)]
     ax.update_datalim(shown, updatex=False)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.typing import ColorType
@@ -61,8 +60,7 @@ def _law_with_points(ax: Axes, law: PowerLaw, recipe: str, color: ColorType, nam
     ax.plot(x, law.y, MARKERS[recipe], color=color, label=label)
     marks.curve(ax, law, (0.9 * x.min(), 2.5 * x.max()), recipe, color=color)
     ax.axhline(law.E, linestyle=":", color=color, linewidth=1)
-    if ci_high - ci_low < np.ptp(law.y):  # a wider band would swallow the axes; the legend has it
-        ax.axhspan(ci_low, ci_high, xmin=0.96, color=color, alpha=0.4, linewidth=0)
+    marks.band(ax, ci_low, ci_high, color, xmin=0.96, alpha=0.4)
 
 
 def _axes_of(ax: Axes, laws: Iterable[PowerLaw]) -> Axes:

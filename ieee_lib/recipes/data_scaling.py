@@ -5,9 +5,12 @@ scores = ensembles_by_data(study, tuned)        # one row a scored member subset
 {D: fit_power_law(rows, x="N") for D, rows in tuned.groupby("D")}
 """
 
+from collections.abc import Callable, Sequence
+
 import pandas as pd
 
 from ieee_lib.config import RunSpec
+from ieee_lib.errors import MissingRuns
 from ieee_lib.recipes import single
 from ieee_lib.recipes.ensembles import heuristic_ensembles, heuristic_specs
 from ieee_lib.recipes.tuned import regularized, standard
@@ -24,25 +27,47 @@ def standard_by_data(study: Study) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def regularized_by_data(study: Study) -> pd.DataFrame:
+def regularized_by_data(study: Study, *, recorded: bool = False) -> pd.DataFrame:
     """Return the regularized recipe at every D of the ladder, one row a D and model.
 
-    Columns as in `regularized`. Trains what is missing.
+    Columns as in `regularized`. Trains what is missing; with `recorded` at the base D alone, and
+    leaves out every other D that is not recorded.
     """
-    _train_ladder(study)
-    frames = [regularized(study, D) for D in study.scale.ladder()]
-    return pd.concat(frames, ignore_index=True)
+    if not recorded:
+        _train_ladder(study)
+    return _by_data(study, study.scale.ladder(), regularized, recorded=recorded)
 
 
-def ensembles_by_data(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
+def ensembles_by_data(study: Study, tuned: pd.DataFrame, *, recorded: bool = False) -> pd.DataFrame:
     """Return the scores of one ensemble a tuned model at every D, at the heuristic's settings.
 
-    Columns as in `heuristic_ensembles`. Trains and scores what is missing.
+    Columns as in `heuristic_ensembles`. Trains and scores what is missing; `recorded` as in
+    `regularized_by_data`.
     """
-    frames = [
-        heuristic_ensembles(study, rows, label=f"ensembles, D = {D:,}")
-        for D, rows in tuned.groupby("D")
-    ]
+
+    def at(study: Study, D: int) -> pd.DataFrame:
+        return heuristic_ensembles(study, tuned[tuned.D == D], label=f"ensembles, D = {D:,}")
+
+    return _by_data(study, sorted(tuned.D.unique()), at, recorded=recorded)
+
+
+def _by_data(
+    study: Study,
+    ladder: Sequence[int],
+    at: Callable[[Study, int], pd.DataFrame],
+    *,
+    recorded: bool,
+) -> pd.DataFrame:
+    """Return the frames of every D below one another; see `regularized_by_data`."""
+    frames = []
+    for D in ladder:
+        if not recorded or study.scale.base_tokens == D:
+            frames.append(at(study, D))
+            continue
+        try:
+            frames.append(at(study.reading(), D))
+        except MissingRuns:
+            continue
     return pd.concat(frames, ignore_index=True)
 
 
