@@ -8,18 +8,18 @@ from pathlib import Path
 
 from ieee_lib.benchmarks import agreement, mfu, speed
 from ieee_lib.config.scale import Scale
-from ieee_lib.laws.coverage import TRUTH, coverage_frame
+from ieee_lib.laws.coverage import coverage_frame
 from ieee_lib.plots.saving import SavedFigure, Table, save_figure, write_table
 
-DATA_SETS = 500
-"""Synthetic data sets of each case of the coverage study."""
+DATA_SETS = 200
+"""Synthetic ladders of each world of the coverage study."""
 
 Results = Mapping[str, SavedFigure | Table]
 
 
 def coverage(scale: Scale) -> dict[str, Table]:
-    """Return how often 95 % intervals of a limit cover it, on data of known noise."""
-    caption = f"95 % intervals of a limit on synthetic data sets with known noise; truth {TRUTH}"
+    """Return how often 95 % intervals hold the truth, on synthetic ladders of four worlds."""
+    caption = f"95 % intervals of {DATA_SETS} synthetic ladders a world; see laws/coverage.py"
     digits = {"coverage": 3, "median width": 3, "unbounded": 3}
     return {"tab_coverage": Table(coverage_frame(n=DATA_SETS), caption, digits)}
 

@@ -21,11 +21,12 @@ import numpy as np
 import pandas as pd
 
 from ieee_lib.laws.data_efficiency import data_efficiency
-from ieee_lib.laws.ensembles import ensembles_frame, fit_ensembles_by_data
+from ieee_lib.laws.ensembles import ensembles_frame, fit_ensembles, fit_ensembles_by_data
 from ieee_lib.laws.estimates import Estimate, estimates_frame, measured_mean
 from ieee_lib.laws.fit import fit_power_law
 from ieee_lib.laws.forms import fit_sizes
 from ieee_lib.laws.power_law import Limit
+from ieee_lib.laws.units import scale_of
 from ieee_lib.runs.frames import Noise
 
 SIZES = np.array([0.04, 0.07, 0.14, 0.32]) * 1e6
@@ -137,11 +138,30 @@ def _one_book(rng: np.random.Generator, world: World) -> dict[str, tuple[Estimat
             data_efficiency(standard, joint[BASE].limit, reference),
             truth.standard_data(limit) / BASE,
         ),
+        "more members": _more_members(rng, world, truth),
         "next N": (
             sizes[BASE].at(NEXT_SIZE / scale_of(sizes[BASE].unit)),
             truth.single(NEXT_SIZE, BASE),
         ),
     }
+
+
+def _more_members(rng: np.random.Generator, world: World, truth: Truth) -> tuple[Estimate, float]:
+    """Return the loss of five members as the first three predict it, and the loss they have."""
+    frames = []
+    for N in SIZES:
+        spread, limit = world.spread(N), truth.limit(N, BASE)
+        options = {"spread": spread, "interaction": world.interaction}
+        frames.append(synthetic_scores(rng, N=N, D=BASE, K=5, limit=limit, **options))
+    all_five = frames[1]
+    members = max(all_five.members, key=len)
+    first = [
+        frame[[set(subset) <= set(max(frame.members, key=len)[:3]) for subset in frame.members]]
+        for frame in frames
+    ]
+    laws = fit_ensembles(pd.concat(first).assign(K=3))
+    loss = all_five.loss[all_five.k == 5].iloc[0]
+    return laws[f"{SIZES[1]:g}"].with_members(members), float(loss)
 
 
 def _standard(rng: np.random.Generator, truth: Truth) -> tuple[Limit, Estimate]:

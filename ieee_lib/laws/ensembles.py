@@ -13,7 +13,7 @@ their pairs, of which all but E falls as 1 / k. Members that come out of one ano
 chains) are not exchangeable: their law has a free beta, through the subsets of the first k.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from ieee_lib.errors import check, check_choice
-from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator
+from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator, noise_of, t_scale
 from ieee_lib.laws.fit import fit_power_law
 from ieee_lib.laws.influence import Influence, Subsets, influence, pool
 from ieee_lib.laws.power_law import PowerLaw
@@ -139,6 +139,19 @@ class EnsembleLaw:
     def at_members(self, K: int) -> Estimate:
         """Return the loss that A / K + E gives for K members, measured or not."""
         return self.influence.estimate(1 / K, 1, 0)
+
+    def with_members(self, run_ids: Sequence[str]) -> Estimate:
+        """Return the loss that the law predicts of more members, of which its own are the first.
+
+            L(K) = A / K + E,   error = influence of all K members minus that of the first k
+
+        The luck of the first k lifts every measured loss, and the law with them, so it is no error
+        of the prediction; what is left has the variance s^2 (1 / k - 1 / K) at an influence s.
+        """
+        loss = self.at_members(len(run_ids))
+        influence = loss.se * np.sqrt(self.K) * t_scale(loss.dof)
+        change = influence * (noise_of(run_ids) - noise_of(self.members))
+        return Estimate(loss.value, loss.value + change)
 
     @property
     def measured(self) -> Estimate:

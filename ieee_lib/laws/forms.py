@@ -115,11 +115,15 @@ def fit_sizes(frame: pd.DataFrame, y: str = "loss", *, form: str | None = None) 
 
 
 def best_form(errors: pd.DataFrame) -> str:
-    """Return the form with the lowest rms error over the D that all forms predict; else free."""
-    by_form = errors.pivot(index="form", columns="D", values="error").dropna(axis="columns")
-    if by_form.empty:
+    """Return the form with the lowest rms error; without any error the free exponent.
+
+    A form that could predict fewer models than another is not judged against it.
+    """
+    if errors.empty:
         return FREE
-    return str((by_form**2).mean(axis="columns").idxmin())
+    counts = errors.groupby("form").error.count()
+    judged = errors[errors.form.isin(counts.index[counts == counts.max()])]
+    return str((judged.error**2).groupby(judged.form).mean().idxmin())
 
 
 def left_out_errors(frame: pd.DataFrame, y: str = "loss") -> pd.DataFrame:

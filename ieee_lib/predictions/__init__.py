@@ -12,6 +12,7 @@ from ieee_lib.predictions.scores import (
     answered,
     coverage,
     coverage_note,
+    predicted_again,
     prediction_specs,
     scores,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "coverage_note",
     "measured",
     "predict",
+    "predicted_again",
     "prediction_id",
     "prediction_specs",
     "predictions",

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from ieee_lib import paths
 from ieee_lib.config import content_id
@@ -55,10 +55,17 @@ class Prediction(TypedDict):
     commit: str
     """Commit of the code that made it."""
     sha256: str
-    """Checksum of all of the above."""
+    """Checksum of all of the rest."""
+    form: NotRequired[str]
+    """Form of the law that `predicted` is by."""
+    forms: NotRequired[dict[str, list[float]]]
+    """Form -> predicted loss, lower and upper end: every form that could predict."""
+    peers: NotRequired[list[str]]
+    """Run ids of the other laws that say what the form may be wrong by."""
 
 
-FIELDS = frozenset(Prediction.__annotations__)
+FIELDS = Prediction.__required_keys__
+"""Fields of every prediction; the first ones have no others."""
 
 
 def prediction_id(question: Question, study: Study) -> str:
@@ -115,7 +122,10 @@ def committed(scale: str) -> set[str]:
 
 
 def _predict(question: Question, study: Study) -> Prediction:
-    loss, target = question.predicted(study), question.target
+    target, by_form = question.target, question.by_form(study)
+    form, loss = next(iter(by_form.items()))
+    reader = study.reading()
+    peers = {run_id for each in question.peers(reader) for run_id in each.basis_ids(reader)}
     sealed = with_checksum(
         {
             "prediction_id": prediction_id(question, study),
@@ -132,6 +142,9 @@ def _predict(question: Question, study: Study) -> Prediction:
             "target": target.run_ids(study),
             "created": datetime.now(UTC).isoformat("T", "seconds"),
             "commit": git_commit(),
+            "form": form,
+            "forms": {name: [e.value, e.ci_low, e.ci_high] for name, e in by_form.items()},
+            "peers": sorted(peers - question.basis_ids(reader)),
         }
     )
     return cast(Prediction, sealed)
@@ -142,7 +155,8 @@ def _read(path: Path) -> Prediction:
         content = parse_json(path.read_bytes())
     except ValueError:
         content = None
-    is_intact = isinstance(content, dict) and set(content) == FIELDS
+    is_intact = isinstance(content, dict) and set(content) >= FIELDS
+    is_intact = is_intact and set(content) <= set(Prediction.__annotations__)
     check(is_intact, "prediction", str(path), f"must have the fields {', '.join(sorted(FIELDS))}")
     name = content["prediction_id"]
     check(name == path.stem, "prediction", str(path), f"is that of {name}")

@@ -20,20 +20,24 @@ from ieee_lib.config.scale_tables import Settings
 from ieee_lib.laws.ensembles import EnsembleLaw, fit_ensembles
 from ieee_lib.laws.estimates import (
     N_DRAW,
-    SETTINGS,
     Estimate,
-    named_generator,
     noise_of,
     replicate_noise,
     seed_mean,
+    t_scale,
 )
 from ieee_lib.laws.fit import fit_power_law
+from ieee_lib.laws.forms import FREE, SizeLaws, fit_sizes
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.scan import MIN_POINTS
 from ieee_lib.laws.units import scale_of
 from ieee_lib.recipes.ensembles import ensemble, heuristic
 from ieee_lib.recipes.search import specs_of
+from ieee_lib.runs.frames import Noise
 from ieee_lib.study import Study
+
+ONE_OVER_K = "1 / K"
+"""The form of the law in K."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class Question:
 
         Its noise is that of the whole basis. Raises MissingRuns until the basis is recorded.
         """
-        noise, _ = _noise(study, self.basis)
+        losses = _losses(study, self.basis)
         rows = [
             {
                 "recipe": cell.recipe,
@@ -132,71 +136,84 @@ class Question:
                 "N": cell.size(study),
                 "D": cell.settings.seed_tokens,
                 "K": cell.K,
-                "loss": _loss(study, cell, noise),
+                "loss": loss,
                 "run_ids": tuple(cell.run_ids(study)),
             }
-            for cell in self.basis
+            for cell, loss in zip(self.basis, losses, strict=True)
         ]
         return pd.DataFrame(rows)
 
+    def peers(self, study: Study) -> list["Question"]:
+        """Return the questions of this axis and recipe whose basis is recorded, this one first.
+
+        Their bases say what a law's form may be wrong by, and how much members differ.
+        """
+        others = [
+            other
+            for other in questions(study)
+            if (other.axis, other.target.recipe) == (self.axis, self.target.recipe)
+            and other != self
+            and not other.is_lost(study)
+            and all(cell.is_recorded(study) for cell in other.basis)
+        ]
+        return [self, *others]
+
     def law(self, study: Study) -> PowerLaw:
-        """Return the law of the basis: A / x^alpha + E in N or D, A / K + E in K."""
+        """Return the law of the basis: in N by the form that heads, in D free, in K A / K + E."""
+        if self.axis == "N":
+            return self._sizes(study)[self.target.settings.seed_tokens]
         if self.axis == "K":
-            noise, _ = _noise(study, self.basis)
-            return _ensemble_law(study, self.basis[0], noise).law
-        return fit_power_law(self.points(study), x=self.axis)
+            return self._ensembles(study)[self.basis[0].settings.model].law
+        return fit_power_law(self.points(study), x="D")
 
     def predicted(self, study: Study) -> Estimate:
         """Return the loss that the basis predicts, with the noise of what will be measured.
 
-        The noise is estimated from few replicates, so every draw takes one of its possible values:
-        divided by sqrt(chi2 / dof), which makes the interval that of Student's t. Raises
-        MissingRuns until the basis is recorded.
+        By the form that heads; see `by_form`. Raises MissingRuns until the basis is recorded.
         """
-        study = study.reading()
-        noise, dof = _noise(study, self.basis)
-        if self.axis == "K":
-            loss = self._with_more_members(study, noise)
-        else:
-            loss = self._at_larger_size(study, noise)
-        if dof == 0:
-            return loss
-        name = " ".join(self.target.run_ids(study))
-        chi2 = named_generator(f"{name} scale").chisquare(dof, N_DRAW)
-        return Estimate(loss.value, loss.value + (loss.draws - loss.value) * np.sqrt(dof / chi2))
+        return next(iter(self.by_form(study).values()))
 
-    def _at_larger_size(self, study: Study, noise: float) -> Estimate:
+    def by_form(self, study: Study) -> dict[str, Estimate]:
+        """Return the loss that every form of the law predicts; the form that heads comes first."""
+        study = study.reading()
+        if self.axis == "K":
+            law = self._ensembles(study)[self.basis[0].settings.model]
+            members = [run.run_id for run in self.target.runs(study)]
+            return {ONE_OVER_K: law.with_members(members)}
+        if self.axis == "D":
+            return {FREE: self._at_target(study, self.law(study))}
+        sizes = self._sizes(study)
+        laws = sizes.at(self.target.settings.seed_tokens)
+        ordered = {sizes.form: laws[sizes.form], **laws}
+        return {form: self._at_target(study, law) for form, law in ordered.items()}
+
+    def _sizes(self, study: Study) -> SizeLaws:
+        """Return the laws in N through the bases of all peers, every form's errors among them."""
+        peers = sorted(self.peers(study), key=lambda peer: peer.target.settings.seed_tokens)
+        ids = frozenset(run_id for peer in peers for run_id in peer.basis_ids(study))
+
+        def fit(study: Study) -> SizeLaws:
+            points = [peer.points(study) for peer in peers]
+            return fit_sizes(pd.concat(points, ignore_index=True))
+
+        return study.cached(("laws in N", ids), fit)
+
+    def _at_target(self, study: Study, law: PowerLaw) -> Estimate:
         """Return the law's loss at the target's N or D, with the noise of its runs.
 
-        All of these runs are new: their noise is independent of the law's.
+        All of these runs are new: their noise is independent of the law's. Of an ensemble it is
+        at most that of its members.
         """
-        law = self.law(study)
         size = self.target.size(study) if self.axis == "N" else self.target.settings.seed_tokens
-        loss = law.limit.at(size / scale_of(law.unit))
+        loss = law.at(size / scale_of(law.unit))
+        sigma, dof = _noise(study, self.basis)
         run_ids = [run.run_id for run in self.target.runs(study)]
-        return Estimate(loss.value, loss.draws + noise * noise_of(run_ids))
+        return Estimate(loss.value, loss.draws + sigma * t_scale(dof) * noise_of(run_ids))
 
-    def _with_more_members(self, study: Study, noise: float) -> Estimate:
-        """Return the law's loss for K members, of which the first k are those of the law.
-
-            L(K) = A / K + E,   error = spread of the gain + change of the members' mean noise
-
-        The luck of the k known members lifts every measured loss, and the law with them, so it is
-        no error of the prediction. Two errors remain:
-
-        1. the gain L(K) - L(1) = A / K - A is known from k members only. Its jackknife standard
-           error is sqrt((k - 1) / k * sum_i (gain_i - mean)^2) over the refits without member i;
-           a draw holds one random gain_i, so sqrt(k - 1) * (gain - mean) has that deviation;
-        2. with new members the mean noise of all K is not that of the k known ones.
-        """
-        law = _ensemble_law(study, self.basis[0], noise)
-        K = self.target.K
-        gain = (law.at_members(K) - law.at_members(1)).draws
-        error_of_gain = np.sqrt(law.K - 1) * (gain - gain.mean())
-        all_members = [run.run_id for run in self.target.runs(study)]
-        change_of_noise = noise * noise_of(all_members) - noise * noise_of(law.members)
-        value = float(law.law(K))
-        return Estimate(value, value + error_of_gain + change_of_noise)
+    def _ensembles(self, study: Study) -> dict[str, EnsembleLaw]:
+        """Return model -> law in K of the bases of all peers, with the noise pooled over them."""
+        specs = [peer.basis[0].ensemble(study) for peer in self.peers(study)]
+        return fit_ensembles(study.score([spec for spec in specs if spec]))
 
 
 def questions(study: Study) -> Iterator[Question]:
@@ -221,8 +238,8 @@ def measured(study: Study, cell: Cell) -> Estimate:
     """Return the recorded loss of a cell; NaN where one of its runs diverged."""
     if cell.has_diverged(study):
         return Estimate(np.nan, np.full(N_DRAW, np.nan))
-    noise, _ = _noise(study, (cell,))
-    return _loss(study, cell, noise)
+    (loss,) = _losses(study, (cell,))
+    return loss
 
 
 def _cells(study: Study, recipe: str, places: Sequence[tuple[str, int]], *, K: int) -> list[Cell]:
@@ -251,24 +268,18 @@ def _largest(axis: str, cells: Sequence[Cell]) -> Iterator[Question]:
         yield Question(axis, tuple(cells[:-1]), cells[-1])
 
 
-def _noise(study: Study, cells: Sequence[Cell]) -> tuple[float, int]:
-    """Return the standard deviation between seeds, pooled over the runs of some cells.
-
-    Also its degrees of freedom; 0 where it is the scale's assumption.
-    """
+def _noise(study: Study, cells: Sequence[Cell]) -> Noise:
+    """Return the noise between seeds, pooled over the runs of some cells."""
     runs = study.ensure([run for cell in cells for run in cell.runs(study)], label="basis")
-    counts = runs[runs.status == "done"].groupby(SETTINGS).run_id.nunique()
-    return replicate_noise(runs, study.scale.assumed_noise), int((counts - 1).sum())
+    return replicate_noise(runs, study.scale.assumed_noise)
 
 
-def _loss(study: Study, cell: Cell, noise: float) -> Estimate:
-    if cell.recipe == "ensemble":
-        return _ensemble_law(study, cell, noise).measured
-    return seed_mean(study.ensure(cell.runs(study)), sigma=noise)
-
-
-def _ensemble_law(study: Study, cell: Cell, noise: float) -> EnsembleLaw:
-    members = cell.ensemble(study)
-    assert members is not None
-    (law,) = fit_ensembles(study.score([members]), noise=noise).values()
-    return law
+def _losses(study: Study, cells: Sequence[Cell]) -> list[Estimate]:
+    """Return the loss of every cell, all of one recipe; their noise is pooled."""
+    noise = _noise(study, cells)
+    if cells[0].recipe != "ensemble":
+        return [seed_mean(study.ensure(cell.runs(study)), noise) for cell in cells]
+    specs = [spec for cell in cells if (spec := cell.ensemble(study))]
+    scores = study.score(specs).assign(noise=noise.sigma, noise_dof=noise.dof)
+    laws = fit_ensembles(scores, by="ensemble")
+    return [laws[spec.run_id].measured for spec in specs]

@@ -99,21 +99,57 @@ def answered(study: Study) -> dict[str, Question]:
     }
 
 
-def coverage(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return how many intervals held and how far off they were: all, then by axis and recipe.
+def predicted_again(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what every form of the law predicts of each target today, beside what was sealed.
 
-    Counts only what is counted. Columns: axis, recipe, predictions, covered, expected (95 % of
-    them), mean and rms error, median width of an interval (nats/token).
+    From the runs of the bases alone, with the estimators as they are now: nothing was sealed, so
+    no row is evidence of a prediction. One row a target and form; the form that heads comes first.
+    Columns: axis, recipe, model, N, D, K, form, heads, predicted with ci_low and ci_high, measured,
+    error, covered, sealed and `sealed covered`, counted, run_ids.
+    """
+    sealed = {(row["axis"], *row["run_ids"]): row for row in scores.to_dict("records")}
+    rows = []
+    for question in answered(study).values():
+        row = sealed[question.axis, *question.target.run_ids(study)]
+        place = {name: row[name] for name in ("axis", "recipe", "model", "N", "D", "K")}
+        for i, (form, loss) in enumerate(question.by_form(study).items()):
+            rows.append(
+                {
+                    **place,
+                    "form": form,
+                    "heads": "yes" if i == 0 else "",
+                    "predicted": loss.value,
+                    "ci_low": loss.ci_low,
+                    "ci_high": loss.ci_high,
+                    "measured": row["measured"],
+                    "error": row["measured"] - loss.value,
+                    "covered": loss.ci_low <= row["measured"] <= loss.ci_high,
+                    "sealed": row["predicted"],
+                    "sealed covered": row["covered"],
+                    "counted": row["counted"],
+                    "run_ids": row["run_ids"],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def coverage(scores: pd.DataFrame, by: str = "recipe") -> pd.DataFrame:
+    """Return how many intervals held and how far off they were: all, then by axis and a column.
+
+    Counts only what is counted. Columns: axis, recipe (or `by`), predictions, covered, expected
+    (95 % of them), mean and rms error, median width of an interval (nats/token).
     """
     counted = scores[scores.counted == "yes"]
     groups = {
         ("all", "all"): counted,
-        **dict(list(counted.groupby(["axis", "recipe"], sort=False))),
+        **dict(list(counted.groupby(["axis", by], sort=False))),
     }
+    if by != "recipe":
+        del groups["all", "all"]  # forms of the same targets are no further predictions
     rows = [
         {
             "axis": axis,
-            "recipe": recipe,
+            by: name,
             "predictions": len(part),
             "covered": int(part.covered.sum()),
             "expected": round(COVERAGE * len(part), 1),
@@ -121,7 +157,7 @@ def coverage(scores: pd.DataFrame) -> pd.DataFrame:
             "rms error": float((part.error**2).mean() ** 0.5),
             "median width": (part.ci_high - part.ci_low).median(),
         }
-        for (axis, recipe), part in groups.items()
+        for (axis, name), part in groups.items()
     ]
     return pd.DataFrame(rows)
 
