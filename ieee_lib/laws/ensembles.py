@@ -207,7 +207,9 @@ def fit_ensembles(
         check(group.K.iloc[0] >= 2, "ensemble", name, f"has lost {lost} members to divergence")
         laws.append((name, _unpooled(group)))
     replicates = [law for _, law in laws if law.exchangeable]
-    pooled = pool([law.influence for law in (*replicates, *noise_from)], _single_noise(scores))
+    members = {law.members for law in replicates}
+    others = [law for law in noise_from if law.members not in members]
+    pooled = pool([law.influence for law in (*replicates, *others)], _single_noise(scores))
     influences = dict(zip(map(id, replicates), pooled, strict=False))
     laws = [
         (name, replace(law, influence=influences.get(id(law), law.influence))) for name, law in laws

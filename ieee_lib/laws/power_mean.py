@@ -40,6 +40,22 @@ def power_mean(parameters: Floats, N: ArrayLike, D: ArrayLike) -> Floats:
     return np.exp(np.logaddexp(q * by_N, q * by_D) / q) + E
 
 
+def gradient(parameters: Floats, N: ArrayLike, D: ArrayLike) -> Floats:
+    """Return the derivatives of `power_mean` by its six parameters, (..., 6)."""
+    log_A, a, log_B, b, log_q, _ = parameters
+    q = math.exp(log_q)
+    log_N, log_D = np.log(np.minimum(N, 1e300)), np.log(D)  # 0 times the log of inf has no value
+    by_N, by_D = q * (log_A - a * log_N), q * (log_B - b * log_D)
+    both = np.logaddexp(by_N, by_D)
+    excess, share_N, share_D = np.exp(both / q), np.exp(by_N - both), np.exp(by_D - both)
+    by_log_q = excess * (share_N * by_N + share_D * by_D - both) / q
+    columns = [
+        excess * share_N, -excess * share_N * log_N, excess * share_D, -excess * share_D * log_D,
+        by_log_q, np.ones_like(excess),
+    ]  # fmt: skip
+    return np.stack(columns, axis=-1)
+
+
 @dataclass(frozen=True, eq=False)
 class Surface:
     """A fitted surface; keeps its cells."""
@@ -63,22 +79,12 @@ class Surface:
     def _inverse(self) -> Floats:
         """Return how the parameters follow the weighted losses, (6, cells)."""
         sigma = np.array([point.se for point in self.points])
-        jacobian = self.gradient(self.N, self.D) / sigma[:, None]
+        jacobian = gradient(self.parameters, self.N, self.D) / sigma[:, None]
         return np.linalg.pinv(jacobian, rcond=1e-8) / sigma
-
-    def gradient(self, N: Floats, D: Floats) -> Floats:
-        """Return the loss's derivatives by the parameters, (cells, 6)."""
-        columns = []
-        for i in range(N_PARAMETER):
-            step = np.zeros(N_PARAMETER)
-            step[i] = 1e-5
-            up, down = (power_mean(self.parameters + s * step, N, D) for s in (1, -1))
-            columns.append((up - down) / 2e-5)
-        return np.stack(columns, axis=-1)
 
     def response(self, N: float, D: float) -> Floats:
         """Return how the loss at one place follows the losses of the cells, (cells,)."""
-        return self.gradient(np.array([N]), np.array([D]))[0] @ self._inverse
+        return gradient(self.parameters, N, D) @ self._inverse
 
     @property
     def chi2(self) -> float:
@@ -227,6 +233,10 @@ def fit_power_mean(frame: pd.DataFrame, y: str = "loss") -> Surface:
     def residuals(parameters: Floats) -> Floats:
         return (power_mean(parameters, N, D) - loss) / sigma
 
-    fits = [least_squares(residuals, start, bounds=BOUNDS, max_nfev=400) for start in STARTS]
+    def jacobian(parameters: Floats) -> Floats:
+        return gradient(parameters, N, D) / sigma[:, None]
+
+    options: dict[str, Any] = {"bounds": BOUNDS, "method": "dogbox", "max_nfev": 400}
+    fits = [least_squares(residuals, start, jac=jacobian, **options) for start in STARTS]
     best = min(fits, key=lambda fit: fit.cost)
     return Surface(best.x, N, D, points, frame, ("N", y), units)

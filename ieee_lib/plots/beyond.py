@@ -32,15 +32,14 @@ def differences_from_base(ax: Axes, recipes: pd.DataFrame) -> Axes:
     others = recipes[recipes.verdict != "base"]
     order = np.argsort([-difference.value for difference in others.difference], kind="stable")
     others = others.iloc[order]
-    values = np.array([d.value for d in others.difference])
-    below = values - [d.ci_low for d in others.difference]
-    above = [d.ci_high for d in others.difference] - values
-    color = COLORS["ensemble"]
+    color, marker = COLORS["ensemble"], MARKERS["ensemble"]
+    for place, difference in enumerate(others.difference):
+        value, ends = difference.value, np.array([difference.ci_low, difference.ci_high])
+        is_open = np.isinf(ends)
+        lengths = np.where(is_open, 0, np.clip([value - ends[0], ends[1] - value], 0, None))
+        ax.errorbar(value, place, xerr=lengths[:, None], marker=marker, color=color)
+        marks.arrows(ax, (value, place), *is_open, color, axis="x")
     places = range(len(others))
-    # A skewed interval may begin above the value itself.
-    lengths = np.clip([below, above], 0, None)
-    marker = MARKERS["ensemble"]
-    ax.errorbar(values, places, xerr=lengths, linestyle="", marker=marker, color=color)
     ax.axvline(0, color=GREY, linestyle=":")
     ax.set_yticks(places, list(others.recipe))
     ax.margins(y=0.1)

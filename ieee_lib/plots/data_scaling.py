@@ -101,10 +101,7 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
     marks.count_ticks(ax, sizes)
     ends = (0.7 * sizes.min(), 5 * sizes.max())  # room for the bars
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS, xlim=ends)
-    ax.legend(
-        title=title, alignment="left", ncols=2, columnspacing=1, loc="lower left",
-        bbox_to_anchor=(0, 1), fontsize=marks.text_size(0.9),
-    )  # fmt: skip
+    marks.legend_over(ax, title=title)
     return marks.focus(ax, points)
 
 

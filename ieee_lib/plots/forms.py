@@ -32,9 +32,13 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
         place = far * 1.35 ** (i - 1)
         marks.estimates(ax, [place], [law.limit], recipe, label=form, **line, capsize=0)
     marks.count_ticks(ax, N)
-    ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS, title="N → ∞ by three forms")
-    ax.legend()
-    return marks.focus(ax, [*first.points, *(law.limit for law in laws.values())])
+    ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
+    marks.legend_over(ax, title=f"N → ∞ by {len(laws)} forms")
+    marks.focus(ax, [*first.points, *(law.limit for law in laws.values())])
+    ends = [end for end in laws[sizes.form].interval("E") if np.isfinite(end)]
+    low, high = ax.get_ylim()
+    ax.set_ylim(min([low, *ends]), max([high, *ends]))
+    return ax
 
 
 def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
@@ -54,8 +58,7 @@ def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
     ax.set_yticks(range(len(forms)), names)
     ax.set(
         xlabel="measured minus predicted (nats/token)",
-        title="the largest model, left out",
         ylim=(len(forms) - 0.5, -0.5),
     )
-    ax.legend()
+    marks.legend_over(ax, title="the largest model at each D, left out; rms below the form")
     return ax

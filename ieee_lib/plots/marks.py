@@ -252,6 +252,15 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
     return ax
 
 
+def legend_over(ax: Axes, *, title: str) -> Axes:
+    """Put the legend of one of several axes right above it."""
+    ax.legend(
+        title=title, alignment="left", ncols=2, columnspacing=1, loc="lower left",
+        bbox_to_anchor=(0, 1), fontsize=text_size(0.9),
+    )  # fmt: skip
+    return ax
+
+
 def figure_of(ax: Axes) -> Figure:
     """Return the figure of an axes."""
     figure = ax.get_figure(root=True)

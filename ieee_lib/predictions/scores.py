@@ -27,7 +27,7 @@ COVERAGE = 0.95
 NOT_TRAINED = "not trained yet"
 
 DIGITS = {
-    "predicted": 3, "ci_low": 3, "ci_high": 3, "measured": 3, "se": 3, "error": 3,
+    "predicted": 3, "ci_low": 3, "ci_high": 3, "measured": 3, "se": 3, "error": 3, "sealed": 3,
     "mean error": 3, "rms error": 3, "median width": 3,
 }  # fmt: skip
 """Decimals of the tables of predictions."""
