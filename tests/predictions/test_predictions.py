@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from scipy.stats import t as student_t
 
-from ieee_lib import paths, plots, predictions
+from ieee_lib import laws, paths, plots, predictions
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.files import with_checksum
@@ -207,33 +208,27 @@ def width(estimate):
     return estimate.ci_high - estimate.ci_low
 
 
-def test_the_interval_of_more_members_knows_whom_the_two_share(more_members, monkeypatch):
-    """However noisy members are: the same members as the law's are no news."""
+def test_the_interval_of_more_members_knows_whom_the_two_share(more_members):
+    """The same members as the law's are no news; new ones bring s^2 (1 / k - 1 / K)."""
     study, question, same = more_members
-    before = same.predicted(study), question.predicted(study)
-    names = Question.predicted.__globals__  # of the module, whose name is that of a function
-    monkeypatch.setitem(names, "replicate_noise", lambda runs, assumed: 10.0)
-    after = same.predicted(study), question.predicted(study)
-    widths = [width(estimate) for estimate in (*before, *after)]
-    assert widths[2] == pytest.approx(widths[0]) and widths[3] > 5 > widths[1]
+    assert width(same.predicted(study)) == pytest.approx(0, abs=1e-12)
+    law = question._ensembles(study)[question.basis[0].settings.model]
+    k, K = law.K, question.target.K
+    s = law.at_members(K).se * np.sqrt(k)
+    reach = student_t.ppf(0.975, law.influence.dof) * s * np.sqrt(1 / k - 1 / K)
+    assert width(question.predicted(study)) == pytest.approx(2 * reach, rel=0.15)
 
 
-def test_that_known_members_differ_moves_no_predicted_gain(more_members, monkeypatch):
-    """What a member adds to every ensemble that it is in is known already."""
-    study, question, same = more_members
-    before = same.predicted(study)
-    members = question.basis[0].ensemble(study).members
-    shift = {spec.run_id: by for spec, by in zip(members, (0.0, 0.3, -0.5), strict=True)}
-    score_ = Study.score
-
-    def apart(self, ensembles, **options):
-        scores = score_(self, ensembles, **options)
-        moved = [np.mean([shift.get(m, 0.0) for m in subset]) for subset in scores.members]
-        return scores.assign(loss=scores.loss + moved)
-
-    monkeypatch.setattr(Study, "score", apart)
-    after = same.predicted(study)
-    assert width(after) == pytest.approx(width(before), abs=0.02)
+def test_a_prediction_of_n_says_every_form_and_rests_on_the_smaller_models_of_every_d(study):
+    question = next(q for q in predictions.questions(study) if q.axis == "N")
+    by_form = question.by_form(study)
+    assert next(iter(by_form)) == question._sizes(study).form
+    assert set(by_form) >= {"free exponent", "exponent 1"}
+    peers = question.peers(study)
+    assert peers[0] == question and {p.target.recipe for p in peers} == {question.target.recipe}
+    assert len({p.target.settings.seed_tokens for p in peers}) == len(peers) > 1
+    left_out = question._sizes(study).errors.N.unique()
+    assert question.target.size(study) not in left_out, "the target is in no fit, nor judges one"
 
 
 @pytest.fixture
@@ -243,18 +238,19 @@ def recorded(monkeypatch):
     return Study.open("workstation", source="archive")
 
 
-def test_sealed_predictions_follow_from_their_records_to_the_last_digit(recorded):
-    """The laws are still those that made them; in K and at four N intervals became narrower."""
+def test_sealed_predictions_stay_and_stand_beside_those_of_today(recorded):
+    """Their intervals are those of their time; the free law's value still follows."""
     sealed = {each["prediction_id"]: each for each in predictions.predictions("workstation")}
-    questions = predictions.answered(recorded)
-    assert len(questions) == 22 and len(sealed) == 24
-    for question in questions.values():
-        each = sealed[predictions.prediction_id(question, recorded)]
-        loss = question.predicted(recorded)
-        assert loss.value == pytest.approx(each["predicted"], abs=1e-9)
-        if question.axis == "D":
-            assert loss.ci_low == pytest.approx(each["low"], abs=1e-9)
-            assert loss.ci_high == pytest.approx(each["high"], abs=1e-9)
+    rows = score(recorded)
+    assert sorted(rows.predicted) == sorted(each["predicted"] for each in sealed.values())
+    again = predictions.predicted_again(recorded, rows)
+    single = again[again.recipe.isin(["standard", "regularized"]) & (again.form == "free exponent")]
+    assert len(single) == 10
+    assert single.predicted.to_numpy() == pytest.approx(single.sealed.to_numpy(), abs=1e-6)
+    heads = again[again.heads == "yes"]
+    assert len(heads) == 22 and set(again.form) == {"1 / K", *laws.FORMS}
+    by_form = predictions.coverage(again, by="form").set_index(["axis", "form"])
+    assert by_form.predictions["N", "exponent 1"] == by_form.predictions["N", "free exponent"] == 5
 
 
 def test_the_recorded_predictions_held_as_the_readme_says(recorded):
