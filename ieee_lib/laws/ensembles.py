@@ -23,6 +23,7 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from ieee_lib.errors import check, check_choice
+from ieee_lib.laws.equation import interval_latex
 from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator
 from ieee_lib.laws.fit import fit_power_law
 from ieee_lib.laws.influence import Influence, Subsets, influence, pool
@@ -162,17 +163,18 @@ class EnsembleLaw:
 
     def _repr_latex_(self) -> str:
         """Return the law as an equation with the interval of its limit, for notebooks."""
-        interval = f"[{self.limit.ci_low:.3f},\\, {self.limit.ci_high:.3f}]"
-        interval = interval.replace("inf", r"\infty")
-        exponent = "" if self.law.fixed_alpha else f"^{{{self.law.alpha:.2f}}}"
-        return f"$L(K) = {self.law.A:.3g} / K{exponent} + {self.limit.value:.3f}\\;{interval}$"
+        A, beta = self.law.printed
+        exponent = "" if self.law.fixed_alpha else f"^{{{beta}}}"
+        interval = interval_latex((self.limit.ci_low, self.limit.ci_high))
+        return f"$L(K) = {A} / K{exponent} + {self.limit.value:.3f}\\;{interval}$"
 
     def __repr__(self) -> str:
-        exponent = "" if self.law.fixed_alpha else f"^{self.law.alpha:.2f}"
+        A, beta = self.law.printed
+        exponent = "" if self.law.fixed_alpha else f"^{beta}"
         note = f"{self.K} members of {self.model}"
         if self.influence.deviations is None:
             note += f", noise of {self.influence.source}"
-        return f"{self.law.A:.3g} / K{exponent} + {self.limit!r} ({note})"
+        return f"{A} / K{exponent} + {self.limit!r} ({note})"
 
 
 def fit_ensembles(

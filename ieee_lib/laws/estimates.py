@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import chi2 as chi2_distribution
+from scipy.stats import t as student_t
 
 from ieee_lib.laws.scan import Floats
 from ieee_lib.runs.frames import Noise, pooled_noise
@@ -128,6 +130,11 @@ def t_scale(dof: float) -> Floats:
         return np.ones(N_DRAW)
     quantiles = named_generator("scale of the noise").uniform(size=N_DRAW)
     return np.sqrt(dof / chi2_distribution.ppf(quantiles, dof))
+
+
+def t_quantile(p: ArrayLike, dof: float) -> Floats:
+    """Return quantiles of Student's t; of the normal distribution at infinite dof."""
+    return np.asarray(student_t.ppf(p, min(dof, 1e9)))
 
 
 def replicate_noise(runs: pd.DataFrame, assumed: float) -> Noise:

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ieee_lib.errors import InputError
+from ieee_lib.errors import check
 from ieee_lib.laws.estimates import Estimate, estimates
 from ieee_lib.laws.power_law import PowerLaw
-from ieee_lib.laws.scan import fit_one
+from ieee_lib.laws.scan import check_exponent, fit_one
 from ieee_lib.laws.units import scale_of, unit_of
 
 
@@ -46,6 +46,7 @@ def fit_power_law(points, y="loss", *, x="N", sigma=None, dof=math.inf, alpha=No
     Raises InputError for fewer points than free parameters, for x, sigma or alpha out of range.
     """
     if not isinstance(points, pd.DataFrame):
+        check(dof > 0, "dof", dof, "must be positive; infinite where sigma is known")
         law = _fit(points, y, sigma=sigma, alpha=alpha, unit=unit or "x")
         return replace(law, noise_dof=dof)
     rows = estimates(points, y)
@@ -80,7 +81,7 @@ def _fit(
 
 def published_law(A: float, alpha: float, E: float, *, unit: str) -> PowerLaw:
     """Return a law from printed coefficients; it has no points, so it has no interval."""
-    if not (alpha > 0 and math.isfinite(A) and math.isfinite(E)):
-        raise InputError("law", (A, alpha, E), "alpha must be positive, A and E finite")
+    check_exponent(alpha)
+    check(math.isfinite(A) and math.isfinite(E), "law", (A, E), "A and E must be finite")
     nothing = np.empty(0)
     return PowerLaw(A, alpha, E, nothing, nothing, nothing, unit=unit)
