@@ -48,9 +48,12 @@ class Influence:
     def estimate(self, *coefficients: float) -> Estimate:
         """Return the estimate of a A + b E + c gain for three coefficients."""
         combine = np.array(coefficients)
-        weights = self._weights @ combine  # (K,)
         z = np.stack([normal_draws(run_id) for run_id in self.members])
         value = float(self.values @ combine)
+        if not np.isfinite(self.sigma).all():
+            unbounded = np.where(z.sum(axis=0) < 0, -np.inf, np.inf)
+            return Estimate(value, unbounded, math.inf, self.dof)
+        weights = self._weights @ combine  # (K,)
         noise = t_scale(self.dof) * (weights @ z)
         return Estimate(value, value + noise, float(np.sqrt((weights**2).sum())), self.dof)
 
@@ -65,12 +68,17 @@ class Influence:
         return self.deviations * scale / math.sqrt(K * (K - 1))
 
 
-def influence(scores: pd.DataFrame, members: Sequence[str]) -> Influence:
-    """Return the statistics of one ensemble's scored subsets with their own noise."""
+def influence(
+    scores: pd.DataFrame, members: Sequence[str], *, exchangeable: bool = True
+) -> Influence:
+    """Return the statistics of one ensemble's scored subsets with their own noise.
+
+    Fewer than three members, and members that are not exchangeable, have none of their own.
+    """
     among = Subsets(scores, members)
     values = among.statistics()
     K = len(members)
-    if K < MIN_MEMBERS:
+    if K < MIN_MEMBERS or not exchangeable:
         unknown = np.full(len(STATISTICS), np.inf)
         return Influence(tuple(members), values, None, unknown, 1.0, "nothing")
     left_out = np.stack([among.without(i).statistics() for i in range(K)])

@@ -282,10 +282,9 @@ class PowerLaw:
         return self.without(*(label for label in self.labels if label not in labels))
 
     @property
-    def printed(self) -> tuple[str, str]:
+    def printed(self) -> list[str]:
         """Return A and alpha with the digits that reproduce the loss at the points."""
-        A, alpha = rounded((self.A, self.alpha), lambda c: power_law(self.x, *c, self.E))
-        return A, alpha
+        return rounded((self.A, self.alpha), lambda c: power_law(self.x, c[0], c[1], self.E))
 
     def _repr_latex_(self) -> str:
         """Return the law as an equation with the interval of its limit, for notebooks."""

@@ -184,11 +184,11 @@ class PowerMeanLaw(PowerLaw):
         return super().to_dict() | {"law": law, "surface": parameters, "method": method}
 
     @property
-    def printed(self) -> tuple[str, ...]:
+    def printed(self) -> list[str]:
         """Return A, a, q and the term of D with the digits that reproduce the loss at this D."""
         log_A, a, *_, log_q, E = self.surface.parameters
         coefficients = (math.exp(log_A), a, math.exp(log_q), self.E - E)
-        return tuple(rounded(coefficients, lambda c: self._loss(*c)))
+        return rounded(coefficients, lambda c: self._loss(*c))
 
     def _loss(self, A: float, a: float, q: float, by_D: float) -> Floats:
         """Return the loss at the points from the coefficients of the printed law."""
