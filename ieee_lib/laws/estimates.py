@@ -128,7 +128,8 @@ def t_scale(dof: float) -> Floats:
     """Return sqrt(dof / chi2) (N_DRAW,): a normal draw times it is one of Student's t."""
     if math.isinf(dof):
         return np.ones(N_DRAW)
-    quantiles = named_generator("scale of the noise").uniform(size=N_DRAW)
+    quantiles = (np.arange(N_DRAW) + 0.5) / N_DRAW  # exact, in an order of no meaning
+    quantiles = named_generator("scale of the noise").permutation(quantiles)
     return np.sqrt(dof / chi2_distribution.ppf(quantiles, dof))
 
 
