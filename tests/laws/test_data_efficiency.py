@@ -39,7 +39,7 @@ def test_data_efficiency_carries_the_noise_of_all_its_stages():
     assert gain.value == pytest.approx(0.09 / 0.032, rel=0.01)
     assert 1 < gain.ci_low < gain.value < gain.ci_high < 10
     assert beyond.value == np.inf and beyond.ci_high == np.inf
-    assert standard.limit.at(0.05).value == pytest.approx(float(standard(0.05)))
+    assert standard.at(0.05).value == pytest.approx(float(standard(0.05)))
     own = laws.data_efficiencies(losses, standard, reference)
     assert [(e.value, e.ci_low, e.ci_high) for e in own] == [(1.0, 1.0, 1.0)] * 4
 

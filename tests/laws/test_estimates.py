@@ -116,9 +116,10 @@ def test_an_interval_with_an_unbounded_tail_ends_nowhere():
     assert np.array_equal(draws, kept, equal_nan=True), "the draws that were given changed"
     above = Estimate(0.0, with_unbounded_tails(draws, below=False, above=True))
     assert above.ci_high == np.inf and above.ci_low == Estimate(0.0, draws).ci_low
-    assert np.flatnonzero(np.isinf(above.draws)).tolist() == np.flatnonzero(
-        draws >= np.sort(draws[:-1])[-30]
-    ).tolist()
+    assert (
+        np.flatnonzero(np.isinf(above.draws)).tolist()
+        == np.flatnonzero(draws >= np.sort(draws[:-1])[-30]).tolist()
+    )
     assert repr(both) == "0.000 [−∞, ∞]"
 
 
