@@ -48,7 +48,8 @@ def scores(
     members = [f"{int(N) + i:016x}" for i in range(K)]
     rng = np.random.default_rng([seed, int(N)])
     fixed = np.arange(K) - (K - 1) / 2
-    luck = rng.normal(0, noise, K) if noise else spread * fixed / fixed.std(ddof=1)
+    unit = fixed / fixed.std(ddof=1) if K > 1 else fixed
+    luck = rng.normal(0, noise, K) if noise else spread * unit
     pairs = np.triu(rng.normal(0, interaction, (K, K)))
     rows = []
     for k in range(1, K + 1):
@@ -80,9 +81,7 @@ def ensemble(**options):
 def ensembles_by_model(**options):
     """Laws in K at four N, whose limits follow 3.9 + 0.01 / N[M]; options as in `scores`."""
     options = {"gain": 0.3, "spread": 0.002} | options
-    frames = [
-        scores(N, limit=3.9 + 0.01 / (N / 1e6), model=f"{N:g}", **options) for N in SIZES
-    ]
+    frames = [scores(N, limit=3.9 + 0.01 / (N / 1e6), model=f"{N:g}", **options) for N in SIZES]
     return fit_ensembles(pd.concat(frames))
 
 

@@ -179,7 +179,7 @@ class PowerLaw:
         An end is infinite where the points do not bound E on that side; a lower end below zero,
         where no loss is, bounds nothing either.
         """
-        p = np.asarray(p, dtype=float)
+        p = np.atleast_1d(np.asarray(p, dtype=float))
         reach = self.noise_factor * np.abs(t_quantile(p, self.scale_dof))
         low, high = limit_ends(self._alphas, self.x, self.y, self.sigma, reach)
         distance = np.where(p < 0.5, self.E - low, high - self.E)

@@ -26,7 +26,7 @@ def test_a_law_in_K_recovers_limit_and_exponent():
     )
     assert law.at(1).value == pytest.approx(4.4) and law.measured.value == pytest.approx(4.08)
     assert law.at_members(10).value == pytest.approx(4.04) and law.from_first(3).n_point == 3
-    assert law.from_first(3).E == pytest.approx(4.0) and law.gain.value == pytest.approx(0.2)
+    assert pytest.approx(4.0) == law.from_first(3).E and law.gain.value == pytest.approx(0.2)
     assert law.points.n.tolist() == [5, 10, 10, 5, 1] and law.K == 5
     assert law.form_error == pytest.approx(0, abs=1e-3)
     assert repr(law) == "0.4 / K + 4.000 [3.987, 4.013] (5 members of m)"
@@ -96,7 +96,7 @@ def test_ensembles_are_named_by_model_or_by_what_tells_them_apart():
     with pytest.raises(InputError, match="has lost 4 members to divergence"):
         fit_ensembles(scores(K=1).assign(n_diverged=4))
     table = concat({"a": same[:2], "b": same[:1]}, "recipe")
-    assert table.recipe.tolist() == ["a", "a", "b"] and list(table)[0] == "recipe"
+    assert table.recipe.tolist() == ["a", "a", "b"] and table.columns[0] == "recipe"
 
 
 def test_the_best_ensemble_has_the_lowest_measured_loss():

@@ -19,7 +19,6 @@ from ieee_lib.laws.joint import unbounded
 from ieee_lib.runs.frames import Noise, pooled_noise, seed_means
 from tests.synthetic import STRAIGHT, law_in_N, near, tuned
 
-
 KNOWN = Noise(0.02, np.inf)
 
 
