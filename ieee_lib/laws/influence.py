@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from ieee_lib.errors import check
 from ieee_lib.laws.estimates import Estimate, normal_draws, t_scale
 from ieee_lib.laws.scan import Floats, fit_many
 from ieee_lib.runs.frames import Noise
@@ -81,7 +82,11 @@ def influence(
     if K < MIN_MEMBERS or not exchangeable:
         unknown = np.full(len(STATISTICS), np.inf)
         return Influence(tuple(members), values, None, unknown, 1.0, "nothing")
-    left_out = np.stack([among.without(i).statistics() for i in range(K)])
+    others = [among.without(i) for i in range(K)]
+    enough = all({1, 2} <= set(each.contains.sum(axis=1)) for each in others)
+    needs = "must include members and pairs without each one, or not be called exchangeable"
+    check(enough, "subsets", len(scores), needs)
+    left_out = np.stack([each.statistics() for each in others])
     pseudo = K * values - (K - 1) * left_out
     deviations = pseudo - pseudo.mean(axis=0)
     return Influence(

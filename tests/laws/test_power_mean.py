@@ -163,7 +163,7 @@ def test_a_limit_below_zero_bounds_nothing():
 
 def test_limits_of_a_surface_cover_the_truth():
     hits = []
-    for seed in range(40):
+    for seed in range(20):
         surface = fit_power_mean(cells(noise=0.004, seed=seed).assign(dof=np.inf))
         for D in COUNTS:
             low, high = surface.at(D).interval("E")
