@@ -26,13 +26,7 @@ from scipy.stats import f as f_distribution
 
 from ieee_lib.errors import check, check_choice
 from ieee_lib.laws.equation import interval_latex, interval_text, rounded
-from ieee_lib.laws.estimates import (
-    N_DRAW,
-    Estimate,
-    named_generator,
-    t_quantile,
-    t_scale,
-)
+from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator, t_quantile, t_scale
 from ieee_lib.laws.profile import exponent_interval, exponents_near, limit_ends
 from ieee_lib.laws.scan import ALPHAS, Floats, fit_many, fit_one, power_law
 
@@ -100,8 +94,8 @@ class PowerLaw:
     @property
     def is_at_edge(self) -> bool:
         """Say whether the exponent would lie outside those scanned: it is held at their edge."""
-        edges = (ALPHAS[0], ALPHAS[-1])
-        return not self.fixed_alpha and bool(np.isclose(self.alpha, edges, rtol=1e-3).any())
+        at_edge = np.isclose(self.alpha, ALPHAS[[0, -1]], rtol=1e-3).any()
+        return bool(at_edge) and not self.fixed_alpha
 
     @property
     def chi2(self) -> float:
@@ -269,13 +263,10 @@ class PowerLaw:
         """Return the law through the points kept, (points,)."""
         assert self.frame is not None
         x, y, sigma = self.x[kept], self.y[kept], self.sigma[kept]
-        alpha = self.alpha if self.fixed_alpha else None
-        A, alpha, E = fit_one(x, y, sigma, alpha=alpha)
+        A, alpha, E = fit_one(x, y, sigma, alpha=self.alpha if self.fixed_alpha else None)
         points = tuple(point for point, keep in zip(self.points, kept, strict=True) if keep)
-        coefficients = {"A": A, "alpha": alpha, "E": E}
-        return replace(
-            self, **coefficients, x=x, y=y, sigma=sigma, points=points, frame=self.frame[kept]
-        )
+        law = replace(self, A=A, alpha=alpha, E=E, x=x, y=y, sigma=sigma, points=points)
+        return replace(law, frame=self.frame[kept])
 
     def only(self, *labels: str | float) -> "PowerLaw":
         """Return the law refitted to some points alone; labels as in `without`."""

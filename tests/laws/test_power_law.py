@@ -346,6 +346,10 @@ def test_printed_laws_and_noise_are_checked():
     for dof in (0, -1, np.nan):
         with pytest.raises(InputError, match=r"dof = .*: must be positive"):
             fit_power_law([1, 2, 3], [3, 2, 1], sigma=0.1, dof=dof)
+        with pytest.raises(InputError, match=r"dof = .*: must be positive"):
+            fit_power_law(tuned().assign(dof=float(dof)), x="N")
+    with pytest.raises(InputError, match="points = 0"):
+        fit_power_law(tuned().assign(loss=np.nan), x="N")
 
 
 def test_a_frame_is_fitted_in_millions_and_keeps_its_points():
