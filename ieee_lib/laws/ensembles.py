@@ -73,7 +73,7 @@ class EnsembleLaw:
             is_first = [subset == self.members[: len(subset)] for subset in scores.members]
             scores = scores[is_first]
         table = scores.groupby("k").loss.agg(loss="mean", n="count").reset_index()
-        return table.assign(se=[self.influence.estimate(1 / k, 1, 0).error for k in table.k])
+        return table.assign(se=[self.influence.estimate(1 / k, 1, 0).se for k in table.k])
 
     @cached_property
     def law(self) -> PowerLaw:

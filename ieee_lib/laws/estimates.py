@@ -135,7 +135,7 @@ def t_scale(dof: float) -> Floats:
 
 def t_quantile(p: ArrayLike, dof: float) -> Floats:
     """Return quantiles of Student's t; of the normal distribution at infinite dof."""
-    return np.asarray(student_t.ppf(p, min(dof, 1e9)))
+    return np.asarray(student_t.ppf(np.asarray(p, dtype=float), min(dof, 1e9)))
 
 
 def replicate_noise(runs: pd.DataFrame, assumed: float) -> Noise:
@@ -152,7 +152,7 @@ def seed_mean(runs: pd.DataFrame, noise: Noise) -> Estimate:
     done = runs[runs.status == "done"]
     if done.empty:
         return Estimate(math.nan, np.full(N_DRAW, np.nan))
-    return measured_mean(float(done.val_loss.mean()), noise, done.run_id)
+    return measured_mean(float(done.val_loss.mean()), noise, list(done.run_id))
 
 
 def measured_mean(value: float, noise: Noise, run_ids: Sequence[str]) -> Estimate:

@@ -341,6 +341,8 @@ def test_an_exponent_out_of_range_is_refused(alpha):
 def test_printed_laws_and_noise_are_checked():
     assert fit_power_law([1, 2], [3, 2], sigma=0.1, alpha=0.02).alpha == 0.02
     assert fit_power_law([1, 2], [3, 2], sigma=0.1, alpha=6).alpha == 6
+    pinned = fit_power_law([1, 2, 4], [3, 2.999, 2.998], sigma=1e-4, alpha=0.02)
+    assert pinned.has_bounded_limit and not pinned.is_at_edge and pinned.dof == 1
     with pytest.raises(InputError, match="A and E must be finite"):
         published_law(np.nan, 1.0, 3.0, unit="x")
     for dof in (0, -1, np.nan):
