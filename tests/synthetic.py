@@ -33,34 +33,56 @@ def tuned(losses=(4.6, 4.4, 4.3, 4.25), status="certified"):
     )  # fmt: skip
 
 
-def scores(N=7e4, *, limit=4.0, gain=0.4, beta=1.0, K=5, noise=0.0, seed=0, model="m"):
-    """Subset losses limit + gain / k^beta, moved by the mean noise of their members."""
+def scores(
+    N=7e4, *, limit=4.0, gain=0.4, beta=1.0, K=5, spread=0.01, noise=0.0, interaction=0.0, seed=0,
+    model="m", sigma=0.01,
+):  # fmt: skip
+    """Subset losses limit + gain / k^beta, moved by their members.
+
+        mean of l_i over S + (sum of q_i + 2 sum of w_ij) / k^2     over members i < j of S
+
+    The l_i are members' noise, random or, with `spread`, of that standard deviation around a mean
+    of exactly 0, so that means over subsets are the law itself. Interactions q and w are random.
+    sigma: the noise between single members that the frame states.
+    """
     members = [f"{int(N) + i:016x}" for i in range(K)]
-    luck = np.random.default_rng([seed, int(N)]).normal(0, noise, K) if noise else np.zeros(K)
+    rng = np.random.default_rng([seed, int(N)])
+    fixed = np.arange(K) - (K - 1) / 2
+    unit = fixed / fixed.std(ddof=1) if K > 1 else fixed
+    luck = rng.normal(0, noise, K) if noise else spread * unit
+    pairs = np.triu(rng.normal(0, interaction, (K, K)))
     rows = []
     for k in range(1, K + 1):
-        for subset in itertools.combinations(range(K), k):
-            loss = limit + gain / k**beta + luck[list(subset)].mean()
+        for subset in map(list, itertools.combinations(range(K), k)):
+            among = pairs[np.ix_(subset, subset)]
+            loss = limit + gain / k**beta + luck[subset].mean()
+            loss += (2 * among.sum() - np.trace(among)) / k**2
             rows.append({"k": k, "members": tuple(members[i] for i in subset), "loss": loss})
     shared = {"ensemble": f"{int(N):016x}", "K": K, "N": N, "D": 32768, "model": model}
-    shared["n_diverged"] = 0
+    shared |= {"n_diverged": 0, "noise": sigma, "noise_dof": np.inf}
     settings = {"wd": 0.8, "lr": 1e-2, "epochs": 32, "loss_probabilities": np.nan}
     return pd.DataFrame(rows).assign(**shared, **settings)
 
 
-def ensemble(noise=0.01, **options):
+def chain(losses, *, model="m"):
+    """Subset losses of members that come out of one another: the first k of them, by k."""
+    members = [f"{i:016x}" for i in range(1, max(losses) + 1)]
+    rows = [{"k": k, "members": tuple(members[:k]), "loss": loss} for k, loss in losses.items()]
+    shared = scores(K=2, model=model).iloc[0].drop(["k", "members", "loss", "noise", "noise_dof"])
+    return pd.DataFrame(rows).assign(**shared, exchangeable=False).assign(K=len(members))
+
+
+def ensemble(**options):
     """The law in K of one ensemble; options as in `scores`."""
-    (law,) = fit_ensembles(scores(**options), noise=noise).values()
+    (law,) = fit_ensembles(scores(**options)).values()
     return law
 
 
-def ensembles_by_model(noise=0.0, sigma=0.002):
-    """Laws in K at four N, whose limits follow 3.9 + 0.01 / N[M]."""
-    frames = [
-        scores(N, limit=3.9 + 0.01 / (N / 1e6), gain=0.3, noise=noise, model=f"{N:g}")
-        for N in SIZES
-    ]
-    return fit_ensembles(pd.concat(frames), noise=sigma)
+def ensembles_by_model(**options):
+    """Laws in K at four N, whose limits follow 3.9 + 0.01 / N[M]; options as in `scores`."""
+    options = {"gain": 0.3, "spread": 0.002} | options
+    frames = [scores(N, limit=3.9 + 0.01 / (N / 1e6), model=f"{N:g}", **options) for N in SIZES]
+    return fit_ensembles(pd.concat(frames))
 
 
 def near(value, error=0.01):

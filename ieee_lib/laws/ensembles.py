@@ -23,6 +23,7 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from ieee_lib.errors import check, check_choice
+from ieee_lib.laws.equation import interval_latex
 from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator, noise_of, t_scale
 from ieee_lib.laws.fit import fit_power_law
 from ieee_lib.laws.influence import Influence, Subsets, influence, pool
@@ -72,21 +73,26 @@ class EnsembleLaw:
             is_first = [subset == self.members[: len(subset)] for subset in scores.members]
             scores = scores[is_first]
         table = scores.groupby("k").loss.agg(loss="mean", n="count").reset_index()
-        return table.assign(se=[self.influence.estimate(1 / k, 1, 0).error for k in table.k])
+        return table.assign(se=[self.influence.estimate(1 / k, 1, 0).se for k in table.k])
 
     @cached_property
     def law(self) -> PowerLaw:
         """Return the law through the points: A / K + E, or A / K^beta + E; see the module."""
-        return self._fit(1.0) if self.exchangeable or self.free is None else self.free
+        return self.from_first(self.K)
 
     @cached_property
     def free(self) -> PowerLaw | None:
         """Return A / K^beta + E; None with fewer than 4 members."""
-        return self._fit(None) if self.K > MIN_POINTS else None
+        return self._fit(None, self.K) if self.K > MIN_POINTS else None
 
-    def _fit(self, beta: float | None) -> PowerLaw:
-        """Fit the points, all of one weight: their noise is common. It is that of the residuals."""
-        k, loss = self.points.k.to_numpy(float), self.points.loss.to_numpy(float)
+    def from_first(self, n: int) -> PowerLaw:
+        """Return the law fitted to the points of up to n members alone."""
+        return self._fit(1.0 if self.exchangeable or n <= MIN_POINTS else None, n)
+
+    def _fit(self, beta: float | None, n: int) -> PowerLaw:
+        """Fit points up to n, all of one weight: their noise is common. It is the residuals'."""
+        points = self.points[self.points.k <= n]
+        k, loss = points.k.to_numpy(float), points.loss.to_numpy(float)
         law = fit_power_law(k, loss, sigma=1.0, alpha=beta, unit="K")
         residual = np.sqrt(law.chi2 / law.dof) if law.dof > 0 else 0.0
         sigma = np.full(len(k), max(float(residual), 1e-9))
@@ -109,7 +115,7 @@ class EnsembleLaw:
     @property
     def form_error(self) -> float:
         """Return the limit at a free beta minus that at beta = 1; NaN with fewer than 4 members."""
-        return self.free.E - self._fit(1.0).E if self.free else np.nan
+        return self.free.E - self._fit(1.0, self.K).E if self.free else np.nan
 
     @property
     def beta_interval(self) -> tuple[float, float]:
@@ -137,7 +143,10 @@ class EnsembleLaw:
         return replace(noise, value=value, draws=noise.draws + (value - noise.value))
 
     def at_members(self, K: int) -> Estimate:
-        """Return the loss that A / K + E gives for K members, measured or not."""
+        """Return the loss that A / K + E gives for K replicates, measured or not."""
+        check(
+            self.exchangeable, "ensemble", str(self), "is a chain: take law(K), which has no draws"
+        )
         return self.influence.estimate(1 / K, 1, 0)
 
     def with_members(self, run_ids: Sequence[str]) -> Estimate:
@@ -164,28 +173,26 @@ class EnsembleLaw:
             check_choice("member", run_id, self.members)
         kept = self.scores[[not set(run_ids) & set(subset) for subset in self.scores.members]]
         members = tuple(member for member in self.members if member not in run_ids)
-        own = influence(kept, members)
+        own = influence(kept, members, exchangeable=self.exchangeable)
         same_noise = replace(own, sigma=self.influence.sigma, dof=self.influence.dof)
         return replace(self, scores=kept, members=members, influence=same_noise)
 
-    def from_first(self, n: int) -> PowerLaw:
-        """Return A / K + E fitted to the points of up to n members alone."""
-        few = self.points[self.points.k <= n]
-        return fit_power_law(few.k, few.loss, sigma=few.se, alpha=1.0, unit="K")
-
     def _repr_latex_(self) -> str:
         """Return the law as an equation with the interval of its limit, for notebooks."""
-        interval = f"[{self.limit.ci_low:.3f},\\, {self.limit.ci_high:.3f}]"
-        interval = interval.replace("inf", r"\infty")
-        exponent = "" if self.law.fixed_alpha else f"^{{{self.law.alpha:.2f}}}"
-        return f"$L(K) = {self.law.A:.3g} / K{exponent} + {self.limit.value:.3f}\\;{interval}$"
+        A, beta = self.law.printed
+        exponent = "" if self.law.fixed_alpha else f"^{{{beta}}}"
+        interval = interval_latex((self.limit.ci_low, self.limit.ci_high))
+        return f"$L(K) = {A} / K{exponent} + {self.limit.value:.3f}\\;{interval}$"
 
     def __repr__(self) -> str:
-        exponent = "" if self.law.fixed_alpha else f"^{self.law.alpha:.2f}"
+        A, beta = self.law.printed
+        exponent = "" if self.law.fixed_alpha else f"^{beta}"
         note = f"{self.K} members of {self.model}"
-        if self.influence.deviations is None:
+        if not self.exchangeable:
+            note += ", not exchangeable"
+        elif self.influence.deviations is None:
             note += f", noise of {self.influence.source}"
-        return f"{self.law.A:.3g} / K{exponent} + {self.limit!r} ({note})"
+        return f"{A} / K{exponent} + {self.limit!r} ({note})"
 
 
 def fit_ensembles(
@@ -238,9 +245,9 @@ def _unpooled(scores: pd.DataFrame) -> EnsembleLaw:
     names = ("model", "N", "D", "wd", "lr", "epochs")
     settings = {name: scores[name].iloc[0] for name in names}
     exchangeable = bool(scores.exchangeable.iloc[0]) if "exchangeable" in scores else True
-    own = influence(scores, members)
-    if not exchangeable:  # one chain: the jackknife over its links means nothing
-        (own,) = pool([replace(own, deviations=None)], _single_noise(scores))
+    own = influence(scores, members, exchangeable=exchangeable)
+    if not exchangeable:  # one chain: no other ensemble tells its noise
+        (own,) = pool([own], _single_noise(scores))
     return EnsembleLaw(settings, scores, members, own, exchangeable)
 
 

@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import chi2 as chi2_distribution
+from scipy.stats import t as student_t
 
 from ieee_lib.laws.scan import Floats
 from ieee_lib.runs.frames import Noise, pooled_noise
@@ -126,8 +128,14 @@ def t_scale(dof: float) -> Floats:
     """Return sqrt(dof / chi2) (N_DRAW,): a normal draw times it is one of Student's t."""
     if math.isinf(dof):
         return np.ones(N_DRAW)
-    quantiles = named_generator("scale of the noise").uniform(size=N_DRAW)
+    quantiles = (np.arange(N_DRAW) + 0.5) / N_DRAW  # exact, in an order of no meaning
+    quantiles = named_generator("scale of the noise").permutation(quantiles)
     return np.sqrt(dof / chi2_distribution.ppf(quantiles, dof))
+
+
+def t_quantile(p: ArrayLike, dof: float) -> Floats:
+    """Return quantiles of Student's t; of the normal distribution at infinite dof."""
+    return np.asarray(student_t.ppf(np.asarray(p, dtype=float), min(dof, 1e9)))
 
 
 def replicate_noise(runs: pd.DataFrame, assumed: float) -> Noise:
@@ -144,7 +152,7 @@ def seed_mean(runs: pd.DataFrame, noise: Noise) -> Estimate:
     done = runs[runs.status == "done"]
     if done.empty:
         return Estimate(math.nan, np.full(N_DRAW, np.nan))
-    return measured_mean(float(done.val_loss.mean()), noise, done.run_id)
+    return measured_mean(float(done.val_loss.mean()), noise, list(done.run_id))
 
 
 def measured_mean(value: float, noise: Noise, run_ids: Sequence[str]) -> Estimate:

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ieee_lib.errors import InputError
+from ieee_lib.errors import check
 from ieee_lib.laws.estimates import Estimate, estimates
 from ieee_lib.laws.power_law import PowerLaw
-from ieee_lib.laws.scan import fit_one
+from ieee_lib.laws.scan import check_exponent, fit_one
 from ieee_lib.laws.units import scale_of, unit_of
 
 
@@ -46,8 +46,7 @@ def fit_power_law(points, y="loss", *, x="N", sigma=None, dof=math.inf, alpha=No
     Raises InputError for fewer points than free parameters, for x, sigma or alpha out of range.
     """
     if not isinstance(points, pd.DataFrame):
-        law = _fit(points, y, sigma=sigma, alpha=alpha, unit=unit or "x")
-        return replace(law, noise_dof=dof)
+        return _fit(points, y, sigma=sigma, dof=dof, alpha=alpha, unit=unit or "x")
     rows = estimates(points, y)
     finite = np.array([math.isfinite(row.value) for row in rows], dtype=bool)
     frame, unit = points[finite], unit or unit_of(points[x], x)
@@ -65,22 +64,25 @@ def fit_through(
 ) -> PowerLaw:
     """Fit a law through estimates at x, in the law's unit."""
     sigma = np.maximum([point.se for point in points], 1e-6)
-    law = _fit(x, [point.value for point in points], sigma=sigma, alpha=alpha, unit=unit)
-    return replace(law, points=tuple(points), noise_dof=min(point.dof for point in points))
+    dof = min((point.dof for point in points), default=math.inf)
+    y = [point.value for point in points]
+    return replace(_fit(x, y, sigma=sigma, dof=dof, alpha=alpha, unit=unit), points=tuple(points))
 
 
 def _fit(
-    x: ArrayLike, y: ArrayLike, *, sigma: ArrayLike, alpha: float | None, unit: str
+    x: ArrayLike, y: ArrayLike, *, sigma: ArrayLike, dof: float, alpha: float | None, unit: str
 ) -> PowerLaw:
+    check(dof > 0, "dof", dof, "must be positive; infinite where sigma is known")
     x, y, sigma = (np.asarray(values, dtype=float) for values in (x, y, sigma))
     sigma = np.full(y.shape, sigma) if sigma.ndim == 0 else sigma
     A, exponent, E = fit_one(x, y, sigma, alpha=alpha)
-    return PowerLaw(A, exponent, E, x, y, sigma, fixed_alpha=alpha is not None, unit=unit)
+    fixed = alpha is not None
+    return PowerLaw(A, exponent, E, x, y, sigma, fixed_alpha=fixed, unit=unit, noise_dof=dof)
 
 
 def published_law(A: float, alpha: float, E: float, *, unit: str) -> PowerLaw:
     """Return a law from printed coefficients; it has no points, so it has no interval."""
-    if not (alpha > 0 and math.isfinite(A) and math.isfinite(E)):
-        raise InputError("law", (A, alpha, E), "alpha must be positive, A and E finite")
+    check_exponent(alpha)
+    check(math.isfinite(A) and math.isfinite(E), "law", (A, E), "A and E must be finite")
     nothing = np.empty(0)
     return PowerLaw(A, alpha, E, nothing, nothing, nothing, unit=unit)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from ieee_lib.errors import check
 from ieee_lib.laws.estimates import Estimate, normal_draws, t_scale
 from ieee_lib.laws.scan import Floats, fit_many
 from ieee_lib.runs.frames import Noise
@@ -48,9 +49,12 @@ class Influence:
     def estimate(self, *coefficients: float) -> Estimate:
         """Return the estimate of a A + b E + c gain for three coefficients."""
         combine = np.array(coefficients)
-        weights = self._weights @ combine  # (K,)
         z = np.stack([normal_draws(run_id) for run_id in self.members])
         value = float(self.values @ combine)
+        if not np.isfinite(self.sigma).all():
+            unbounded = np.where(z.sum(axis=0) < 0, -np.inf, np.inf)
+            return Estimate(value, unbounded, math.inf, self.dof)
+        weights = self._weights @ combine  # (K,)
         noise = t_scale(self.dof) * (weights @ z)
         return Estimate(value, value + noise, float(np.sqrt((weights**2).sum())), self.dof)
 
@@ -65,15 +69,24 @@ class Influence:
         return self.deviations * scale / math.sqrt(K * (K - 1))
 
 
-def influence(scores: pd.DataFrame, members: Sequence[str]) -> Influence:
-    """Return the statistics of one ensemble's scored subsets with their own noise."""
+def influence(
+    scores: pd.DataFrame, members: Sequence[str], *, exchangeable: bool = True
+) -> Influence:
+    """Return the statistics of one ensemble's scored subsets with their own noise.
+
+    Fewer than three members, and members that are not exchangeable, have none of their own.
+    """
     among = Subsets(scores, members)
     values = among.statistics()
     K = len(members)
-    if K < MIN_MEMBERS:
+    if K < MIN_MEMBERS or not exchangeable:
         unknown = np.full(len(STATISTICS), np.inf)
         return Influence(tuple(members), values, None, unknown, 1.0, "nothing")
-    left_out = np.stack([among.without(i).statistics() for i in range(K)])
+    others = [among.without(i) for i in range(K)]
+    enough = all({1, 2} <= set(each.contains.sum(axis=1)) for each in others)
+    needs = "must include members and pairs without each one, or not be called exchangeable"
+    check(enough, "subsets", len(scores), needs)
+    left_out = np.stack([each.statistics() for each in others])
     pseudo = K * values - (K - 1) * left_out
     deviations = pseudo - pseudo.mean(axis=0)
     return Influence(

@@ -15,15 +15,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ieee_lib.laws.ensembles import EnsembleLaw
-from ieee_lib.laws.estimates import Estimate
+from ieee_lib.laws.estimates import Estimate, with_unbounded_tails
 from ieee_lib.laws.fit import fit_through
-from ieee_lib.laws.power_law import unbounded
+from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.scan import Floats, fit_many
 from ieee_lib.laws.units import scale_of, unit_of
 
 ALPHAS = np.geomspace(0.05, 4.0, 60)
 GAMMAS = np.linspace(-1.0, 1.5, 51)
 """Exponents of the surface that are scanned."""
+
+
+def unbounded(draws: Floats, *laws: PowerLaw) -> Floats:
+    """Return draws with an infinite tail at each end that the points of some law do not bound."""
+    ends = [law.interval("E") for law in laws]
+    below = any(ci_low == -np.inf for ci_low, _ in ends)
+    above = any(ci_high == np.inf for _, ci_high in ends)
+    return with_unbounded_tails(draws, below=below, above=above)
 
 
 def N_then_K(laws: Mapping[str, EnsembleLaw]) -> Estimate:

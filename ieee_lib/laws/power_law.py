@@ -23,17 +23,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import f as f_distribution
-from scipy.stats import t as student_t
 
 from ieee_lib.errors import check, check_choice
-from ieee_lib.laws.estimates import (
-    N_DRAW,
-    Estimate,
-    named_generator,
-    t_scale,
-    with_unbounded_tails,
-)
-from ieee_lib.laws.profile import exponent_interval, limit_ends
+from ieee_lib.laws.equation import interval_latex, interval_text, rounded
+from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator, t_quantile, t_scale
+from ieee_lib.laws.profile import exponent_interval, exponents_near, limit_ends
 from ieee_lib.laws.scan import ALPHAS, Floats, fit_many, fit_one, power_law
 
 
@@ -95,7 +89,13 @@ class PowerLaw:
     @property
     def dof(self) -> int:
         """Return the degrees of freedom: points minus free parameters."""
-        return self.n_point - (2 if self.fixed_alpha else 3)
+        return self.n_point - (2 if self.fixed_alpha or self.is_at_edge else 3)
+
+    @property
+    def is_at_edge(self) -> bool:
+        """Say whether the exponent would lie outside those scanned: it is held at their edge."""
+        at_edge = np.isclose(self.alpha, ALPHAS[[0, -1]], rtol=1e-3).any()
+        return bool(at_edge) and not self.fixed_alpha
 
     @property
     def chi2(self) -> float:
@@ -170,16 +170,18 @@ class PowerLaw:
 
             end(p)^2 = (profile at F t(p; dof))^2 + (tau t(p; dof of tau))^2,   as distances from E
 
-        An end is infinite where the points do not bound E on that side.
+        An end is infinite where the points do not bound E on that side; a lower end below zero,
+        where no loss is, bounds nothing either.
         """
-        p = np.asarray(p, dtype=float)
+        p = np.atleast_1d(np.asarray(p, dtype=float))
         reach = self.noise_factor * np.abs(t_quantile(p, self.scale_dof))
         low, high = limit_ends(self._alphas, self.x, self.y, self.sigma, reach)
         distance = np.where(p < 0.5, self.E - low, high - self.E)
         if self.discrepancy:
             tau, dof = self.discrepancy
             distance = np.hypot(distance, tau * t_quantile(p, dof))
-        return np.where(p < 0.5, self.E - distance, self.E + distance)
+        low, high = self.E - distance, self.E + distance
+        return np.where(p < 0.5, np.where(low < 0, -np.inf, low), high)
 
     def at(self, x: float) -> Estimate:
         """Return the law's loss at x, in the law's unit; beyond its points with its discrepancy."""
@@ -196,7 +198,7 @@ class PowerLaw:
     @property
     def _alphas(self) -> Floats:
         """Return the exponents of the profile."""
-        return np.array([self.alpha]) if self.fixed_alpha else np.append(ALPHAS, self.alpha)
+        return np.array([self.alpha]) if self.fixed_alpha else exponents_near(self.alpha)
 
     def interval(self, name: str = "E") -> tuple[float, float]:
         """Return the 95 % interval of E or alpha; see `limit_quantiles`.
@@ -261,58 +263,48 @@ class PowerLaw:
         """Return the law through the points kept, (points,)."""
         assert self.frame is not None
         x, y, sigma = self.x[kept], self.y[kept], self.sigma[kept]
-        alpha = self.alpha if self.fixed_alpha else None
-        A, alpha, E = fit_one(x, y, sigma, alpha=alpha)
+        A, alpha, E = fit_one(x, y, sigma, alpha=self.alpha if self.fixed_alpha else None)
         points = tuple(point for point, keep in zip(self.points, kept, strict=True) if keep)
-        coefficients = {"A": A, "alpha": alpha, "E": E}
-        return replace(
-            self, **coefficients, x=x, y=y, sigma=sigma, points=points, frame=self.frame[kept]
-        )
+        law = replace(self, A=A, alpha=alpha, E=E, x=x, y=y, sigma=sigma, points=points)
+        return replace(law, frame=self.frame[kept])
 
     def only(self, *labels: str | float) -> "PowerLaw":
         """Return the law refitted to some points alone; labels as in `without`."""
         return self.without(*(label for label in self.labels if label not in labels))
 
     @property
+    def printed(self) -> list[str]:
+        """Return A and alpha with the digits that reproduce the loss at the points."""
+        return rounded((self.A, self.alpha), lambda c: power_law(self.x, c[0], c[1], self.E))
+
+    @property
     def label(self) -> str:
         """Return the law for a legend: 0.0046 / N[M]$^{1.21}$ + 4.360."""
+        A, alpha = self.printed
         sign = "-" if self.E < 0 else "+"
-        power = f"{self.unit}$^{{{_exponent(self.alpha)}}}$"
-        return f"{self.A:.3g} / {power} {sign} {abs(self.E):.3f}"
+        return f"{A} / {self.unit}$^{{{alpha}}}$ {sign} {abs(self.E):.3f}"
 
     def _repr_latex_(self) -> str:
         """Return the law as an equation with the interval of its limit, for notebooks."""
         base, _, unit = self.unit.partition("[")
         x = rf"({base} / 1\,\mathrm{{{unit[:-1]}}})" if unit else base
-        law = rf"L({base}) = {self.A:.3g}\, {x}^{{-{_exponent(self.alpha)}}} {self.E:+.3f}"
-        if not self.n_point:
-            return f"${law}$"
-        interval = "{:.3f},\\, {:.3f}".format(*self.interval("E"))
-        return rf"${law}\;[{interval}]$".replace("inf", r"\infty")
+        A, alpha = self.printed
+        law = rf"L({base}) = {A}\, {x}^{{-{alpha}}} {self.E:+.3f}"
+        return rf"${law}\;{interval_latex(self.interval('E'))}$" if self.n_point else f"${law}$"
 
     def __repr__(self) -> str:
-        sign = "-" if self.E < 0 else "+"
-        law = f"{self.A:.3g} / {self.unit}^{_exponent(self.alpha)} {sign} {abs(self.E):.3f}"
+        A, alpha = self.printed
+        law = f"{A} / {self.unit}^{alpha} {'-' if self.E < 0 else '+'} {abs(self.E):.3f}"
         if not self.n_point:
             return f"{law} (as printed)"
         notes = [f"{self.n_point} points"] * (self.dof < 2)
+        if self.is_at_edge:
+            notes.append("the exponent is at the edge of the scan")
         if self.A < 0:
             notes.append("rises: no limit")
         elif not self.has_bounded_limit:
             notes.append("the points bound no limit")
-        interval = "[{:.3f}, {:.3f}]".format(*self.interval("E"))
-        interval = interval.replace("inf", "∞").replace("-∞", "−∞")
-        return f"{law} {interval}" + (f" ({'; '.join(notes)})" if notes else "")
-
-
-def _exponent(alpha: float) -> str:
-    """Return an exponent with the digits that reproduce the loss: at least three that count."""
-    return f"{alpha:.3g}" if alpha < 1 else f"{alpha:.2f}"
-
-
-def t_quantile(p: ArrayLike, dof: float) -> Floats:
-    """Return quantiles of Student's t; of the normal distribution at infinite dof."""
-    return np.asarray(student_t.ppf(p, min(dof, 1e9)))
+        return f"{law} {interval_text(self.interval('E'))}" + f" ({'; '.join(notes)})" * bool(notes)
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -363,11 +355,3 @@ class Limit(Estimate):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             x = np.where(excess <= 0, np.inf, (self.A_draws / excess) ** (1 / self.alpha_draws))
         return Estimate(self.law.inverse(loss.value), x)
-
-
-def unbounded(draws: Floats, *laws: PowerLaw) -> Floats:
-    """Return draws with an infinite tail at each end that the points of some law do not bound."""
-    ends = [law.interval("E") for law in laws]
-    below = any(ci_low == -np.inf for ci_low, _ in ends)
-    above = any(ci_high == np.inf for _, ci_high in ends)
-    return with_unbounded_tails(draws, below=below, above=above)

@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
 from ieee_lib.errors import check
-from ieee_lib.laws.estimates import Estimate, estimates
-from ieee_lib.laws.power_law import PowerLaw, t_quantile
+from ieee_lib.laws.equation import interval_latex, interval_text, rounded
+from ieee_lib.laws.estimates import Estimate, estimates, t_quantile
+from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.scan import Floats
 from ieee_lib.laws.units import scale_of, unit_of
 
@@ -165,7 +166,8 @@ class PowerMeanLaw(PowerLaw):
         if self.discrepancy:
             tau, dof = self.discrepancy
             distance = np.sign(distance) * np.hypot(distance, tau * t_quantile(p, dof))
-        return self.E + distance
+        limits = self.E + distance
+        return np.where((distance < 0) & (limits < 0), -np.inf, limits)
 
     @cached_property
     def _intervals(self) -> dict[str, tuple[float, float]]:
@@ -192,26 +194,35 @@ class PowerMeanLaw(PowerLaw):
         """Return the law for a legend: power mean, q = 2.4, limit 4.352."""
         return f"power mean, q = {math.exp(self.surface.parameters[4]):.2g}, limit {self.E:.3f}"
 
+    @property
+    def printed(self) -> list[str]:
+        """Return A, a, q and the term of D with the digits that reproduce the loss at this D."""
+        log_A, a, *_, log_q, E = self.surface.parameters
+        coefficients = (math.exp(log_A), a, math.exp(log_q), self.E - E)
+        return rounded(coefficients, lambda c: self._loss(*c))
+
+    def _loss(self, A: float, a: float, q: float, by_D: float) -> Floats:
+        """Return the loss at the points from the coefficients of the printed law."""
+        terms = q * (np.log(A) - a * np.log(self.x)), q * np.log(by_D)
+        return np.exp(np.logaddexp(*terms) / q) + self.surface.parameters[-1]
+
     def _repr_latex_(self) -> str:
         """Return the law as an equation with the interval of its limit, for notebooks."""
-        log_A, a, *_, log_q, E = self.surface.parameters
+        A, a, q, by_D = self.printed
         base, _, unit = self.unit.partition("[")
         x = rf"({base} / 1\,\mathrm{{{unit[:-1]}}})"
         law = (
-            rf"L({base}) = \left[({math.exp(log_A):.3g}\, {x}^{{-{a:.3g}}})^{{q}} + "
-            rf"{self.E - E:.3f}^{{q}}\right]^{{1/q}} {E:+.3f},\; q = {math.exp(log_q):.2f}"
+            rf"L({base}) = \left[({A}\, {x}^{{-{a}}})^{{q}} + {by_D}^{{q}}\right]^{{1/q}} "
+            rf"{self.surface.parameters[-1]:+.3f},\; q = {q}"
         )
-        ci_low, ci_high = self.interval("E")
-        return rf"${law},\quad L(\infty) = {self.E:.3f}\;[{ci_low:.3f},\, {ci_high:.3f}]$"
+        interval = interval_latex(self.interval("E"))
+        return rf"${law},\quad L(\infty) = {self.E:.3f}\;{interval}$"
 
     def __repr__(self) -> str:
-        log_A, a, *_, log_q, E = self.surface.parameters
-        q, sign = math.exp(log_q), "-" if E < 0 else "+"
-        ci_low, ci_high = self.interval("E")
-        return (
-            f"[({math.exp(log_A):.3g} / {self.unit}^{a:.3g})^{q:.2f} + {self.E - E:.3f}^{q:.2f}]"
-            f"^(1/{q:.2f}) {sign} {abs(E):.3f}, limit {self.E:.3f} [{ci_low:.3f}, {ci_high:.3f}]"
-        )
+        A, a, q, by_D = self.printed
+        E = self.surface.parameters[-1]
+        law = f"[({A} / {self.unit}^{a})^{q} + {by_D}^{q}]^(1/{q}) {'-' if E < 0 else '+'}"
+        return f"{law} {abs(E):.3f}, limit {self.E:.3f} {interval_text(self.interval('E'))}"
 
 
 def fit_power_mean(frame: pd.DataFrame, y: str = "loss") -> Surface:

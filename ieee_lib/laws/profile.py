@@ -17,6 +17,13 @@ import numpy as np
 from ieee_lib.laws.scan import ALPHAS, Floats, linear_fits
 
 
+def exponents_near(alpha: float) -> Floats:
+    """Return the scan's exponents and finer steps around the best one, for regions of any size."""
+    steps = np.geomspace(1e-8, 0.1, 60)
+    near = alpha * np.exp(np.concatenate([-steps, [0.0], steps]))
+    return np.append(ALPHAS, np.clip(near, ALPHAS[0], ALPHAS[-1]))
+
+
 def limit_ends(
     alphas: Floats, x: Floats, y: Floats, sigma: Floats, reach: Floats
 ) -> tuple[Floats, Floats]:

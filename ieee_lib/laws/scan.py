@@ -62,11 +62,12 @@ def fit_one(
     for y that is not finite, and for a fixed alpha outside the exponents scanned.
     """
     n_free = MIN_POINTS if alpha is None else MIN_POINTS - 1
+    check(x.ndim == 1, "x", x.tolist(), "must be a list of numbers")
     check(x.shape == y.shape, "y", y.shape, f"must have the shape of x, {x.shape}")
     check(x.shape == sigma.shape, "sigma", sigma.shape, f"must have the shape of x, {x.shape}")
     check(len(np.unique(x)) >= n_free, "points", len(x), f"need at least {n_free} different x")
     check(bool(np.all(np.isfinite(y))), "y", y.tolist(), "must be finite; drop diverged runs first")
-    check(bool(np.all(x > 0)), "x", x.tolist(), "must be positive")
+    check(bool(np.all((x > 0) & np.isfinite(x))), "x", x.tolist(), "must be positive and finite")
     check(
         bool(np.all(np.isfinite(sigma) & (sigma > 0))),
         "sigma",
@@ -74,8 +75,7 @@ def fit_one(
         "must be positive; take it from seed replicates or state an assumption",
     )
     if alpha is not None:
-        allowed = f"must lie between {ALPHAS[0]:g} and {ALPHAS[-1]:g}"
-        check(ALPHAS[0] <= alpha <= ALPHAS[-1], "alpha", alpha, allowed)
+        check_exponent(alpha)
     A, exponent, E = (float(v[0]) for v in fit_many(x, y[None], sigma, alpha=alpha))
     parameters = lmfit.Parameters()
     parameters.add("A", A, min=0 if A >= 0 else -np.inf)
@@ -92,6 +92,12 @@ def fit_one(
     return A, exponent, E
 
 
+def check_exponent(alpha: float) -> None:
+    """Raise InputError for an exponent outside those scanned."""
+    allowed = f"must lie between {ALPHAS[0]:g} and {ALPHAS[-1]:g}"
+    check(bool(ALPHAS[0] <= alpha <= ALPHAS[-1]), "alpha", alpha, allowed)
+
+
 def linear_fits(
     alphas: Floats, x: Floats, Y: Floats, sigma: Floats, *, paired: bool = False
 ) -> tuple[Floats, Floats, Floats, Floats]:
@@ -101,16 +107,15 @@ def linear_fits(
     """
     w = 1 / sigma**2
     Z = x[None, :] ** -alphas[:, None]  # (alphas, points)
-    sw, szz, sz = w.sum(), (Z**2 * w).sum(1), (Z * w).sum(1)
-    sy, syy = (Y * w).sum(1), (Y**2 * w).sum(1)
+    z, y = Z @ w / w.sum(), Y @ w / w.sum()
+    Z, Y = Z - z[:, None], Y - y[:, None]  # centred, or digits are lost at small alpha and sigma
+    szz, syy = Z**2 @ w, Y**2 @ w
     if paired:
-        szy = (Z * Y * w).sum(1)
+        szy = (Z * Y) @ w
     else:
         szy = (Z * w) @ Y.T  # (alphas, data sets)
-        szz, sz = szz[:, None], sz[:, None]
-    determinant = sw * szz - sz**2
-    A = (sw * szy - sz * sy) / determinant
-    E = (szz * sy - sz * szy) / determinant
-    chi2 = syy - A * szy - E * sy
-    error = np.broadcast_to(np.sqrt(szz / determinant), E.shape)
-    return A, E, error, chi2
+        szz, z = szz[:, None], z[:, None]
+    A = szy / szz
+    error = np.sqrt(1 / w.sum() + z**2 / szz)
+    E = y - A * z
+    return A, E, np.broadcast_to(error, E.shape), syy - A * szy

@@ -39,7 +39,7 @@ def test_data_efficiency_carries_the_noise_of_all_its_stages():
     assert gain.value == pytest.approx(0.09 / 0.032, rel=0.01)
     assert 1 < gain.ci_low < gain.value < gain.ci_high < 10
     assert beyond.value == np.inf and beyond.ci_high == np.inf
-    assert standard.limit.at(0.05).value == pytest.approx(float(standard(0.05)))
+    assert standard.at(0.05).value == pytest.approx(float(standard(0.05)))
     own = laws.data_efficiencies(losses, standard, reference)
     assert [(e.value, e.ci_low, e.ci_high) for e in own] == [(1.0, 1.0, 1.0)] * 4
 
@@ -71,3 +71,27 @@ def test_a_law_that_rises_has_no_limit():
     losses = pd.DataFrame({"recipe": "joint", "D": [4, 8], "loss": [rising.limit, falling.limit]})
     assert laws.missing_limits(losses) == ["joint: no limit at D = 4"]
     assert laws.missing_limits(standard_losses()) == []
+
+
+def test_a_law_in_D_through_limits_of_which_one_has_no_lower_end():
+    """Each of its draws has an end, the law in N of that draw: so the law in D has draws."""
+    straight = limit_in_N(4.9, 4.75, 4.62, 4.5)
+    falling = [limit_in_N(*(E + 0.02 / x for x in (0.04, 0.1, 0.2, 0.4))) for E in (4.2, 4.0, 3.9)]
+    assert straight.limit.ci_low == -np.inf and all(law.has_bounded_limit for law in falling)
+    limits = [law.limit for law in (straight, *falling)]
+    law = laws.fit_power_law(pd.DataFrame({"D": LADDER, "loss": limits}), x="D")
+    assert law.sigma.tolist() == pytest.approx([limit.se for limit in limits])
+    assert law.sigma[0] > 3 * law.sigma[1], "the open one weighs little"
+    assert np.isfinite(law.limit.fitted_draws).all() and np.isfinite(law.at(0.05).draws).all()
+    gain = laws.data_efficiency(law.limit, exactly(float(law(0.09))), exactly(float(law(0.032))))
+    assert gain.value == pytest.approx(0.09 / 0.032, rel=1e-3) and gain.ci_low > 1
+    # What is compared with the open limit itself is open.
+    standard = laws.fit_power_law(standard_losses(), x="D")
+    of_limit = laws.data_efficiency(standard.limit, straight.limit, exactly(3.9))
+    assert of_limit.ci_high == np.inf
+
+
+def test_the_factor_by_hand():
+    law = laws.published_law(0.5, 0.25, 3.0, unit="D[M]")
+    at = {D: 3.0 + 0.5 / D**0.25 for D in (0.1, 0.4)}
+    assert laws.data_efficiency(law, at[0.4], at[0.1]) == pytest.approx(4.0)

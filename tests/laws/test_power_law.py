@@ -1,19 +1,25 @@
 """The law against known truth, the paper's own points and independent fits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.optimize import curve_fit
 
 from ieee_lib import InputError
-from ieee_lib.laws import data_efficiency
-from ieee_lib.laws.power_law import (
-    fit_many,
+from ieee_lib.laws import (
+    Discrepancy,
+    Estimate,
+    data_efficiency,
     fit_power_law,
-    power_law,
+    laws_frame,
     published_law,
 )
+from ieee_lib.laws.estimates import noise_of, t_scale
 from ieee_lib.laws.published import published, reference_points
+from ieee_lib.laws.scan import fit_many, power_law
 from ieee_lib.plots import law_text
 from tests.synthetic import ensembles_by_model, tuned
 
@@ -60,14 +66,6 @@ def test_two_decimal_points_bound_the_limit_loosely():
     points = published("data_points").query("recipe == 'standard'")
     ci_low, ci_high = fit_power_law(points.D / 1e9, points.loss, sigma=0.005).interval("E")
     assert ci_low < 1.89 < ci_high and ci_high - ci_low > 0.1
-
-
-def test_bootstrap_agrees_with_the_profile():
-    law = fit_power_law(SIZES, power_law(SIZES, 0.1, 1.0, 3.4), sigma=0.003)
-    _, _, E = law.bootstrap(2000, seed=1)
-    assert np.median(E) == pytest.approx(3.4, abs=0.003)
-    assert law.bootstrap_interval() == pytest.approx(law.interval("E"), abs=0.01)
-    assert np.array_equal(E, law.bootstrap(2000, seed=1)[2])
 
 
 @pytest.mark.parametrize(("loss", "multiplier"), [(3.43, 2.27), (3.17, 5.08)])
@@ -124,20 +122,153 @@ def test_interval_grows_with_the_noise_and_may_be_unbounded():
     assert known.has_bounded_limit and f"{known.E:.3f}" in law_text(known)
 
 
-def test_a_law_beyond_its_noise_is_known_no_better_than_it_fits():
-    bend = np.array([0.0, 0.04, -0.04, 0.0, 0.02])
+BENT = power_law([0.1, 0.2, 0.4, 0.8, 1.6], 0.1, 1.0, 3.4)
+BENT += np.array([0.0, 0.04, -0.04, 0.0, 0.02])
+
+
+def brute_force(x, y, sigma, reach, alphas=None):
+    """The smallest and largest E (and alpha) with chi2 - min <= reach^2 on a plain grid."""
+    alphas = np.geomspace(0.3, 3, 1000) if alphas is None else alphas
+    limits = np.linspace(3.3, 3.5, 2000)
+    best, chi2 = np.inf, np.empty((len(alphas), len(limits)))
+    for row, alpha in zip(chi2, alphas, strict=True):
+        z = np.asarray(x, float) ** -alpha
+        rest = np.asarray(y)[None, :] - limits[:, None]
+        A = (rest * z / sigma**2).sum(1) / (z**2 / sigma**2).sum()
+        row[:] = (((rest - A[:, None] * z) / sigma) ** 2).sum(1)
+        best = min(best, row.min())
+    inside = chi2 <= best + reach**2
+    E, alpha = limits[inside.any(0)], alphas[inside.any(1)]
+    return (E[0], E[-1]), (alpha[0], alpha[-1])
+
+
+@pytest.mark.parametrize("dof", [np.inf, 3])
+def test_the_profile_is_that_of_a_brute_force_grid(dof):
+    """At a noise of 0.003 of exact points: chi2 - min <= t^2, over A, alpha and E."""
+    y, sigma = power_law(SIZES, 0.1, 1.0, 3.4), np.array([0.004, 0.003, 0.003, 0.002])
+    law = fit_power_law(SIZES, y, sigma=sigma, dof=dof)
+    E, alpha = brute_force(SIZES, y, sigma, stats.t.ppf(0.975, dof))
+    assert law.interval("E") == pytest.approx(E, abs=5e-4)
+    assert law.interval("alpha") == pytest.approx(alpha, rel=0.01)
+    fixed = fit_power_law(SIZES, y, sigma=sigma, dof=dof, alpha=1.0)
+    E, _ = brute_force(SIZES, y, sigma, stats.t.ppf(0.975, dof), alphas=np.array([1.0]))
+    assert fixed.interval("E") == pytest.approx(E, abs=5e-4)
+
+
+@pytest.mark.parametrize("sigma", [1e-2, 1e-4, 1e-6])
+def test_intervals_shrink_with_the_noise_however_small(sigma):
+    """To first order the error of E follows from the law's derivatives: J = (z, -A z ln x, 1)."""
     x = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
-    good, bad = (
-        fit_power_law(x, power_law(x, 0.1, 1.0, 3.4) + b, sigma=0.004) for b in (0.0, bend)
-    )
-    assert good.noise_factor == 1.0 and bad.chi2 > bad.chi2_bound == pytest.approx(5.991, abs=1e-3)
-    wide = fit_power_law(x, bad.y, sigma=0.004 * np.sqrt(bad.chi2 / 2))  # noise that would explain
+    law = fit_power_law(x, power_law(x, 0.3, 0.7, 3.0), sigma=sigma)
+    z = x**-0.7
+    J = np.stack([z, -0.3 * z * np.log(x), np.ones(5)], axis=1)
+    error = sigma * np.sqrt(np.linalg.inv(J.T @ J).diagonal())
+    low, high = law.interval("E")
+    assert (high - low) / 2 == pytest.approx(1.96 * error[2], rel=0.03)
+    low, high = law.interval("alpha")
+    assert (high - low) / 2 == pytest.approx(1.96 * error[1], rel=0.2)
+
+
+def test_a_law_beyond_its_noise_takes_its_residuals_with_their_degrees_of_freedom():
+    """chi2 beyond its 95 % point: sigma times sqrt(chi2 / dof), t(dof)^2 = F(1, dof)."""
+    x = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
+    good = fit_power_law(x, power_law(x, 0.1, 1.0, 3.4), sigma=0.004)
+    bad = fit_power_law(x, BENT, sigma=0.004)
+    assert good.noise_factor == 1.0 and not good.misfits and good.scale_dof == np.inf
+    assert bad.chi2 > bad.chi2_bound == pytest.approx(5.991, abs=1e-3)
+    assert bad.misfits and bad.scale_dof == bad.dof == 2
+    factor = np.sqrt(bad.chi2 / 2)
+    assert bad.noise_factor == pytest.approx(factor)
+    # The same as its residuals' sigma of two degrees of freedom: t is 4.303, not 1.96.
+    wide = fit_power_law(x, BENT, sigma=0.004 * factor, dof=2)
     assert wide.noise_factor == 1.0 and pytest.approx(bad.E, abs=1e-4) == wide.E
     assert bad.interval("E") == pytest.approx(wide.interval("E"), abs=1e-3)
     assert bad.interval("alpha") == pytest.approx(wide.interval("alpha"), abs=1e-2)
-    assert bad.bootstrap_interval() == pytest.approx(wide.bootstrap_interval(), abs=1e-2)
-    exact = fit_power_law(x[:3], bad.y[:3], sigma=0.004)
-    assert exact.noise_factor == 1.0 and np.isnan(exact.chi2_bound)
+    reach = 0.004 * factor * np.sqrt(stats.f.ppf(0.95, 1, 2))
+    fixed = fit_power_law(x, BENT, sigma=0.004, alpha=bad.alpha)
+    fixed_reach = np.sqrt(fixed.chi2 / 3 * stats.f.ppf(0.95, 1, 3))
+    E, _ = brute_force(x, BENT, 0.004 * np.ones(5), fixed_reach, alphas=np.array([bad.alpha]))
+    assert fixed.interval("E") == pytest.approx(E, abs=5e-4) and reach > 0.004 * factor * 4.3
+    # Noise from three degrees of freedom is itself uncertain: F(2, 3) allows more chi2.
+    assert fit_power_law(x, BENT, sigma=0.004, dof=3).chi2_bound == pytest.approx(
+        2 * stats.f.ppf(0.95, 2, 3)
+    )
+    exact = fit_power_law(x[:3], power_law(x[:3], 0.1, 1.0, 3.4), sigma=0.004)
+    assert exact.noise_factor == 1.0 and np.isnan(exact.chi2_bound) and not exact.misfits
+
+
+def test_what_the_form_may_be_wrong_by_widens_the_limit_and_what_lies_beyond():
+    law = fit_power_law(tuned(), x="N")
+    wrong = replace(law, discrepancy=Discrepancy(0.05, 3))
+    for p in (0.025, 0.2, 0.9, 0.975):
+        distance = np.hypot(law.limit_quantiles(p)[0] - law.E, 0.05 * stats.t.ppf(p, 3))
+        assert abs(wrong.limit_quantiles(p)[0] - law.E) == pytest.approx(distance)
+    assert wrong.limit_quantiles(0.9)[0] > law.E > wrong.limit_quantiles(0.2)[0]
+    assert wrong.limit.dof == 3 and wrong.limit.se > law.limit.se
+    inside, beyond = 0.3, 0.8
+    assert np.array_equal(wrong.at(inside).draws, law.at(inside).draws)
+    extra = wrong.at(beyond).draws - law.at(beyond).draws
+    assert np.quantile(extra, [0.16, 0.84]) == pytest.approx(
+        0.05 * stats.t.ppf([0.16, 0.84], 3), rel=0.15
+    )
+    assert wrong.without("a").discrepancy == (0.05, 3)
+    assert wrong.to_dict()["discrepancy"] == {"tau": 0.05, "dof": 3}
+    assert law.to_dict()["discrepancy"] is None
+
+
+def test_draws_of_a_limit_have_the_distribution_of_its_interval():
+    law = fit_power_law(tuned().assign(dof=6), x="N")
+    limit = law.limit
+    assert law.noise_dof == 6 == limit.dof
+    for q in (0.025, 0.16, 0.5, 0.84, 0.975):
+        expected = law.limit_quantiles(q)[0] if q != 0.5 else law.E
+        assert np.quantile(limit.draws, q) == pytest.approx(expected, abs=0.004)
+    assert (limit.ci_low, limit.ci_high) == law.interval("E")
+    # In the order of refits to the draws of the points, each a t with the points' dof.
+    assert np.array_equal(np.argsort(limit.draws), np.argsort(limit.E_draws))
+    z = np.stack([noise_of(ids) for ids in law.frame.run_ids], axis=1)
+    Y = law.y + 0.01 * 3**0.5 * t_scale(6)[:, None] * z
+    A, alpha, E = fit_many(law.x, Y, law.sigma)
+    assert limit.E_draws == pytest.approx(E) and limit.A_draws == pytest.approx(A)
+    assert limit.alpha_draws == pytest.approx(alpha)
+    assert law.at(0.3).draws == pytest.approx(A * 0.3**-alpha + E)
+    low, high = np.quantile(E, [0.16, 0.84])
+    assert limit.se == pytest.approx((high - low) / 2)
+    loss = limit.inverse(law.at(0.3))
+    assert loss.value == pytest.approx(0.3) and loss.draws == pytest.approx(0.3)
+    below = limit.inverse(Estimate(law.E - 1.0, limit.E_draws - 1e-9))
+    assert below.value == np.inf and np.isinf(below.draws).all()
+
+
+def test_draws_of_a_law_that_misfits_take_its_residuals():
+    table = tuned((4.6, 4.35, 4.38, 4.25))
+    bad = fit_power_law(table, x="N")
+    assert bad.misfits and bad.noise_factor > 2
+    z = np.stack([noise_of(ids) for ids in table.run_ids], axis=1)
+    noise = bad.noise_factor * t_scale(1)[:, None] * 0.01 * 3**0.5 * z
+    assert bad.limit.E_draws == pytest.approx(fit_many(bad.x, bad.y + noise, bad.sigma)[2])
+
+
+def test_limits_that_share_runs_cancel_in_a_difference():
+    """Two laws through the same noise: the difference of their limits has none of it."""
+    one = fit_power_law(tuned(), x="N").limit
+    other = fit_power_law(tuned((4.5, 4.3, 4.2, 4.15)), x="N").limit
+    apart = tuned((4.5, 4.3, 4.2, 4.15))
+    apart["run_ids"] = [tuple(f"{100 + 10 * i + s:016x}" for s in range(3)) for i in range(4)]
+    shared, none = one - other, one - fit_power_law(apart, x="N").limit
+    assert shared.value == pytest.approx(0.1) == none.value
+    assert shared.ci_high - shared.ci_low < 0.01 < 0.05 < none.ci_high - none.ci_low
+
+
+@pytest.mark.parametrize("dof", [2, 5])
+def test_noise_from_few_replicates_still_covers(dof):
+    rng, hits = np.random.default_rng(dof), 0
+    for _ in range(150):
+        sigma = 0.01 * np.sqrt(rng.chisquare(dof) / dof)
+        y = power_law(SIZES, 0.1, 1.0, 3.4) + rng.normal(0, 0.01, 4)
+        low, high = fit_power_law(SIZES, y, sigma=sigma, dof=dof).interval("E")
+        hits += low <= 3.4 <= high
+    assert hits / 150 >= 0.92, hits
 
 
 def test_a_law_is_unbounded_on_the_side_where_its_logarithm_leads():
@@ -157,6 +288,18 @@ def test_a_fixed_exponent_is_held():
     assert law.alpha == 1 and law.dof == 3 and pytest.approx(3) == law.E
 
 
+def test_a_law_on_its_way_to_a_frame():
+    law = fit_power_law(tuned(), x="N")
+    (row,) = laws_frame({"N": law}).to_dict("records")
+    assert (row["E"], row["A"], row["points"], row["dof"]) == (law.E, law.A, 4, 1)
+    assert (row["E ci_low"], row["E ci_high"]) == law.interval("E")
+    assert (row["alpha ci_low"], row["alpha ci_high"]) == law.interval("alpha")
+    assert row["chi2"] == law.chi2
+    kept = law.to_dict()
+    assert kept["E_interval_95"] == list(law.interval("E")) and kept["x_unit"] == "N[M]"
+    assert kept["degrees_of_freedom"] == 1 and kept["noise_scale"] == law.noise_factor
+
+
 def test_repr_shows_law_interval_and_few_points():
     law = fit_power_law(SIZES, power_law(SIZES, 0.047, 1.02, 3.43), sigma=0.002, unit="N[B]")
     assert repr(law).startswith("0.047 / N[B]^1.02 + 3.430 [3.42")
@@ -171,12 +314,44 @@ def test_repr_shows_law_interval_and_few_points():
         ([1, 2, 3], [3, 2, np.nan], 0.1, "drop diverged runs first"),
         ([1, 2, 3], [3, 2, 1], 0.0, "sigma = [0.0, 0.0, 0.0]: must be positive"),
         ([1, 2, 3], [3, 2, 1], np.nan, "must be positive"),
+        ([1, 2, 3], [3, 2, 1], None, "sigma = [nan, nan, nan]: must be positive"),
+        ([1, 2, np.inf], [3, 2, 1], 0.1, "must be positive and finite"),
+        ([1, 2, 3], [3, 2, 1], [0.1, 0.1], "sigma = (2,): must have the shape of x, (3,)"),
+        ([1, 2, 3], [3, 2], 0.1, "y = (2,): must have the shape of x, (3,)"),
+        ([[1, 2, 3]], [[3, 2, 1]], 0.1, "must be a list of numbers"),
     ],
 )
 def test_bad_points_are_refused(x, y, sigma, message):
     with pytest.raises(InputError) as error:
         fit_power_law(x, y, sigma=sigma)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("alpha", [-1, 0, np.nan, 1000, 0.019, 6.1, np.inf])
+def test_an_exponent_out_of_range_is_refused(alpha):
+    for refused in (
+        lambda: fit_power_law([1, 2, 3], [3, 2, 1], sigma=0.1, alpha=alpha),
+        lambda: published_law(1.0, alpha, 3.0, unit="x"),
+    ):
+        with pytest.raises(InputError) as error:
+            refused()
+        assert str(error.value) == f"alpha = {alpha!r}: must lie between 0.02 and 6"
+
+
+def test_printed_laws_and_noise_are_checked():
+    assert fit_power_law([1, 2], [3, 2], sigma=0.1, alpha=0.02).alpha == 0.02
+    assert fit_power_law([1, 2], [3, 2], sigma=0.1, alpha=6).alpha == 6
+    pinned = fit_power_law([1, 2, 4], [3, 2.999, 2.998], sigma=1e-4, alpha=0.02)
+    assert pinned.has_bounded_limit and not pinned.is_at_edge and pinned.dof == 1
+    with pytest.raises(InputError, match="A and E must be finite"):
+        published_law(np.nan, 1.0, 3.0, unit="x")
+    for dof in (0, -1, np.nan):
+        with pytest.raises(InputError, match=r"dof = .*: must be positive"):
+            fit_power_law([1, 2, 3], [3, 2, 1], sigma=0.1, dof=dof)
+        with pytest.raises(InputError, match=r"dof = .*: must be positive"):
+            fit_power_law(tuned().assign(dof=float(dof)), x="N")
+    with pytest.raises(InputError, match="points = 0"):
+        fit_power_law(tuned().assign(loss=np.nan), x="N")
 
 
 def test_a_frame_is_fitted_in_millions_and_keeps_its_points():
