@@ -34,6 +34,7 @@ from ieee_lib.laws.ensembles import (
     settings_label,
 )
 from ieee_lib.laws.estimates import (
+    Discrepancy,
     Estimate,
     estimates,
     estimates_frame,
@@ -46,7 +47,7 @@ from ieee_lib.laws.estimates import (
 from ieee_lib.laws.fit import fit_power_law, fit_through, published_law
 from ieee_lib.laws.forms import FORM_DIGITS, FORMS, FREE, SizeLaws, fit_sizes
 from ieee_lib.laws.joint import N_then_K, loss_surface, surface
-from ieee_lib.laws.power_law import Discrepancy, Limit, PowerLaw
+from ieee_lib.laws.power_law import Limit, PowerLaw
 from ieee_lib.laws.power_mean import fit_power_mean
 from ieee_lib.laws.published import (
     NOISE,

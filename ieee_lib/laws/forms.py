@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 
 from ieee_lib.errors import InputError, check_choice
-from ieee_lib.laws.estimates import estimates
+from ieee_lib.laws.estimates import Discrepancy, estimates
 from ieee_lib.laws.fit import fit_power_law
-from ieee_lib.laws.power_law import Discrepancy, PowerLaw
+from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.power_mean import fit_power_mean
 from ieee_lib.laws.units import scale_of
 

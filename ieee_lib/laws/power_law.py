@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,18 +26,16 @@ from scipy.stats import f as f_distribution
 
 from ieee_lib.errors import check, check_choice
 from ieee_lib.laws.equation import interval_latex, interval_text, rounded
-from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator, t_quantile, t_scale
+from ieee_lib.laws.estimates import (
+    N_DRAW,
+    Discrepancy,
+    Estimate,
+    named_generator,
+    t_quantile,
+    t_scale,
+)
 from ieee_lib.laws.profile import exponent_interval, exponents_near, limit_ends
 from ieee_lib.laws.scan import ALPHAS, Floats, fit_many, fit_one, power_law
-
-
-class Discrepancy(NamedTuple):
-    """What a law's form may be wrong by, from points that such laws did not see."""
-
-    tau: float
-    """Root mean square of the errors at the left-out points, nats/token."""
-    dof: int
-    """Number of errors."""
 
 
 @dataclass(frozen=True, repr=False)
