@@ -132,10 +132,8 @@ class PowerLaw:
         """
         check(bool(self.points), "law", str(self), "has no draws: fit it to a frame")
         A, alpha, E = self._refits()
-        fitted, dof = E, self.scale_dof
-        if self.discrepancy:
-            tau, dof = self.discrepancy
-            fitted = E + tau * t_scale(dof) * self._form_noise("limit")
+        fitted = E + self._form_error("limit")
+        dof = self.discrepancy.dof if self.discrepancy else self.scale_dof
         draws = np.full(N_DRAW, np.nan)
         ranked = np.argsort(fitted)[: np.count_nonzero(~np.isnan(fitted))]  # NaN is sorted last
         draws[ranked] = self.limit_quantiles((np.arange(len(ranked)) + 0.5) / len(ranked))
@@ -143,10 +141,11 @@ class PowerLaw:
         refits = {"A_draws": A, "alpha_draws": alpha, "E_draws": E, "form_draws": fitted}
         return Limit(self.E, draws, (high - low) / 2, dof, law=self, **refits)
 
-    def _form_noise(self, place: str) -> Floats:
-        """Return standard-normal draws (N_DRAW,) of what the form is wrong by at one place."""
+    def _form_error(self, place: str) -> Floats:
+        """Return draws (N_DRAW,) of what the form is wrong by at one place; 0 if nothing says it."""
+        tau, dof = self.discrepancy or (0.0, 1)
         name = " ".join([place, self.unit, *(f"{y:.6f}" for y in self.y)])
-        return named_generator(f"form at {name}").standard_normal(N_DRAW)
+        return tau * t_scale(dof) * named_generator(f"form at {name}").standard_normal(N_DRAW)
 
     def _refits(self) -> tuple[Floats, Floats, Floats]:
         """Return A, alpha and E, each (N_DRAW,), of the law through every draw of its points."""
@@ -184,9 +183,8 @@ class PowerLaw:
     def at(self, x: float) -> Estimate:
         """Return the law's loss at x, in the law's unit; beyond its points with its discrepancy."""
         draws = self._draws_at(x)
-        if self.discrepancy and x > self.x.max():
-            tau, dof = self.discrepancy
-            draws = draws + tau * t_scale(dof) * self._form_noise(f"{x:g}")
+        if x > self.x.max():
+            draws = draws + self._form_error(f"{x:g}")
         return Estimate(float(self(x)), draws)
 
     def _draws_at(self, x: float) -> Floats:
