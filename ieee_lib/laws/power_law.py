@@ -4,8 +4,7 @@ With 4 points and 3 parameters a least-squares error bar says nothing, so the no
 comes from seed replicates, and intervals from the profile of the likelihood under that noise:
 
 - noise from few replicates takes Student's t;
-- a law that misses its points beyond that noise takes its own residuals for the noise, with its
-  degrees of freedom (F(1, dof) instead of chi-square);
+- a law that misses its points beyond that noise takes its residuals for it, with t at their dof;
 - what a law's form may be wrong by (`Discrepancy`) adds to the interval of its limit.
 
     law = fit_power_law(tuned, x="N")            # a frame with loss, sigma and run_ids
@@ -142,7 +141,7 @@ class PowerLaw:
         return Limit(self.E, draws, (high - low) / 2, dof, law=self, **refits)
 
     def _form_error(self, place: str) -> Floats:
-        """Return draws (N_DRAW,) of what the form is wrong by at one place; 0 if nothing says it."""
+        """Return draws (N_DRAW,) of what the form is wrong by at a place; 0 where nothing says it."""
         tau, dof = self.discrepancy or (0.0, 1)
         name = " ".join([place, self.unit, *(f"{y:.6f}" for y in self.y)])
         return tau * t_scale(dof) * named_generator(f"form at {name}").standard_normal(N_DRAW)
@@ -188,12 +187,10 @@ class PowerLaw:
         return Estimate(float(self(x)), draws)
 
     def _draws_at(self, x: float) -> Floats:
-        """Return the loss at x of the law through every draw of its points, (N_DRAW,)."""
         return power_law(x, *self._refits())
 
     @property
     def _alphas(self) -> Floats:
-        """Return the exponents of the profile."""
         return np.array([self.alpha]) if self.fixed_alpha else exponents_near(self.alpha)
 
     def interval(self, name: str = "E") -> tuple[float, float]:
