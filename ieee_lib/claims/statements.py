@@ -57,7 +57,7 @@ STATEMENTS = {
         "3", "largest change between neighbouring sizes < 0", "02"),
     "follows_power_law": Statement(
         "The regularized loss follows a power law in N",
-        "3", f"chi-square below its 95 % point; one point {MARGIN} off would exceed it", "02",
+        "3", f"chi-square below its 95 % point; a middle point {MARGIN} off would exceed it", "02",
         ("chi-square of the fit below its 95 % point",)),
     "limit_below_standard": Statement(
         "The regularized recipe's N → ∞ limit lies below the best standard loss",
