@@ -22,7 +22,7 @@ from ieee_lib.book.plan import plan_frame
 from ieee_lib.book.run import Ran, declared, one_book, run_notebook
 from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
 from ieee_lib.book.times import stage_table
-from ieee_lib.claims.verdicts import Claim
+from ieee_lib.claims.verdicts import Claim, numbers
 from ieee_lib.config.scale import Scale
 from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
@@ -255,12 +255,8 @@ def _judge(study: Study) -> Ran:
 
 def _line(claim: Claim) -> str:
     """Return a claim's verdict and measure on one line."""
-    text = f"  {claim.notebook}  {claim.verdict:27} {claim.statement}"
-    if claim.measure == claim.measure:  # not NaN
-        text += f"  {claim.measure:.3f}"
-        if claim.ci_low != claim.ci_high:
-            text += f" [{claim.ci_low:.3f}, {claim.ci_high:.3f}]"
-    return text
+    text = f"  {claim.notebook}  {claim.verdict:27} {claim.statement}  {numbers(claim)}"
+    return text.rstrip()
 
 
 def _report_incomplete(study: Study, incomplete: Sequence[str]) -> None:

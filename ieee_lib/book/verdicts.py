@@ -64,7 +64,7 @@ def judged(ran: Mapping[str, Ran]) -> list[Claim]:
     claims: list[Claim] = []
     for number in JUDGED:
         if number not in ran:
-            claims += without_measure(number, NOT_RUN)
+            claims += without_measure(number, NOT_RUN, "its runs are not recorded")
         elif ran[number].refused:
             claims += without_measure(number, UNTESTABLE, ran[number].refused)
         else:

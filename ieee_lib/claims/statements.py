@@ -1,8 +1,13 @@
 """What the paper says that a run can test, with the criterion of each, written before any run.
 
-STATEMENTS["overfits"].criterion
+STATEMENTS["overfits"].criterion, STATEMENTS["overfits"].version
+
+A criterion that turned out to be wrong is replaced, never edited: what it said before stays in
+`earlier`, and its version counts them. The seal is a checksum of all of them, so that no text of
+the past or present can change unnoticed (a test holds every seal).
 """
 
+import hashlib
 from dataclasses import dataclass
 
 MARGIN = 0.02
@@ -19,12 +24,22 @@ class Statement:
     """About the measure; a limit is an asymptote, a difference is in nats/token."""
     notebook: str
     """Where it is shown."""
+    earlier: tuple[str, ...] = ()
+    """What the criterion was in earlier versions, oldest first; LOG says why it changed."""
+
+    @property
+    def version(self) -> str:
+        """Return the version of the criterion and its seal, such as v2-1f0c33ab."""
+        texts = "\n".join([self.statement, *self.earlier, self.criterion])
+        seal = hashlib.sha256(texts.encode()).hexdigest()[:8]
+        return f"v{len(self.earlier) + 1}-{seal}"
 
 
 STATEMENTS = {
     "overfits": Statement(
         "Too many epochs of the standard recipe overfit: validation loss rises again",
-        "2.1", "loss at the most epochs minus the lowest > 0", "01"),
+        "2.1", "loss at the most epochs minus the lowest at fewer > 0", "01",
+        ("loss at the most epochs minus the lowest > 0",)),
     "memorizes": Statement(
         "Meanwhile the training loss keeps falling",
         "2.1", "training loss at the most epochs minus that at the best validation loss < 0", "01"),
@@ -42,7 +57,8 @@ STATEMENTS = {
         "3", "largest change between neighbouring sizes < 0", "02"),
     "follows_power_law": Statement(
         "The regularized loss follows a power law in N",
-        "3", "chi-square of the fit below its 95 % point", "02"),
+        "3", f"chi-square below its 95 % point; a middle point {MARGIN} off would exceed it", "02",
+        ("chi-square of the fit below its 95 % point",)),
     "limit_below_standard": Statement(
         "The regularized recipe's N → ∞ limit lies below the best standard loss",
         "3", "limit minus best standard loss < 0", "02"),
@@ -54,13 +70,16 @@ STATEMENTS = {
         "4.1", "K members minus the largest model, at <= 1.1 times its parameters < 0", "03"),
     "excess_is_one_over_k": Statement(
         "An ensemble's excess over its limit falls as 1/K",
-        "4.1", "fitted exponent of K within 0.75 to 1.25 at every N (the farthest is shown)", "03"),
+        "4.1", "largest distance of the fitted exponent of K from 1, over all N < 0.25", "03",
+        ("fitted exponent of K within 0.75 to 1.25 at every N (the farthest is shown)",)),
     "heuristic_helps": Statement(
         "Twice the epochs at half the decay: each member is worse, the limit is better",
         "4.2", "limit minus that of the single-optimal settings < 0, member loss rises", "03"),
     "heuristic_is_optimal": Statement(
         "No neighbour of that heuristic in epochs or decay has a lower limit",
-        "4.2", f"every neighbour's limit minus the heuristic's > -{MARGIN} (lowest shown)", "03"),
+        "4.2", f"lowest limit of its neighbours minus the heuristic's > -{MARGIN}", "03",
+        ("lowest neighbour's limit minus the heuristic's: interval not below 0",
+         f"every neighbour's limit minus the heuristic's > -{MARGIN} (lowest shown)",)),
     "either_seed_suffices": Statement(
         "Either new weights or a new order alone gives most of the gain",
         "4, Fig 16", "smaller share of the gain of a second member > 0.5", "03"),
@@ -72,10 +91,12 @@ STATEMENTS = {
         "4.3", "joint limit minus regularized limit < 0", "04"),
     "best_ensemble_below_limit": Statement(
         "A finite ensemble already passes the regularized limit",
-        "4.3", "best measured ensemble minus the regularized limit < 0", "04"),
+        "4.3", "lowest loss of all recorded ensembles minus the regularized limit < 0", "04",
+        ("best measured ensemble minus the regularized limit < 0",)),
     "orders_agree": Statement(
         "The order of the two limits does not matter",
-        "4.3", "K first minus N first: interval includes 0 and ends within 0.05 of it", "04"),
+        "4.3", "K first minus N first: interval includes 0 and ends within 0.05 of it", "04",
+        ("K first minus N first: interval includes 0, measure within 0.05",)),
     "regularized_saves_data": Statement(
         "The regularized limit saves data",
         "5", "data efficiency at the base D > 1", "05"),
@@ -90,10 +111,13 @@ STATEMENTS = {
         "5", "largest difference of neighbours in that order, over all D < 0", "05"),
     "efficiency_is_constant": Statement(
         "Data efficiency is similar at every D",
-        "5.4", "largest over smallest joint data efficiency of the ladder < 1.5", "05"),
+        "5.4", "fitted change of joint data efficiency over the ladder: a factor below 1.5", "05",
+        ("largest over smallest joint data efficiency of the ladder < 1.5",)),
     "exponents_agree": Statement(
         "Regularized and standard laws in D have similar exponents",
-        "5.4", "difference of bounded exponents: interval includes 0, ends within 0.1 of it", "05"),
+        "5.4", "difference of bounded exponents: interval includes 0, ends within 0.1 of it", "05",
+        ("difference of exponents: interval includes 0, measure within 0.1",
+         "difference of exponents: interval includes 0 and ends within 0.1 of it",)),
     "student_keeps_gain": Statement(
         "One small student keeps most of its ensemble's gain",
         "6", "(single - student) / (single - ensemble) > 0.5", "06"),

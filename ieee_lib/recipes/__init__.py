@@ -14,6 +14,7 @@ from ieee_lib.recipes.ensembles import (
     ensemble_grid,
     heuristic_ensembles,
     heuristic_neighbours,
+    recorded_ensembles,
     seed_ablation,
     single_optimum_ensembles,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "heuristic_neighbours",
     "model_sizes",
     "overfitting",
+    "recorded_ensembles",
     "regularized",
     "regularized_by_data",
     "seed_ablation",

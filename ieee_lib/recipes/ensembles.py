@@ -63,6 +63,22 @@ def ensemble_grid(study: Study) -> pd.DataFrame:
     return score(study, grid_specs(study))
 
 
+def recorded_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of all ensembles of this section at one D that are recorded already.
+
+    Those of the functions above; nothing is trained or scored. Columns as in `heuristic_ensembles`.
+    """
+    centres = centres_of(tuned)
+    centre = centre_of(centres, study.scale.ensembles.model)
+    specs = [
+        *heuristic_specs(study, centres),
+        *single_optimum_specs(study, centres),
+        *neighbour_specs(study, heuristic(centre)),
+        *grid_specs(study),
+    ]
+    return score(study, [spec for spec in specs if study.store.get(spec.run_id)])
+
+
 def seed_ablation(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of ensembles whose members differ by init, by order, or by both.
 
@@ -80,9 +96,9 @@ def score(study: Study, specs: Sequence[EnsembleSpec], *, label: str = "ensemble
     scores = study.score(specs, label=label)
     order = {spec.run_id: i for i, spec in enumerate(specs)}
     scores = scores.sort_values("ensemble", key=lambda ids: ids.map(order), kind="stable")
-    members = [member for spec in specs for member in spec.members]
-    flops = {member.run_id: member.flops for member in members}
-    noise = replicate_noise(study.ensure(members), study.scale.assumed_noise)
+    members = {member.run_id: member for spec in specs for member in spec.members}
+    flops = {run_id: member.flops for run_id, member in members.items()}
+    noise = replicate_noise(study.ensure(members.values()), study.scale.assumed_noise)
     return scores.assign(
         noise=noise.sigma,
         noise_dof=noise.dof,

@@ -11,7 +11,7 @@ from ieee_lib.book.archive import verdicts_line
 from ieee_lib.book.run import Ran, one_book
 from ieee_lib.book.sections import SECTIONS
 from ieee_lib.claims.statements import STATEMENTS
-from ieee_lib.claims.verdicts import DOES_NOT, HOLDS, NOT_RUN, UNTESTABLE, claim
+from ieee_lib.claims.verdicts import DOES_NOT, HOLDS, NOT_RUN, UNTESTABLE, Verdict, claim
 from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.runs.store import RunStore
 from ieee_lib.study import Study
@@ -53,7 +53,7 @@ def ran_or_raised(monkeypatch, outcomes):
 
 def test_what_is_missing_is_not_run_and_what_is_lost_is_not_testable(study, monkeypatch):
     texts = [s for s in STATEMENTS.values() if s.notebook == "02"]
-    claims = [claim(key, 1.0, HOLDS) for key, s in STATEMENTS.items() if s in texts]
+    claims = [claim(key, 1.0, Verdict(HOLDS, "")) for key, s in STATEMENTS.items() if s in texts]
     lost = InputError("members", "all", "have diverged")
     ran_or_raised(monkeypatch, {"02": claims[::-1], "03": lost})
     monkeypatch.setattr(RunStore, "records", lambda self: iter([{"run_id": "a"}]))
@@ -62,9 +62,10 @@ def test_what_is_missing_is_not_run_and_what_is_lost_is_not_testable(study, monk
     judged = book.judged(ran)
     assert [c.statement for c in judged] == [s.statement for s in STATEMENTS.values()]
     assert {c.verdict for c in judged if c.notebook == "02"} == {HOLDS}
-    reasons = {(c.verdict, c.detail) for c in judged if c.notebook == "03"}
+    reasons = {(c.verdict, c.reason) for c in judged if c.notebook == "03"}
     assert reasons == {(UNTESTABLE, "members = 'all': have diverged")}
-    assert {c.verdict for c in judged if c.notebook not in ("02", "03")} == {NOT_RUN}
+    not_run = {(c.verdict, c.reason) for c in judged if c.notebook not in ("02", "03")}
+    assert not_run == {(NOT_RUN, "its runs are not recorded")}
 
 
 def test_a_notebook_that_ran_in_this_book_is_not_run_again(study, monkeypatch):
