@@ -141,7 +141,7 @@ class PowerLaw:
         return Limit(self.E, draws, (high - low) / 2, dof, law=self, **refits)
 
     def _form_error(self, place: str) -> Floats:
-        """Return draws (N_DRAW,) of what the form is wrong by at a place; 0 where nothing says it."""
+        """Return draws (N_DRAW,) of what the form is wrong by at a place; 0 if nothing says it."""
         tau, dof = self.discrepancy or (0.0, 1)
         name = " ".join([place, self.unit, *(f"{y:.6f}" for y in self.y)])
         return tau * t_scale(dof) * named_generator(f"form at {name}").standard_normal(N_DRAW)
