@@ -75,6 +75,7 @@ def test_a_printed_surface_reproduces_its_loss():
         assert loss == pytest.approx(law(law.x), abs=0.0015)
         assert limit == pytest.approx(law.E, abs=5e-4)
         assert rf"L(\infty) = {law.E:.3f}\;[" in law._repr_latex_()
+        assert rf"^{{1/q}} {surface.parameters[-1]:+.3f},\; q = " in law._repr_latex_()
 
 
 def test_an_ensemble_prints_its_exponent_where_it_has_one():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ieee_lib import InputError
 from ieee_lib.laws import Estimate, fit_ensembles
 from ieee_lib.laws.estimates import noise_of, t_scale
 from ieee_lib.laws.influence import influence, pool
@@ -135,3 +136,10 @@ def test_noise_of_single_runs_is_assumed_only_without_any_other():
     two = influence(*reversed(subsets(lambda s: 4.0, K=2)))
     assert pool([two], None)[0] is two and two.source == "nothing"
     assert isinstance(two.estimate(0, 1, 0), Estimate)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_the_jackknife_needs_members_and_pairs(missing):
+    members, table = subsets(lambda s: 4 + 1 / len(s))
+    with pytest.raises(InputError, match="must include members and pairs without each one"):
+        influence(table[table.k != missing], members)

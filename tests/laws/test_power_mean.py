@@ -11,6 +11,7 @@ from ieee_lib import InputError
 from ieee_lib.laws import Discrepancy, estimates
 from ieee_lib.laws.estimates import noise_of, t_scale
 from ieee_lib.laws.power_mean import fit_power_mean, power_mean
+from ieee_lib.laws.units import unit_of
 
 TRUTH = np.array([np.log(0.3), 0.6, np.log(0.8), 0.3, np.log(1.7), 2.5])
 """log A, a, log B, b, log q, E; N and D in millions."""
@@ -148,6 +149,7 @@ def test_units_of_a_surface_do_not_matter():
     small, large = cells(noise=0.003), cells(noise=0.003)
     large = large.assign(N=1e3 * large.N, D=1e3 * large.D)
     one, other = fit_power_mean(small).at(COUNTS[0]), fit_power_mean(large).at(1e3 * COUNTS[0])
+    assert unit_of([9e7, 1.2e8], "N") == "N[B]" and unit_of([1e8], "D") == "D[M]"
     assert other.unit == "N[B]" and one.interval("E") == pytest.approx(
         other.interval("E"), abs=1e-9
     )
