@@ -210,7 +210,7 @@ def test_members_are_held_against_the_largest_model_that_they_reach():
 
 
 def test_no_neighbour_is_better_by_what_matters():
-    heuristic = ensemble(N=1e5)
+    heuristic = ensemble(N=1e5, noise=0.0005)
 
     def judged(*limits, noise=0.0005):
         neighbours = [
