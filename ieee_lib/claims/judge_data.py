@@ -77,8 +77,10 @@ def efficiency_is_constant(
     if unresolved:
         at = ", ".join(f"{D:,}" for D in unresolved)
         verdict = untestable(f"no bounded joint limit at D = {at}")
-    slope = math.log(factor.value) / (x.max() - x.min()) if factor.value > 0 else math.nan
-    detail = f"slope {slope:.2f} of ln multiplier on ln D, {len(x)} D"
+    detail = f"{len(x)} D"
+    if 0 < factor.value < math.inf:
+        slope = math.log(factor.value) / (x.max() - x.min())
+        detail = f"slope {slope:.2f} of ln multiplier on ln D, {detail}"
     return claim("efficiency_is_constant", factor, verdict, detail)
 
 

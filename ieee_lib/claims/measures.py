@@ -105,7 +105,7 @@ def largest(family: Sequence[Estimate]) -> Measure:
         _lower_end_of_largest([part for part in family if math.isfinite(measured(part).ci_low)]),
         math.inf if lost else max(part.ci_high for part in parts),
         min(part.dof for part in parts),
-        f"one of {len(parts)} has none: {lost[0]}" if lost else "",
+        f"one of {len(parts)} has no interval, {lost[0]}" if lost else "",
     )
 
 

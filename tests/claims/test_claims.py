@@ -210,7 +210,7 @@ def test_members_are_held_against_the_largest_model_that_they_reach():
 
 
 def test_no_neighbour_is_better_by_what_matters():
-    heuristic = ensemble(N=1e5)
+    heuristic = ensemble(N=1e5, noise=0.0005)
 
     def judged(*limits, noise=0.0005):
         neighbours = [
@@ -317,6 +317,8 @@ def test_the_multiplier_may_change_by_a_factor_over_the_ladder():
     assert "no bounded joint limit at D = 16,384" in lost.reason
     endless = {1000: near(3.0), 2000: Estimate(np.inf, np.full(1000, np.inf))}
     assert claims.efficiency_is_constant(endless).verdict == DOES_NOT
+    begins = claims.efficiency_is_constant({500: endless[2000], 1000: near(3.0)})
+    assert (begins.measure, begins.detail) == (0, "2 D")
     between = {1000: near(3.0), **dict.fromkeys((2000, 4000), endless[2000])}
     assert claims.efficiency_is_constant({500: endless[2000], **between}).verdict == UNTESTABLE
 

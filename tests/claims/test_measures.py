@@ -70,7 +70,7 @@ def test_a_member_without_a_value_bounds_nothing_from_above():
     lost = Estimate(math.nan, np.full(1000, math.nan))
     measure = largest([lost, sure])
     assert (measure.value, measure.ci_high) == (1.0, INF) and measure.ci_low > 0.6
-    assert measure.problem == "one of 2 has none: there is no value"
+    assert measure.problem == "one of 2 has no interval, there is no value"
     assert math.isnan(largest([lost]).value) and largest([lost]).problem == "there is no value"
 
 
@@ -86,6 +86,12 @@ def test_draws_without_a_value_leave_no_interval():
         "30% of its draws" in measured(Estimate(1.0, np.where(draws < 0.96, math.nan, 1))).problem
     )
     assert measured(2.0) == Measure(2.0, 2.0, 2.0, measured(2.0).dof)
+
+
+def test_a_draw_without_a_value_counts_as_the_lowest_of_a_maximum():
+    draws = np.linspace(0.9, 1.1, 1000)
+    some = Estimate(1.0, np.where(np.arange(1000) % 50 == 25, math.nan, draws))
+    assert largest([some]).ci_low < measured(some).ci_low - 0.002
 
 
 def test_p_values_follow_the_distance_in_half_intervals():
@@ -113,6 +119,7 @@ def test_tails_are_those_of_the_draws_or_of_the_noise():
     for dof in (2.0, 4.0, 10.0):
         draws = z.permutation(student_t.ppf(quantiles, dof))
         assert measured(Estimate(0.0, draws)).dof == pytest.approx(dof, rel=0.15)
+        assert measured(Estimate(5.0, 5 + draws)).dof == measured(Estimate(0.0, draws)).dof
     assert measured(Estimate(0.0, norm.ppf(quantiles))).dof > 100
     family = [Estimate(0.0, student_t.ppf(quantiles, dof)) for dof in (10.0, 3.0)]
     assert largest(family).dof == measured(family[1]).dof

@@ -6,6 +6,7 @@ from ieee_lib import InputError, Scale
 from ieee_lib.config import EnsembleSpec
 from ieee_lib.config.scale_tables import Settings
 from ieee_lib.recipes import ensembles as recipe
+from ieee_lib.recipes import regularized
 from ieee_lib.runs.store import RunStore
 from ieee_lib.study import Study
 
@@ -53,6 +54,21 @@ def test_members_differ_by_what_was_asked(study):
     assert [len(e.members) for e in recipe.single_optimum_specs(study, centres)] == [2, 3, 2, 2]
     assert [len(e.members) for e in recipe.heuristic_specs(study, centres)] == [3, 3, 3, 3]
     assert recipe.member_count(study, 4096) == 3 and recipe.member_count(study, 2048) == 2
+
+
+def test_recorded_ensembles_are_those_of_the_section_that_have_scores(monkeypatch):
+    study = Study.open("laptop", source="archive")
+    tuned = regularized(study)
+    scores = recipe.recorded_ensembles(study, tuned)
+    heuristic = recipe.heuristic_ensembles(study, tuned)
+    assert set(heuristic.ensemble) < set(scores.ensemble) and scores.ensemble.nunique() > 15
+    assert not scores.duplicated(["ensemble", "members"]).any()
+    grid = set(recipe.ensemble_grid(study).ensemble) - set(heuristic.ensemble)
+    get = type(study.store).get
+    monkeypatch.setattr(
+        type(study.store), "get", lambda self, i: None if i in grid else get(self, i)
+    )
+    assert set(recipe.recorded_ensembles(study, tuned).ensemble) == set(scores.ensemble) - grid
 
 
 def test_an_ensemble_is_named_by_its_members_in_order(spec):
