@@ -105,7 +105,7 @@ def coverage_frame(*, n: int = 100, seed: int = 0) -> pd.DataFrame:
     data efficiency of the joint limit, and the loss of the next N. `coverage` is of all data sets,
     `median width` (nats/token, or times) of those whose interval is bounded.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, world in WORLDS.items():
         rng = np.random.default_rng([seed, len(rows)])
         results = [_one_book(rng, world) for _ in range(n)]
@@ -151,7 +151,7 @@ def _more_members(rng: np.random.Generator, world: World, truth: Truth) -> tuple
     frames = []
     for N in SIZES:
         spread, limit = world.spread(N), truth.limit(N, BASE)
-        options = {"spread": spread, "interaction": world.interaction}
+        options: dict[str, Any] = {"spread": spread, "interaction": world.interaction}
         frames.append(synthetic_scores(rng, N=N, D=BASE, K=5, limit=limit, **options))
     all_five = frames[1]
     members = max(all_five.members, key=len)

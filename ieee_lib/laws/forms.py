@@ -153,7 +153,10 @@ def _fit(frame: pd.DataFrame, y: str, form: str) -> dict[int, PowerLaw]:
         surface = fit_power_mean(frame, y)
         return {int(D): surface.at(D) for D in sorted(frame.D.unique())}
     alpha = 1.0 if form == PINNED else None
-    return {int(D): fit_power_law(rows, y, x="N", alpha=alpha) for D, rows in frame.groupby("D")}
+    return {
+        D: fit_power_law(frame[frame.D == D], y, x="N", alpha=alpha)
+        for D in map(int, sorted(frame.D.unique()))
+    }
 
 
 def _fit_where_possible(frame: pd.DataFrame, y: str, form: str) -> dict[int, PowerLaw]:

@@ -38,7 +38,8 @@ def differences_from_base(ax: Axes, recipes: pd.DataFrame) -> Axes:
         is_open = np.isinf(ends)
         lengths = np.where(is_open, 0, np.clip([value - ends[0], ends[1] - value], 0, None))
         ax.errorbar(value, place, xerr=lengths[:, None], marker=marker, color=color)
-        marks.arrows(ax, (value, place), *is_open, color, axis="x")
+        below, above = is_open
+        marks.arrows(ax, (value, place), below, above, color, axis="x")
     places = range(len(others))
     ax.axvline(0, color=GREY, linestyle=":")
     ax.set_yticks(places, list(others.recipe))

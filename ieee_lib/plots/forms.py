@@ -1,5 +1,7 @@
 """Notebooks 02 and 04: three forms of the law in N, and how each predicted the largest model."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -28,7 +30,12 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
         width = 2.2 if form == sizes.form else 1.2
         color = COLORS[recipe] if form == sizes.form else GREY
         ax.plot(x, law(x / scale_of(law.unit)), dash, color=color, linewidth=width)
-        line = {"linestyle": dash, "color": color, "ecolor": color, "linewidth": width}
+        line: dict[str, Any] = {
+            "linestyle": dash,
+            "color": color,
+            "ecolor": color,
+            "linewidth": width,
+        }
         place = far * 1.35 ** (i - 1)
         marks.estimates(ax, [place], [law.limit], recipe, label=form, **line, capsize=0)
     marks.count_ticks(ax, N)
@@ -49,7 +56,8 @@ def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
     table: pd.DataFrame = sizes.errors
     forms = list(sizes.by_form)
     colors = marks.shades(recipe, table.D.nunique())
-    for (D, rows), color in zip(table.groupby("D"), colors, strict=True):
+    for D, color in zip(sorted(table.D.unique()), colors, strict=True):
+        rows = table[table.D == D]
         places = [forms.index(form) for form in rows.form]
         ax.plot(rows.error, places, "o", color=color, label=f"D = {marks.short_count(D)}")
     ax.axvline(0, color=GREY, linewidth=1)

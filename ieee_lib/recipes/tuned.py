@@ -110,15 +110,19 @@ def point_noises(runs: pd.DataFrame, at_base: pd.DataFrame, assumed: float) -> d
     then not theirs. Where a D has fewer than `MIN_DOF` degrees of freedom, the runs at the base D
     are pooled with it; where nothing is replicated, every model takes the assumed noise.
     """
-    own = {int(N): pooled_noise(rows, SETTINGS) for N, rows in runs.groupby("N")}
+    own = _own_noises(runs)
     usual = _without_outliers(own)
     if sum(noise.dof for noise in usual.values()) < MIN_DOF and at_base is not runs:
-        base = {int(N): pooled_noise(rows, SETTINGS) for N, rows in at_base.groupby("N")}
-        usual |= {-N: noise for N, noise in _without_outliers(base).items()}
+        base = _without_outliers(_own_noises(at_base))
+        usual |= {-N: noise for N, noise in base.items()}  # the same N may be in both
     shared = _pool(usual.values())
     if not shared.sigma > 0:
         shared = Noise(assumed, math.inf)
     return {N: shared if N in usual else noise for N, noise in own.items()}
+
+
+def _own_noises(runs: pd.DataFrame) -> dict[int, Noise]:
+    return {int(N): pooled_noise(runs[runs.N == N], SETTINGS) for N in runs.N.unique()}
 
 
 def _without_outliers(noises: Mapping[int, Noise]) -> dict[int, Noise]:
