@@ -37,7 +37,7 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
             "linewidth": width,
         }
         place = far * 1.35 ** (i - 1)
-        marks.estimates(ax, [place], [law.limit], recipe, label=form, **line, capsize=0)
+        marks.estimates(ax, [place], [law.limit], recipe, label=form, ecolor=color, **line)
     marks.count_ticks(ax, N)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     marks.legend_over(ax, title=f"N → ∞ by {len(laws)} forms")
