@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ieee_lib.config.corpus import OPTIONS, corpus_text, flag
 from ieee_lib.errors import InputError, check, check_choice
 
 Command = Callable[[argparse.Namespace], int]
@@ -28,6 +29,9 @@ Command = Callable[[argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     given = _parser().parse_args(arguments)
+    if "corpus" in given:
+        options = {name: vars(given)[name] for name in OPTIONS if vars(given)[name] is not None}
+        given.corpus = corpus_text(given.corpus, options)
     ended_by: list[int] = []
 
     def end(number: int, frame: object) -> None:
@@ -82,9 +86,13 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--only", default="", help="sections, such as 01,02")
 
     def add_corpus(sub: argparse.ArgumentParser, what: str) -> None:
-        sub.add_argument("--corpus", default="", type=_corpus, help=what)
+        group = sub.add_argument_group("text")
+        group.add_argument("--corpus", metavar="TEXT", default="", type=_corpus, help=what)
+        for name, says in OPTIONS.items():
+            kind = {"val_source": _corpus, "tokenizer": _tokenizer}.get(name, str)
+            group.add_argument(flag(name), metavar="X", type=kind, help=says)
 
-    instead = "text instead of the scale's: files:GLOB, hub:…"
+    instead = "text instead of the scale's: files:PATH (a file, a folder, a glob) or hub:…"
 
     sub = with_scale("reproduce", _reproduce, "train what is missing and execute the notebooks")
     add_only(sub)
@@ -154,14 +162,26 @@ def _scale(text: str) -> str:
 
 
 def _corpus(text: str) -> str:
+    kind, _, pattern = text.partition(":")
+    return f"files:{_typed_path(pattern)}" if kind == "files" and pattern else text
+
+
+def _tokenizer(text: str) -> str:
+    kind, _, path = text.partition(":")
+    return f"file:{_absolute(path)}" if kind == "file" and path else text
+
+
+def _typed_path(pattern: str) -> str:
+    """Return a path or glob of the working directory as the one below data/, or as absolute."""
     from ieee_lib import paths
 
-    kind, _, pattern = text.partition(":")
-    if kind != "files" or not pattern:
-        return text
-    path = os.path.join(glob.escape(os.getcwd()), os.path.expanduser(pattern))
-    below = os.path.join(glob.escape(str(paths.data())), "")
-    return "files:" + path.removeprefix(below)  # so that records name no folder of this machine
+    path = _absolute(pattern)
+    is_glob = not os.path.exists(path)
+    if is_glob:
+        path = os.path.join(glob.escape(os.getcwd()), os.path.expanduser(pattern))
+    data = str(paths.data())
+    below = os.path.join(glob.escape(data) if is_glob else data, "")
+    return path.removeprefix(below)  # so that records name no folder of this machine
 
 
 def _reproduce(given: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ def test_what_is_typed_is_relative_to_the_working_directory(project, capsys, mon
     monkeypatch.chdir(folder)
     command = ("reproduce", "--scale", "smoke", "--only", "00", "--corpus")
     assert main((*command, "files:*.txt")) == 2
-    assert "has 1 different documents with text" in capsys.readouterr().err
+    assert "the train split of files:" in capsys.readouterr().err
     (project / "data" / "b.txt").write_text("another")
     assert [p.name for p in open_source("files:*.txt").paths()] == ["b.txt"]
 
