@@ -60,8 +60,8 @@ def parse_source(field: str, name: str) -> tuple[str, ...]:
         local = os.path.isabs(folder) and revision != ""
         return (kind, folder, revision) if local else (kind, *hub_name(field, name))
     allowed = f"allowed are {', '.join(STDLIB)}, files:PATH and hub:NAME@REVISION"
-    if isinstance(name, str) and _may_be_path(name):
-        allowed += f" (did you mean {'files:' + name!r}?)"
+    if isinstance(name, str) and (path := name.removeprefix("file:")) and _may_be_path(path):
+        allowed += f" (did you mean {'files:' + path!r}?)"
     raise InputError(field, name, allowed)
 
 

@@ -182,9 +182,10 @@ def _parts(lines: Iterable[str], cut: Cut) -> Iterator[str]:
         size += len(line)
         if cut.pattern and size >= max(CHUNK, len(kept)):  # so that none is searched too often
             *parts, kept = cut.split(kept + "".join(new))
-            yield from parts
+            yield from filter(str.strip, parts)
             new, size = [], 0
-    yield kept + "".join(new)
+    if (last := kept + "".join(new)).strip() or not cut.pattern:
+        yield last
 
 
 Records = Iterator[tuple[str, Any]]
@@ -210,7 +211,7 @@ def _json_records(name: PurePath, raw: IO[bytes], fields: Sequence[str]) -> Reco
         if line.strip():
             often = any(line.count(json.dumps(field)) > 1 for field in fields)
             try:
-                record = json.loads(line, object_pairs_hook=_Pairs if often else None)
+                record = json.loads(line.rstrip(), object_pairs_hook=_Pairs if often else None)
             except (ValueError, RecursionError) as error:
                 raise _no_json("a JSON object a line", number, error) from error
             yield f"line {number}", record
@@ -226,10 +227,11 @@ class _Pairs(dict):
 
 
 def _no_json(what: str, number: int, error: Exception) -> Fault:
-    deep = isinstance(error, RecursionError)
-    why = "is nested too deeply" if deep else getattr(error, "msg", str(error))
-    line = number + getattr(error, "lineno", 1) - 1
-    return Fault(f"must hold {what}; line {line} is none: {why}")
+    why = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, json.JSONDecodeError):
+        number += error.lineno - 1
+        why = f"{error.msg.removesuffix(' at')} at column {error.colno}"
+    return Fault(f"must hold {what}; line {number} is none: {why}")
 
 
 def _table_records(name: PurePath, raw: IO[bytes], fields: Sequence[str]) -> Records:
@@ -238,6 +240,8 @@ def _table_records(name: PurePath, raw: IO[bytes], fields: Sequence[str]) -> Rec
     rows = csv.DictReader(_lines(name, raw), delimiter=delimiter, strict=True)
     try:
         for row in rows:
+            if None in row:
+                raise Fault(f"has more cells in line {rows.line_num} than names; quote its texts")
             yield f"line {rows.line_num}", row
     except csv.Error as error:
         raise Fault(f"is no table; line {rows.line_num}: {error}") from error

@@ -249,6 +249,10 @@ def pack(
             for encoding, (_, is_last) in zip(encodings, batch, strict=True):
                 ends = [separator] if is_last else []
                 ids = np.array(encoding.ids + ends, dtype=dtype)
+                is_kept = not np.any(ids[: len(encoding.ids)] == separator)
+                allowed = "is what a piece of the text becomes; take a tokenizer that only ends "
+                token = tokenizer.id_to_token(separator)
+                check(is_kept, "separator", token, f"{allowed}documents with it")
                 if cap:
                     ids = ids[: cap - written]
                 out.write(ids.tobytes())
