@@ -28,10 +28,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    given = _parser().parse_args(arguments)
-    if "corpus" in given:
-        options = {name: vars(given)[name] for name in OPTIONS if vars(given)[name] is not None}
-        given.corpus = corpus_text(given.corpus, options)
+    given = _parse(arguments)
     ended_by: list[int] = []
 
     def end(number: int, frame: object) -> None:
@@ -151,6 +148,14 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("readme", _readme, "put recorded figures and tables into README.md")
     sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
     return parser
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    given = _parser().parse_args(arguments)
+    if "corpus" in given:
+        options = {name: vars(given)[name] for name in OPTIONS if vars(given)[name] is not None}
+        given.corpus = corpus_text(given.corpus, options)
+    return given
 
 
 def _absolute(text: str) -> str:

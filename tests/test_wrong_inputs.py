@@ -85,6 +85,34 @@ COMMANDS = [
         "'hub:notebooks@main': is not on the hub but",
     ),
     (["reproduce", "--corpus", "hub:pandas@main"], "'hub:pandas@main': is not on the hub but here"),
+    (
+        ["reproduce", "--corpus", "my.txt"],
+        "files:PATH and hub:NAME@REVISION (did you mean 'files:my",
+    ),
+    (["reproduce", "--corpus", "~/my texts"], "(did you mean 'files:~/my texts'?)"),
+    (["reproduce", "--corpus", "file:a.txt"], "(did you mean 'files:a.txt'?)"),
+    (["reproduce", "--corpus", "notebooks"], "(did you mean 'files:notebooks'?)"),
+    (
+        ["reproduce", "--corpus", "stdlib --spilt line"],
+        "corpus: option = '--spilt': allowed are --sp",
+    ),
+    (["reproduce", "--corpus", "stdlib --split"], "corpus: option = '--split': takes one value"),
+    (["reproduce", "--corpus", "stdlib --split 'a"], "must be SOURCE --option value …: No closing"),
+    (
+        ["reproduce", "--split", ""],
+        "corpus.split = '': must be document, paragraph, line or a sepa",
+    ),
+    (["reproduce", "--vocab-size", "many"], "--vocab-size = 'many': must be a whole number"),
+    (
+        ["reproduce", "--vocab-size", "9"],
+        "corpus.vocab_size = 9: must be a whole number of at leas",
+    ),
+    (
+        ["reproduce", "--val-fraction", "1"],
+        "val_fraction = 1.0: must be a number above 0 and below",
+    ),
+    (["plan", "--val-source", "v.txt"], "corpus.val_source = 'v.txt': allowed are stdlib, "),
+    (["plan", "--tokenizer", "file:none.json"], "none.json': names no file"),
     (["plan", "--scale", "labtop"], f"scale = 'labtop': allowed are {SCALES}"),
     (["plan", "--only", "1,x"], "only = '0x': allowed are 00, 01"),
     (["figures", "--format", "gif"], "format = 'gif': allowed are svg, pdf, png"),
@@ -142,7 +170,8 @@ def test_commands_that_are_none(refused, arguments, message):
 
 @pytest.mark.parametrize(("arguments", "message"), COMMANDS)
 def test_commands(refused, arguments, message):
-    if arguments[0] == "reproduce" and "--corpus" in arguments and "--scale" not in arguments:
+    given = {"--corpus", "--split", "--vocab-size", "--val-fraction"} & {*arguments}
+    if arguments[0] == "reproduce" and given and "--scale" not in arguments:
         arguments = [*arguments, "--scale", "smoke", "--only", "00"]
     assert message in refused(*arguments)
 

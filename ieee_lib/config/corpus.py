@@ -145,8 +145,8 @@ class CorpusConfig(Checked, prefix="corpus."):
     val_source: Annotated[str, empty_or(parse_source)] = ""
     """Source of the validation documents; empty: a share of `source`."""
     val_fraction: Annotated[float, number(above=0.0, below=1.0)] = 0.1
-    """Share held out where there is no `val_source`: of the documents, or, where these are too few
-    to leave one in each split, of each of them, its end."""
+    """Share held out where there is no `val_source`: of the documents or, where that is less than
+    one, of each of them, its end."""
     text_field: Text = "text"
     """Field of a record that holds its text; a+b joins two by a line end."""
     split: Annotated[str, _check_split] = "document"

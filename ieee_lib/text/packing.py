@@ -32,9 +32,7 @@ from ieee_lib.text.tokenizer import as_text, load_tokenizer, separator_id, train
 PIECE_CHARACTERS = 20_000
 """Longer documents pass through the tokenizer in pieces cut at line ends, to bound memory."""
 BATCH_CHARACTERS = 500_000
-"""Text that the tokenizer encodes at a time, and the longest piece of a text without line ends."""
-LATE_CHARACTERS = 10_000
-"""A piece without line ends is cut at the last of `BETWEEN` in so much of its end."""
+"""Text that the tokenizer encodes at a time; no piece is longer."""
 BETWEEN = re.compile(r"(?<=\S)(?= \S)|(?<=[A-Za-z0-9])(?=[()\[\]{}<>.,:;=])")
 """Before a space or a sign: byte-level BPE parts there in any case, so the ids stay the same."""
 TOKENIZER_CHARACTERS = 50_000_000
@@ -150,9 +148,8 @@ def _split(config: CorpusConfig, folder: Path) -> dict[str, int]:
     """Write train.jsonl and val.jsonl, one document a line; return counts.
 
     A document's split follows from the hash of its text, so both copies of a duplicate would
-    be in the same split even if none were dropped. Where that leaves a split without a document,
-    the end of each document is held out. Counts of `empty` records and of documents `cut` in two
-    are there where they are not 0.
+    be in the same split even if none were dropped; `_hold_out` where one gets no document. Counts
+    of `empty` records and of documents `cut` in two are there where they are not 0.
     """
     counts = {"train": 0, "val": 0, "duplicates": 0}
     cut = Cut(config.split)
@@ -168,7 +165,7 @@ def _split(config: CorpusConfig, folder: Path) -> dict[str, int]:
             if not text.strip():
                 counts["empty"] = counts.get("empty", 0) + 1
                 continue
-            digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+            digest = _digest(text)
             if seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", [digest]).rowcount:
                 yield text, int.from_bytes(digest[:8]) / 2**64
             else:
@@ -199,7 +196,7 @@ def _split(config: CorpusConfig, folder: Path) -> dict[str, int]:
     allowed = f"separates nothing in {config.source}; allowed are {', '.join(SPLITS)}, and a text "
     check(cut.occurs, "corpus.split", config.split, f"{allowed}that stands between documents")
     if config.val_source == "" and 0 in (counts["train"], counts["val"]):
-        counts |= _hold_out_ends(folder, "train" if counts["train"] else "val", config.val_fraction)
+        counts |= _hold_out(folder, "train" if counts["train"] else "val", config.val_fraction)
     for split in ("train", "val"):
         allowed = (
             f"has {counts['train'] + counts['val']} different documents with text and none of them "
@@ -209,25 +206,38 @@ def _split(config: CorpusConfig, folder: Path) -> dict[str, int]:
     return counts
 
 
-def _hold_out_ends(folder: Path, split: str, fraction: float) -> dict[str, int]:
-    """Make the end of each document of the one split that has any its validation text.
+def _hold_out(folder: Path, split: str, fraction: float) -> dict[str, int]:
+    """Split again what lies in one split alone; return the counts.
 
-    Cuts after a line end or else a space. Returns the new counts.
+    Holds out the share of documents whose hashes are lowest; where that is less than one document,
+    the end of each, cut after a line end or else a space.
     """
-    counts = {"train": 0, "val": 0, "cut": 0}
+    counts = {"train": 0, "val": 0}
     whole = (folder / f"{split}.jsonl").rename(folder / "whole.jsonl")
+    digests = sorted(_digest(text) for text in _read(whole))
+    n_val = round(fraction * len(digests))
+    lowest = set(digests[:n_val]) if n_val < len(digests) else set()
     with (folder / "train.jsonl").open("w") as train, (folder / "val.jsonl").open("w") as val:
         for text in _read(whole):
-            at = int(len(text) * (1 - fraction))
-            near = (text.find(sign, at, at + PIECE_CHARACTERS) + 1 for sign in "\n ")
-            at = next((end for end in near if text[end:].strip() and end), at)
-            parts = {"train": text[:at], "val": text[at:]} if text[:at].strip() else {"train": text}
-            for name, part in parts.items():
-                (train if name == "train" else val).write(json.dumps(part) + "\n")
-                counts[name] += 1
-            counts["cut"] += len(parts) - 1
+            at = 0 if _digest(text) in lowest else len(text) if lowest else _end(text, fraction)
+            for name, out, part in (("train", train, text[:at]), ("val", val, text[at:])):
+                if part.strip():
+                    out.write(json.dumps(part) + "\n")
+                    counts[name] += 1
     whole.unlink()
-    return counts
+    n_cut = sum(counts.values()) - len(digests)
+    return {**counts, "cut": n_cut} if n_cut else counts
+
+
+def _end(text: str, fraction: float) -> int:
+    """Return where the last share of a text begins: after a line end or else a space, if it can."""
+    at = int(len(text) * (1 - fraction))
+    near = [text.find(sign, at, at + PIECE_CHARACTERS) + 1 for sign in "\n "]
+    return next((end for end in near if end and text[end:].strip()), at)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def pack(
@@ -281,15 +291,18 @@ def _training_text(path: Path) -> Iterator[str]:
 def _pieces(text: str) -> Iterator[str]:
     """Cut a text after line ends into pieces of about PIECE_CHARACTERS.
 
-    Where the next line end is further than BATCH_CHARACTERS: before a space or a sign, or there.
+    Where none is within BATCH_CHARACTERS: at the last of `BETWEEN` in the second half of a piece.
     """
     start = 0
     while start < len(text):
-        furthest = start + BATCH_CHARACTERS
-        end = text.find("\n", start + PIECE_CHARACTERS, furthest) + 1 or furthest
-        if end == furthest < len(text):
-            late = BETWEEN.finditer(text, end - LATE_CHARACTERS, end)
-            end = max((match.start() for match in late), default=end)
+        end, furthest = start + PIECE_CHARACTERS, start + BATCH_CHARACTERS
+        if line_end := text.find("\n", end, furthest) + 1:
+            end = line_end
+        elif furthest < len(text):
+            cuts = BETWEEN.finditer(text, end - PIECE_CHARACTERS // 2, end)
+            end = max((cut.start() for cut in cuts), default=end)
+        else:
+            end = len(text)
         yield text[start:end]
         start = end
 
