@@ -7,7 +7,6 @@ working directory here, and made absolute before they go on; elsewhere they are 
 """
 
 import argparse
-import glob
 import inspect
 import json
 import logging
@@ -86,8 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         group = sub.add_argument_group("text")
         group.add_argument("--corpus", metavar="TEXT", default="", type=_corpus, help=what)
         for name, says in OPTIONS.items():
-            kind = {"val_source": _corpus, "tokenizer": _tokenizer}.get(name, str)
-            group.add_argument(flag(name), metavar="X", type=kind, help=says)
+            group.add_argument(flag(name), metavar="X", type=_corpus, help=says)
 
     instead = "text instead of the scale's: files:PATH (a file, a folder, a glob) or hub:…"
 
@@ -153,8 +151,7 @@ def _parser() -> argparse.ArgumentParser:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = _parser().parse_args(arguments)
     if "corpus" in given:
-        options = {name: vars(given)[name] for name in OPTIONS if vars(given)[name] is not None}
-        given.corpus = corpus_text(given.corpus, options)
+        given.corpus = corpus_text(given.corpus, {name: vars(given)[name] for name in OPTIONS})
     return given
 
 
@@ -167,26 +164,12 @@ def _scale(text: str) -> str:
 
 
 def _corpus(text: str) -> str:
-    kind, _, pattern = text.partition(":")
-    return f"files:{_typed_path(pattern)}" if kind == "files" and pattern else text
-
-
-def _tokenizer(text: str) -> str:
-    kind, _, path = text.partition(":")
-    return f"file:{_absolute(path)}" if kind == "file" and path else text
-
-
-def _typed_path(pattern: str) -> str:
-    """Return a path or glob of the working directory as the one below data/, or as absolute."""
     from ieee_lib import paths
 
-    path = _absolute(pattern)
-    is_glob = not os.path.exists(path)
-    if is_glob:
-        path = os.path.join(glob.escape(os.getcwd()), os.path.expanduser(pattern))
-    data = str(paths.data())
-    below = os.path.join(glob.escape(data) if is_glob else data, "")
-    return path.removeprefix(below)  # so that records name no folder of this machine
+    kind, _, path = text.partition(":")
+    if path and kind in ("files", "file"):
+        return f"{kind}:{paths.typed(path) if kind == 'files' else _absolute(path)}"
+    return text
 
 
 def _reproduce(given: argparse.Namespace) -> int:

@@ -90,7 +90,7 @@ COMMANDS = [
         "files:PATH and hub:NAME@REVISION (did you mean 'files:my",
     ),
     (["reproduce", "--corpus", "~/my texts"], "(did you mean 'files:~/my texts'?)"),
-    (["reproduce", "--corpus", "file:a.txt"], "(did you mean 'files:a.txt'?)"),
+    (["reproduce", "--corpus", "file:a.txt"], "/a.txt'?)"),
     (["reproduce", "--corpus", "notebooks"], "(did you mean 'files:notebooks'?)"),
     (
         ["reproduce", "--corpus", "stdlib --spilt line"],

@@ -98,9 +98,10 @@ def flag(option: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def corpus_text(source: str, options: Mapping[str, str]) -> str:
+def corpus_text(source: str, options: Mapping[str, str | None]) -> str:
     """Return the one text that says source and options; `parse_corpus` reads it."""
-    words = [f"{flag(name)} {shlex.quote(value)}" for name, value in options.items()]
+    given = [(flag(name), value) for name, value in options.items() if value is not None]
+    words = [f"{name} {shlex.quote(value)}" for name, value in given]
     return " ".join([source, *words]).strip()
 
 
