@@ -7,7 +7,6 @@ working directory here, and made absolute before they go on; elsewhere they are 
 """
 
 import argparse
-import glob
 import inspect
 import json
 import logging
@@ -20,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ieee_lib.config.corpus import OPTIONS, corpus_text, flag
 from ieee_lib.errors import InputError, check, check_choice
 
 Command = Callable[[argparse.Namespace], int]
@@ -27,7 +27,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    given = _parser().parse_args(arguments)
+    given = _parse(arguments)
     ended_by: list[int] = []
 
     def end(number: int, frame: object) -> None:
@@ -82,9 +82,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--only", default="", help="sections, such as 01,02")
 
     def add_corpus(sub: argparse.ArgumentParser, what: str) -> None:
-        sub.add_argument("--corpus", default="", type=_corpus, help=what)
+        group = sub.add_argument_group("text")
+        group.add_argument("--corpus", metavar="TEXT", default="", type=_corpus, help=what)
+        for name, says in OPTIONS.items():
+            group.add_argument(flag(name), metavar="X", type=_corpus, help=says)
 
-    instead = "text instead of the scale's: files:GLOB, hub:…"
+    instead = "text instead of the scale's: files:PATH (a file, a folder, a glob) or hub:…"
 
     sub = with_scale("reproduce", _reproduce, "train what is missing and execute the notebooks")
     add_only(sub)
@@ -145,6 +148,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    given = _parser().parse_args(arguments)
+    if "corpus" in given:
+        given.corpus = corpus_text(given.corpus, {name: vars(given)[name] for name in OPTIONS})
+    return given
+
+
 def _absolute(text: str) -> str:
     return os.path.join(os.getcwd(), os.path.expanduser(text))
 
@@ -156,12 +166,10 @@ def _scale(text: str) -> str:
 def _corpus(text: str) -> str:
     from ieee_lib import paths
 
-    kind, _, pattern = text.partition(":")
-    if kind != "files" or not pattern:
-        return text
-    path = os.path.join(glob.escape(os.getcwd()), os.path.expanduser(pattern))
-    below = os.path.join(glob.escape(str(paths.data())), "")
-    return "files:" + path.removeprefix(below)  # so that records name no folder of this machine
+    kind, _, path = text.partition(":")
+    if path and kind in ("files", "file"):
+        return f"{kind}:{paths.typed(path) if kind == 'files' else _absolute(path)}"
+    return text
 
 
 def _reproduce(given: argparse.Namespace) -> int:

@@ -192,6 +192,17 @@ def lock(*files: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(file: Path) -> bool:
+    """Say whether a process that lives holds a lock file."""
+    from filelock import SoftFileLease, Timeout
+
+    try:
+        with SoftFileLease(file, lease_duration=LEASE_SECONDS).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def _lease(path: Path) -> contextlib.AbstractContextManager:
     """Wait for a lock file; return the context that releases it."""
     from filelock import SoftFileLease, Timeout

@@ -5,6 +5,7 @@ Everything is written below the project's root, whatever the working directory i
     paths.below_data("files", "piqa")        # <root>/data/piqa; "../piqa" is refused
 """
 
+import glob
 import os
 import re
 from pathlib import Path
@@ -50,6 +51,16 @@ def below_data(field: str, text: str) -> Path:
     allowed = "a relative path is below data/ and must not climb with ..; give an absolute path "
     check(path.is_absolute() or ".." not in path.parts, field, text, allowed + "to go elsewhere")
     return data() / path
+
+
+def typed(pattern: str) -> str:
+    """Return a path or glob of the working directory as one below data/, else as absolute."""
+    path = os.path.join(os.getcwd(), os.path.expanduser(pattern))
+    below = os.path.join(data(), "")
+    if not os.path.exists(path):  # it is a glob, but the working directory is none
+        path = os.path.join(glob.escape(os.getcwd()), os.path.expanduser(pattern))
+        below = glob.escape(below)
+    return path.removeprefix(below)  # so that records name no folder of this machine
 
 
 def check_scale_name(name: str) -> None:

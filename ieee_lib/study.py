@@ -51,7 +51,7 @@ class Study(reader.Reader):
     def open(
         cls, scale: str | Scale = "laptop", *, corpus: str = "", source: str = "train"
     ) -> "Study":
-        """Open a scale; `corpus` replaces the scale's own text source.
+        """Open a scale; `corpus` replaces its text or options of it: "files:a.txt --split line".
 
         Raises InputError for an unknown scale, corpus or source, for a corpus shorter than the
         scale's largest D, and for a GPU scale where there is no GPU to train on.
@@ -154,6 +154,7 @@ class Study(reader.Reader):
 
     def caption(self, n_point: int, *notes: str, seeds: int = 0, ladder: Sequence[int] = ()) -> str:
         """Return a figure's caption line: scale, corpus, D (base or several), seeds, points."""
+        notes = (*self.held_out(), *notes)
         return saving.caption(self.scale, n_point, *notes, seeds=seeds, ladder=ladder)
 
     def figures_folder(self) -> Path:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ieee_lib import Scale
-from ieee_lib.cli import _corpus, main
+from ieee_lib.cli import _corpus, _parse, main
 from ieee_lib.text.sources import open_source
 from tests.conftest import ROOT
 
@@ -35,7 +35,7 @@ def test_what_is_typed_is_relative_to_the_working_directory(project, capsys, mon
     monkeypatch.chdir(folder)
     command = ("reproduce", "--scale", "smoke", "--only", "00", "--corpus")
     assert main((*command, "files:*.txt")) == 2
-    assert "has 1 different documents with text" in capsys.readouterr().err
+    assert "the train split of files:" in capsys.readouterr().err
     (project / "data" / "b.txt").write_text("another")
     assert [p.name for p in open_source("files:*.txt").paths()] == ["b.txt"]
 
@@ -85,3 +85,35 @@ def test_a_text_below_data_is_named_without_the_folders_of_this_machine(project,
     monkeypatch.chdir(project)
     assert _corpus("files:data/text/*.txt") == "files:text/*.txt"
     assert _corpus("files:elsewhere/*.txt") == f"files:{project}/elsewhere/*.txt"
+
+
+TYPED = [
+    (["--split", "line", "--text-field", "a b"], "--split line --text-field 'a b'"),
+    (["--vocab-size", "600", "--val-fraction", "0.25"], "--val-fraction 0.25 --vocab-size 600"),
+    (["--split", "<|endoftext|>"], "--split '<|endoftext|>'"),
+    (["--tokenizer", "file:t.json"], "--tokenizer file:{home}/t.json"),
+    (["--val-source", "files:v.txt", "--max-tokens", "9", "--credits", "Ann"],
+     "--val-source files:v.txt --max-tokens 9 --credits Ann"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "said"), TYPED)
+@pytest.mark.parametrize("command", ["reproduce", "plan", "figures", "predict"])
+def test_every_option_of_a_corpus_can_be_typed(project, monkeypatch, typed, said, command):
+    """And reaches a study in the words that a notebook's `corpus` takes."""
+    (project / "data").mkdir()
+    for name in ("x.txt", "v.txt", "t.json"):
+        (project / "data" / name).write_text("text")
+    monkeypatch.chdir(project / "data")
+    given = _parse([command, "--corpus", "files:x.txt", *typed])
+    assert given.corpus == f"files:x.txt {said.format(home=project / 'data')}"
+    changed = Scale.load("smoke").on(given.corpus)
+    assert changed.corpus.source == "files:x.txt"
+    assert {model.vocab_size for model in changed.models.values()} == {changed.corpus.vocab_size}
+
+
+def test_options_without_a_text_are_of_the_scales_own(project):
+    given = _parse(["reproduce", "--scale", "smoke", "--val-fraction", "0.2"])
+    changed = Scale.load("smoke").on(given.corpus)
+    assert changed.corpus.source == "stdlib" and changed.corpus.val_fraction == 0.2
+    assert changed.midtraining == Scale.load("smoke").midtraining

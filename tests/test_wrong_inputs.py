@@ -85,6 +85,34 @@ COMMANDS = [
         "'hub:notebooks@main': is not on the hub but",
     ),
     (["reproduce", "--corpus", "hub:pandas@main"], "'hub:pandas@main': is not on the hub but here"),
+    (
+        ["reproduce", "--corpus", "my.txt"],
+        "files:PATH and hub:NAME@REVISION (did you mean 'files:my",
+    ),
+    (["reproduce", "--corpus", "~/my texts"], "(did you mean 'files:~/my texts'?)"),
+    (["reproduce", "--corpus", "file:a.txt"], "/a.txt'?)"),
+    (["reproduce", "--corpus", "notebooks"], "(did you mean 'files:notebooks'?)"),
+    (
+        ["reproduce", "--corpus", "stdlib --spilt line"],
+        "corpus: option = '--spilt': allowed are --sp",
+    ),
+    (["reproduce", "--corpus", "stdlib --split"], "corpus: option = '--split': takes one value"),
+    (["reproduce", "--corpus", "stdlib --split 'a"], "must be SOURCE --option value …: No closing"),
+    (
+        ["reproduce", "--split", ""],
+        "corpus.split = '': must be document, paragraph, line or a sepa",
+    ),
+    (["reproduce", "--vocab-size", "many"], "--vocab-size = 'many': must be a whole number"),
+    (
+        ["reproduce", "--vocab-size", "9"],
+        "corpus.vocab_size = 9: must be a whole number of at leas",
+    ),
+    (
+        ["reproduce", "--val-fraction", "1"],
+        "val_fraction = 1.0: must be a number above 0 and below",
+    ),
+    (["plan", "--val-source", "v.txt"], "corpus.val_source = 'v.txt': allowed are stdlib, "),
+    (["plan", "--tokenizer", "file:none.json"], "none.json': names no file"),
     (["plan", "--scale", "labtop"], f"scale = 'labtop': allowed are {SCALES}"),
     (["plan", "--only", "1,x"], "only = '0x': allowed are 00, 01"),
     (["figures", "--format", "gif"], "format = 'gif': allowed are svg, pdf, png"),
@@ -142,7 +170,8 @@ def test_commands_that_are_none(refused, arguments, message):
 
 @pytest.mark.parametrize(("arguments", "message"), COMMANDS)
 def test_commands(refused, arguments, message):
-    if arguments[0] == "reproduce" and "--corpus" in arguments and "--scale" not in arguments:
+    given = {"--corpus", "--split", "--vocab-size", "--val-fraction"} & {*arguments}
+    if arguments[0] == "reproduce" and given and "--scale" not in arguments:
         arguments = [*arguments, "--scale", "smoke", "--only", "00"]
     assert message in refused(*arguments)
 
@@ -228,7 +257,7 @@ PASSED = [
     ("01", "wd", "0.8", "wd = '0.8': allowed are 0.0, 0.1"),
     ("07", "tasks", 5, "tasks = 5: must be text"),
     ("07", "files", 5, "files = 5: must be a path"),
-    ("08", "target", 5, "target = 5: allowed are stdlib, stdlib:code"),
+    ("08", "target", 5, "target = 5: must be text"),
     ("08", "text_field", 5, "corpus.text_field = 5: must be text"),
 ]
 
@@ -244,7 +273,7 @@ def test_parameters_of_a_type_of_their_own(project, number, name, value, message
 
 COMMON = [
     ("scale", 5, f"scale = 5: allowed are {SCALES}"),
-    ("corpus", 5, "corpus = 5: allowed are stdlib, stdlib:code"),
+    ("corpus", 5, "corpus = 5: must be text"),
     ("corpus", "files:../*.txt", f"corpus = '../*.txt': {CLIMBS}"),
     ("source", True, "source = True: allowed are auto, train, records, archive"),
 ]
@@ -313,7 +342,7 @@ VALUES = [
     ("regularized/1", GONE, "ensembles.model = '14k': must be listed under regularized at D = 409"),
     # tables
     ("corpus", GONE, "corpus = None: must be a table of fields"),
-    ("corpus/source", 5, "corpus = 5: allowed are stdlib, stdlib:code, stdlib:prose, files:GLOB"),
+    ("corpus/source", 5, "corpus = 5: allowed are stdlib, stdlib:code, stdlib:prose, files:PATH"),
     ("corpus/source", "files:../../*.txt", f"corpus = '../../*.txt': {CLIMBS}"),
     ("corpus/source", "hub:x/../y@z", f"corpus = 'hub:x/../y@z': {HUB}"),
     ("corpus/val_source", "wiki", "corpus.val_source = 'wiki': allowed are stdlib, stdlib:code"),
@@ -483,9 +512,9 @@ TEXTS = [
         f"has 0 different documents with text and none of them for the train split; {FEW}",
     ),
     ("a.txt", b" \n\t\n", "has 0 different documents with text"),
-    ("a.jsonl", b"", "/a.jsonl': is empty; leave it out, or put text in it"),
+    ("a.jsonl", b"", "has 0 different documents with text"),
     ("a.jsonl", b'{"text": " "}\n', "has 0 different documents with text"),
-    ("a.jsonl", b'{"text": "same"}\n' * 99, "has 1 different documents with text"),
+    ("a.jsonl", b'{"text": "same"}\n' * 99, "a.jsonl holds 0 sequences of"),
     ("a.txt", "café".encode("latin-1"), "/a.txt': must be UTF-8 text; line 1 is not"),
     (
         "a.jsonl",
@@ -500,10 +529,10 @@ TEXTS = [
         b'{"text":' + b"[" * 9999,
         "must hold a JSON object a line; line 1 is none: is nes",
     ),
-    ("a.jsonl", b'{"body": "x"}\n', "text_field = 'text': files:"),
+    ("a.jsonl", b'{"body": "x"}\n', "/a.jsonl has the fields body"),
     ("a.jsonl", b'{"text": 5}\n', "a.jsonl holds int, not text"),
-    ("a.jsonl", b'{"text": null}\n', "a.jsonl holds NoneType, not text"),
-    ("a.jsonl", b'{"text": "\\ud800"}\n', "a.jsonl': cannot be read: "),
+    ("a.jsonl", b'{"text": null}\n', "has 0 different documents with text"),
+    ("a.jsonl", b'{"text": "\\ud800"}\n', "/a.jsonl': is no Unicode text: line 1 holds half a"),
     (
         "a.jsonl.gz",
         gzip.compress(JSONL, mtime=0)[:200],
@@ -511,7 +540,7 @@ TEXTS = [
     ),
     ("a.jsonl.gz", JSONL, "/a.jsonl.gz': is damaged: Not a gzipped file"),
     ("a.parquet", b"PAR1" + b"x" * 99, "/a.parquet': is damaged: Parquet magic bytes not found"),
-    ("a.pdf", b"%PDF", "matches .pdf; one kind of .txt, .jsonl, .jsonl.gz, .parquet is allowed"),
+    ("a.pdf", b"%PDF", "matches .pdf; one kind of .txt, .md, .jsonl"),
     ("a.jsonl", JSONL, "seed_tokens = 8192: the train split of files:"),
 ]
 
@@ -527,7 +556,7 @@ def test_texts_of_two_kinds(refused, project):
     (project / "a.txt").write_text("a")
     (project / "a.jsonl").write_bytes(JSONL)
     message = refused("reproduce", "--scale", "smoke", "--only", "00", "--corpus", "files:a.*")
-    assert "matches .jsonl, .txt; one kind of .txt, .jsonl, .jsonl.gz, .parquet is" in message
+    assert "matches .jsonl, .txt; one kind of .txt, .md, .jsonl" in message
 
 
 def test_a_parquet_of_numbers(refused, project):

@@ -231,14 +231,20 @@ class Scale(Checked):
         )
 
     def on(self, corpus: str) -> "Scale":
-        """Return the scale with another source of text, for continued pre-training's base too."""
-        if corpus == self.corpus.source:
+        """Return the scale with another text or options of it: "files:a.txt --split line".
+
+        Another source is continued pre-training's base too. A vocabulary of another size changes
+        N, and no model's name. Raises InputError as `CorpusConfig.changed` does.
+        """
+        text = self.corpus.changed(corpus)
+        if text == self.corpus:
             return self
-        return replace(
-            self,
-            corpus=replace(self.corpus, source=corpus, val_source="", credits=""),
-            midtraining=replace(self.midtraining, base_corpus=""),
-        )
+        models = {
+            name: replace(model, vocab_size=text.vocab_size) for name, model in self.models.items()
+        }
+        base = "" if text.source != self.corpus.source else self.midtraining.base_corpus
+        continued = replace(self.midtraining, base_corpus=base)
+        return replace(self, corpus=text, models=models, midtraining=continued)
 
     def seeds_at(self, seed_tokens: int) -> int:
         """Return how many seeds a tuned single model has at one D."""

@@ -2,7 +2,8 @@
 
 Models of 0.1M parameters are at chance on PIQA, SciQ and ARC-Easy; the probe has signal at every
 scale. It is no benchmark of the paper: its texts are the corpus's own validation documents, and
-its wrong choices continue other documents, so topic and style alone say a lot.
+its wrong choices continue other documents, so topic and style alone say a lot. Where there are too
+few documents, parts of them stand for documents: then topic and style say less.
 
 It is marked twice, as lm-eval marks. acc takes the likeliest choice; acc_mutual_info takes the one
 with the largest log p(choice | context) - log p(choice). Small models know common tokens better
@@ -30,6 +31,9 @@ PROBE = "continuation"
 
 N_CHOICE = 4
 
+N_PART = 32
+"""Parts that documents are cut into, all together, where they are fewer than N_CHOICE."""
+
 SEED = 0
 """Seed of windows, wrong choices and their order; fewer items are a prefix of more."""
 
@@ -46,7 +50,7 @@ class ProbeItem:
     gold: int
     """Index of the true continuation."""
     documents: tuple[int, ...]
-    """Validation document of each choice; all differ."""
+    """Validation document (or part of one) of each choice; all differ."""
 
 
 def continuation_items(corpus: Corpus, *, block_size: int, n_item: int = 0) -> list[ProbeItem]:
@@ -57,12 +61,13 @@ def continuation_items(corpus: Corpus, *, block_size: int, n_item: int = 0) -> l
     """
     n_context, n_choice = block_size // 2, block_size // 4
     check(n_choice > 0, "model.block_size", block_size, "must be at least 4 for the probe")
-    source = corpus.manifest["config"]["source"]
+    source, width = corpus.manifest["config"]["source"], n_context + n_choice
     documents = [(a, b) for a, b in corpus.val_documents().tolist() if b - a >= n_choice]
-    allowed = f"needs {N_CHOICE} validation documents of at least {n_choice} tokens; "
-    allowed += f"{source} has {len(documents)}"
+    if len(documents) < N_CHOICE:
+        documents = _parts(documents, width)
+    allowed = f"needs {N_CHOICE} validation documents of at least {n_choice} tokens, or parts of "
+    allowed += f"{width}; {source} has {len(documents)}: hold out more, with --val-fraction"
     check(len(documents) >= N_CHOICE, "task", PROBE, allowed)
-    width = n_context + n_choice
     windows = [
         (document, start)
         for document, (begin, end) in enumerate(documents)
@@ -92,6 +97,16 @@ def continuation_items(corpus: Corpus, *, block_size: int, n_item: int = 0) -> l
     return items
 
 
+def _parts(documents: list[tuple[int, int]], width: int) -> list[tuple[int, int]]:
+    """Cut documents into about N_PART parts of equal length, at least `width` tokens each."""
+    size = max(width, sum(end - begin for begin, end in documents) // N_PART)
+    return [
+        (start, start + size)
+        for begin, end in documents
+        for start in range(begin, end - size + 1, size)
+    ]
+
+
 def answer_items(
     items: Sequence[ProbeItem],
     model: "StackedDecoder",
@@ -103,7 +118,7 @@ def answer_items(
 
     Each metric holds one string a subset, with a 1 for each item that is answered correctly.
     Choices have equal lengths, so there is no acc_norm. A choice without context follows the
-    separator. `groups` is the document of each item: items of one document are not independent.
+    separator. `groups` is the document (or part) of each item: its items are not independent.
     """
     from ieee_lib.evaluation.continuations import counts, score_continuations
 

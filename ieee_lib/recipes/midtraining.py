@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, ModelConfig, RunSpec
+from ieee_lib.config.corpus import corpus_text, parse_corpus
 from ieee_lib.config.scale_tables import Midtraining
 from ieee_lib.errors import check as require
 from ieee_lib.evaluation.probe import PROBE, continuation_items
@@ -244,12 +245,13 @@ def continued_specs(study: Study) -> list[RunSpec]:
 def continued_setting(study: Study, *, target: str = "", text_field: str = "") -> Setting:
     """Pack base and target text where needed; `target` replaces the scale's own source.
 
-    The target is cut into the base's tokens. Raises InputError as `Study.open` does, and for a
-    target that the base has seen.
+    It may have options ("files:a.txt --split line"), and is cut into the base's tokens. Raises
+    InputError as `Study.open` does, and for a target that the base has seen.
     """
     scale, table = study.scale, study.scale.midtraining
-    source, base = target or table.target, None
     role = "target" if target else "midtraining.target"
+    source, options = parse_corpus(role, target or table.target)
+    base = None
     target_text = open_source(source, role=role)
     if study.source == "train":
         target_text.state()  # names what is missing before the base's text is packed
@@ -267,11 +269,13 @@ def continued_setting(study: Study, *, target: str = "", text_field: str = "") -
         source=source,
         val_source="",
         credits="" if target else scale.corpus.credits,
+        split="document",
         text_field=text_field or table.text_field,
         tokenizer=_tokenizer(table, base),
         vocab_size=table.model.vocab_size if table.model else scale.corpus.vocab_size,
         max_tokens=max(table.ladder) if source.startswith("hub:") else 0,
     )
+    text = text.changed(corpus_text("", options), field=role)
     target_scale = replace(
         scale, corpus=text, seed_tokens=table.ladder, base_tokens=table.seed_tokens
     )

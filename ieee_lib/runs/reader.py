@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -66,9 +67,23 @@ class Reader:
         runs = runs_frame(self.store.records())
         return label_models(runs[runs.corpus == self.fingerprint], self.scale)
 
+    @cached_property
+    def text(self) -> dict[str, Any]:
+        """What the packed corpus says of itself or, where it is not here, a record says of it."""
+        if self.corpus_folder is not None:
+            manifest = open_corpus(self.corpus_folder).manifest
+            return {**manifest["config"], **manifest}
+        texts = {text["fingerprint"]: text for text in _texts(self.store)}
+        return texts.get(self.fingerprint, {})
+
+    def held_out(self) -> list[str]:
+        """Return what a caption says of validation text that is no documents of its own."""
+        has_cut = self.text.get("documents", {}).get("cut", 0) > 0
+        return ["validation: the end of each text"] if has_cut else []
+
     def corpus_table(self) -> pd.DataFrame:
         """Return what the packed corpus holds: documents and tokens by split, vocabulary."""
-        return _corpus_table(self)
+        return _corpus_table(self.text)
 
     @property
     def allow_unsearched(self) -> bool:
@@ -176,24 +191,21 @@ def recorded_text(store: RunStore | Archive, scale: Scale | None = None) -> str:
     return counts.most_common(1)[0][0] if counts else ""
 
 
-def _corpus_table(reader: Reader) -> pd.DataFrame:
-    if reader.corpus_folder is not None:
-        manifest = open_corpus(reader.corpus_folder).manifest
-        text = {**manifest["config"], **manifest}
-    else:
-        texts = {text["fingerprint"]: text for text in _texts(reader.store)}
-        text = texts[reader.fingerprint]
+def _corpus_table(text: dict[str, Any]) -> pd.DataFrame:
+    documents = text["documents"]
     rows = {
         "source": text["source"],
         "credits": text.get("credits", ""),
-        "training documents": text["documents"]["train"],
-        "validation documents": text["documents"]["val"],
-        "exact duplicates dropped": text["documents"]["duplicates"],
+        "training documents": documents["train"],
+        "validation documents": documents["val"],
+        "exact duplicates dropped": documents["duplicates"],
         "training tokens": text["tokens"]["train"],
         "validation tokens": text["tokens"]["val"],
         "vocabulary": text["vocab_size"],
         "fingerprint": text["fingerprint"],
     }
+    rare = {"cut": "texts whose end is validation text", "empty": "empty records left out"}
+    rows |= {says: documents[name] for name, says in rare.items() if name in documents}
     return pd.DataFrame({"corpus": rows})
 
 

@@ -28,8 +28,11 @@ from ieee_lib.text.sources import open_source
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-SCHEMA = 2
-"""Version of the packing; part of the name of a corpus's folder."""
+SCHEMA = 3
+"""Version of the packing. 3 packs special tokens that a text quotes as text."""
+
+NAMED = 2
+"""Part of the name of a corpus's folder: what schema 2 packed is kept where it is right."""
 
 FILES = ("train.bin", "val.bin", "tokenizer.json")
 """Files of a packed corpus beside its manifest."""
@@ -43,12 +46,13 @@ def folder_of(config: CorpusConfig) -> Path:
     names = [name for name in (config.source, config.val_source) if name != ""]
     states = [open_source(name).state() for name in names]
     key = asdict(config)
-    if config.credits == "":
-        del key["credits"]  # corpora that were packed before there were any keep their name
+    for name in ("credits", "split"):  # corpora that were packed before these keep their name
+        if key[name] == getattr(CorpusConfig, name):
+            del key[name]
     if (file := tokenizer_file(config.tokenizer)) is not None:
         states.append(sha256_of(file))
         key["tokenizer"] = "file"  # what it holds counts, not where it lies
-    digest = hashlib.sha256(json.dumps([SCHEMA, key, states]).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps([NAMED, key, states]).encode()).hexdigest()[:12]
     return paths.corpora() / f"{config.source.partition(':')[0]}-{digest}"
 
 
@@ -106,10 +110,9 @@ class Corpus:
         """The tokenizer that packed this corpus."""
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
+        from ieee_lib.text.tokenizer import as_text
+
+        return as_text(Tokenizer.from_file(str(self.folder / "tokenizer.json")))
 
     def val_documents(self) -> np.ndarray:
         """Return where each validation document begins and ends in `val_ids`, (n, 2).
@@ -146,7 +149,7 @@ class Corpus:
         allowed = (
             f"the {split} split of {self.manifest['config']['source']} holds {available} "
             f"sequences of {block_size} tokens = {available * block_size} tokens; "
-            "ask for fewer or bring more text"
+            "ask for fewer, bring more text, or hold out another share (val_fraction)"
         )
         check(n <= available, field, value, allowed)
         return available

@@ -5,25 +5,22 @@ for text in open_source("files:books/*.txt").documents(): ...
 
 import ast
 import glob
-import gzip
 import hashlib
+import itertools
 import json
 import os
 import sys
 import sysconfig
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.config.corpus import parse_source
-from ieee_lib.errors import InputError, check, first_line
-from ieee_lib.files import parse_json
+from ieee_lib.errors import InputError, check
+from ieee_lib.text import files
 
-BUILDERS = {".txt": "text", ".jsonl": "json", ".jsonl.gz": "json", ".parquet": "parquet"}
-"""File ending -> builder of `datasets`."""
+WHOLE = files.Cut("document")
 
 SKIPPED = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"}
 """Folders of the standard library left out: not in every installation, or not its own code."""
@@ -54,8 +51,11 @@ class StdlibSource:
         version = ".".join(map(str, sys.version_info[:3]))
         return _digest([version, *(f"{p}:{p.stat().st_size}" for p in self.paths())])
 
-    def documents(self) -> Iterator[str]:
+    def documents(self, cut: files.Cut = WHOLE) -> Iterator[str]:
         """Yield the text of each file, or of each topic of the language reference."""
+        return cut.documents(self._texts())
+
+    def _texts(self) -> Iterator[str]:
         for path in self.paths():
             text = path.read_text(encoding="utf-8", errors="replace")
             if self.name == "stdlib:prose":
@@ -66,7 +66,7 @@ class StdlibSource:
 
 @dataclass(frozen=True)
 class FileSource:
-    """Local files of one kind. Raises InputError for an empty glob or a foreign ending."""
+    """Local files of one kind (`text.files`), named by a path or a glob."""
 
     pattern: str
     field: str = "text"
@@ -75,82 +75,81 @@ class FileSource:
 
     @property
     def name(self) -> str:
-        """The source as it is given: files:GLOB."""
+        """The source as it is given: files:PATH."""
         return f"files:{self.pattern}"
 
-    def paths(self) -> list[Path]:
-        """Return the files that match, sorted."""
+    def matches(self) -> list[Path]:
+        """Return the files and folders of that name or, where there is none, that match it."""
         pattern, below = os.path.expanduser(self.pattern), paths.data()
-        matches = glob.glob(pattern, root_dir=below, recursive=True)
-        return sorted(below / name for name in matches if os.path.isfile(below / name))
+        if os.path.exists(below / pattern):  # whatever signs of a glob it has
+            return [below / pattern]
+        return sorted(below / name for name in glob.glob(pattern, root_dir=below, recursive=True))
 
-    def builder(self) -> str:
-        """Return the builder of `datasets` that reads the files."""
-        files = self.paths()
-        allowed = "matches no file; name a glob that matches some"
+    def paths(self) -> list[Path]:
+        """Return the files of that name, or below the folders of that name, sorted.
+
+        A folder that `datasets` saved counts as a file. Raises InputError for none, and for files
+        of several kinds, or of one that is not read.
+        """
+        matches = self.matches()
+        found = [path for path in matches if path.is_file() or files.is_saved(path)]
+        if not found:
+            below = self._below(matches)
+            found = [path for path in below if files.kind_of(path)] or below
+        self._check_kinds(found)
+        return found
+
+    def kind(self) -> str:
+        """Return the kind of its files."""
+        return files.kind_of(self.paths()[0])
+
+    def not_read(self) -> list[str]:
+        """Return the endings of files in a folder that are of no kind that is read."""
+        below = set(self._below(self.matches()))
+        read = below & set(self.paths())
+        return sorted({files.ending_of(path) or path.name for path in below - read if read})
+
+    def _below(self, folders: list[Path]) -> list[Path]:
+        """Return the files below folders but those that a dot hides."""
+        folders = [path for path in folders if path.is_dir() and not files.is_saved(path)]
+        found = [(folder, path) for folder in folders for path in folder.rglob("*")]
+        return sorted(
+            path
+            for folder, path in found
+            if path.is_file() and "/." not in f"/{path.relative_to(folder).as_posix()}"
+        )
+
+    def _check_kinds(self, found: list[Path]) -> None:
+        allowed = "matches no file; name a glob that matches some, a file or a folder"
         if not os.path.isabs(os.path.expanduser(self.pattern)):
             allowed += f"; a relative one is below {paths.data()}"
-        check(len(files) > 0, self.role, self.name, allowed)
-        endings = {next((e for e in BUILDERS if p.name.endswith(e)), p.suffix) for p in files}
-        builders = {BUILDERS.get(ending, "") for ending in endings}
-        one_kind = len(builders) == 1 and "" not in builders
-        matched = f"matches {', '.join(sorted(endings))}"
-        allowed = f"{matched}; one kind of {', '.join(BUILDERS)} is allowed"
-        check(one_kind, self.role, self.name, allowed)
-        return builders.pop()
+        if "[" in self.pattern:
+            allowed += "; [ begins a set of signs: write [[] for the sign itself"
+        check(len(found) > 0, self.role, self.name, allowed)
+        kinds = {"saved" if path.is_dir() else files.kind_of(path) for path in found}
+        endings = ", ".join(sorted({files.ending_of(path) or path.name for path in found}))
+        allowed = f"matches {endings}; one kind of {', '.join(files.KINDS)} is read: "
+        if "" in kinds:
+            allowed += "unpack archives, take the text out of other files, call plain text .txt"
+        else:
+            allowed += "choose one by a glob such as files:**/*.txt"
+        check(len(kinds) == 1 and "" not in kinds, self.role, self.name, allowed)
 
     def state(self) -> str:
         """Return a hash that changes when the documents may have changed."""
-        self.builder()
-        stats = [(p, p.stat()) for p in self.paths()]
+        found = [[p] if p.is_file() else sorted(p.rglob("*.*")) for p in self.paths()]
+        stats = [(p, p.stat()) for p in itertools.chain.from_iterable(found)]
         return _digest(f"{p}:{s.st_size}:{s.st_mtime_ns}" for p, s in stats)
 
-    def documents(self) -> Iterator[str]:
-        """Yield the text of each document; raises InputError that names a damaged file."""
-        from datasets import load_dataset
-
-        builder = self.builder()
-        options = {"sample_by": "document"} if builder == "text" else {}
-        files = [glob.escape(str(p)) for p in self.paths()]
-        try:
-            rows = load_dataset(builder, data_files=files, split="train", streaming=True, **options)
-            yield from _texts(rows, self.field, self.name)
-        except InputError:
-            raise
-        except Exception as error:  # `datasets` wraps decoding errors in several types
-            for path in self.paths():
-                if fault := _fault(path):
-                    raise InputError(self.role, str(path), fault) from error
-            cause = first_line(error.__cause__ or error)
-            raise InputError(self.role, self.name, f"cannot be read: {cause}") from error
-
-
-def _fault(path: Path) -> str:
-    """Return what is wrong with a file that `datasets` cannot read, and where; empty: nothing."""
-    import pyarrow
-    from pyarrow import parquet
-
-    if path.stat().st_size == 0:
-        return "is empty; leave it out, or put text in it"
-    number = 0
-    try:
-        if path.suffix == ".parquet":
-            parquet.read_metadata(path)
-            return ""
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as lines:
-            for number, line in enumerate(lines, start=1):  # noqa: B007, for the message
-                text = line.decode()
-                if path.suffix == ".txt" or not text.strip():
-                    continue
-                if not isinstance(parse_json(text), dict):
-                    raise ValueError("it is another value")
-    except UnicodeDecodeError as error:
-        return f"must be UTF-8 text; line {number} is not ({error.reason})"
-    except (OSError, EOFError, zlib.error, pyarrow.ArrowException) as error:
-        return f"is damaged: {error}"
-    except ValueError as error:
-        return f"must hold a JSON object a line; line {number} is none: {error}"
-    return ""
+    def documents(self, cut: files.Cut = WHOLE) -> Iterator[str]:
+        """Yield each document, "" for an empty record; raises InputError with file and line."""
+        for path in self.paths():
+            try:
+                yield from files.read_file(path, self.field.split("+"), cut)
+            except files.NoField as fault:
+                raise InputError("text_field", fault.field, f"{path} {fault}") from fault
+            except files.Fault as fault:
+                raise InputError(self.role, str(path), f"{fault}") from fault
 
 
 @dataclass(frozen=True)
@@ -170,8 +169,8 @@ class HubSource:
         """Return a hash of the name: a revision does not change."""
         return _digest([self.name])
 
-    def documents(self) -> Iterator[str]:
-        """Yield the text of each document; raises InputError where the hub cannot be reached."""
+    def documents(self, cut: files.Cut = WHOLE) -> Iterator[str]:
+        """Yield each document, "" for an empty record; raises InputError where none can be read."""
         from datasets import load_dataset, packaged_modules
 
         # `datasets` prefers a folder of that name, or its own reader of that name, which would
@@ -181,11 +180,13 @@ class HubSource:
         check(os.path.isabs(self.dataset) or not here, "corpus", self.name, allowed)
         try:
             rows = load_dataset(self.dataset, revision=self.revision, split="train", streaming=True)
-            yield from _texts(rows, self.field, self.name)
-        except InputError:
-            raise
+            records = ((f"row {number}", row) for number, row in enumerate(rows, start=1))
+            yield from cut.documents(files.texts_of(records, self.field.split("+")))
+        except files.NoField as fault:
+            raise InputError("text_field", fault.field, f"{self.name} {fault}") from fault
         except Exception as error:  # no network, no such data set, no such revision
-            raise InputError("corpus", self.name, f"cannot be read: {first_line(error)}") from error
+            cause = files.one_line(error)
+            raise InputError("corpus", self.name, f"cannot be read: {cause}") from error
 
 
 Source = StdlibSource | FileSource | HubSource
@@ -209,20 +210,6 @@ def _topics(text: str) -> list[str]:
     """Return the texts of the one dictionary that a module assigns, without running it."""
     values = [node.value for node in ast.parse(text).body if isinstance(node, ast.Assign)]
     return [topic for topic in ast.literal_eval(values[0]).values() if topic.strip()]
-
-
-def _texts(rows: Iterable[dict[str, Any]], field: str, name: str) -> Iterator[str]:
-    parts = field.split("+")
-    for row in rows:
-        for part in parts:
-            if part not in row:
-                raise InputError("text_field", part, f"{name} has the fields {', '.join(row)}")
-            if not isinstance(row[part], str):
-                kind = type(row[part]).__name__
-                raise InputError("text_field", part, f"{name} holds {kind}, not text")
-        text = "\n".join(row[part] for part in parts)
-        if text.strip():
-            yield text
 
 
 def _digest(parts: Iterable[str]) -> str:

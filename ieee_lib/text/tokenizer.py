@@ -46,6 +46,22 @@ def load_tokenizer(name: str) -> Tokenizer:
         raise InputError("tokenizer", name, f"cannot be loaded: {first_line(error)}") from error
 
 
+def as_text(tokenizer: Tokenizer) -> Tokenizer:
+    """Make a tokenizer encode all of a text and nothing else; return it.
+
+    A file may have been saved with padding, truncation or dropout, none of which is text; and a
+    special token that a text quotes is no token but text.
+    """
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if getattr(tokenizer.model, "dropout", None):
+        tokenizer.model.dropout = None
+    # One that a file does not call special would still be found in a text.
+    tokenizer.add_special_tokens([t for t in SEPARATORS if tokenizer.token_to_id(t) is not None])
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 def separator_id(tokenizer: Tokenizer, name: str = "of the corpus") -> int:
     """Return the id of the token that ends a document; `name` is the tokenizer's, for messages."""
     for token in SEPARATORS:

@@ -185,11 +185,23 @@ def small_corpus(home, tmp_path):
     return make
 
 
+@pytest.mark.parametrize("n_document", [1, 3])
+def test_parts_stand_for_documents_where_these_are_too_few(small_corpus, n_document):
+    corpus = small_corpus(n_document, 600)
+    items = continuation_items(corpus, block_size=16)
+    ids = " ".join(map(str, corpus.val_ids))
+    assert len(items) > 60 and len({i for item in items for i in item.documents}) > 20
+    for item in items:
+        true = " ".join(map(str, item.context + item.choices[item.gold]))
+        assert true in ids and len(set(item.documents)) == 4
+        assert separator_id(corpus.tokenizer) not in {*item.context, *sum(item.choices, ())}
+
+
 def test_too_little_held_out_text_is_named(small_corpus):
     with pytest.raises(
         InputError, match=r"task = 'continuation': needs 4 validation documents .* has 3"
     ):
-        continuation_items(small_corpus(3, 50), block_size=16)
+        continuation_items(small_corpus(3, 5), block_size=16)
     corpus = small_corpus(5, 50)
     every = continuation_items(corpus, block_size=16)
     assert continuation_items(corpus, block_size=16, n_item=len(every) + 1) == every  # at most

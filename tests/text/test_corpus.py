@@ -160,7 +160,7 @@ def test_a_loaded_tokenizer_is_used(home, shared_data):
     [
         (
             "wikipedia",
-            "corpus = 'wikipedia': allowed are stdlib, stdlib:code, stdlib:prose, files:GLOB and",
+            "corpus = 'wikipedia': allowed are stdlib, stdlib:code, stdlib:prose, files:PATH and",
         ),
         ("files:", "allowed are stdlib"),
         ("hub:name", "allowed are stdlib"),
@@ -192,7 +192,7 @@ def test_bad_files_are_named(home):
     with pytest.raises(InputError, match=r"latin\.txt'?: must be UTF-8 text"):
         prepare(CorpusConfig(source=f"files:{home}/*.txt", vocab_size=300))
     (home / "a.pdf").write_bytes(b"%PDF")
-    with pytest.raises(InputError, match=r"\.txt, \.jsonl, \.jsonl\.gz, \.parquet is allowed"):
+    with pytest.raises(InputError, match=r"\.txt, \.md, .* is read"):
         prepare(CorpusConfig(source=f"files:{home}/*.pdf", vocab_size=300))
     write_documents(home)
     with pytest.raises(InputError, match="has the fields text"):
