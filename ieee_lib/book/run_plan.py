@@ -23,6 +23,7 @@ from ieee_lib.jobs.executors import sharing_workers
 from ieee_lib.predictions.log import committed, predict, prediction_id, predictions
 from ieee_lib.predictions.questions import questions
 from ieee_lib.recipes import downstream
+from ieee_lib.runs.provenance import GitError
 from ieee_lib.study import Study
 
 MARGIN = 1.25
@@ -135,7 +136,7 @@ def _unpredicted(study: Study, hold: bool) -> list[frozenset[str]]:
     name = study.scale.name
     on_record = {each["prediction_id"] for each in predictions(name)}
     if hold:
-        on_record &= committed(name)
+        on_record &= _committed(name)[0]
     return [
         question.new_ids(study)
         for question in questions(study)
@@ -144,12 +145,25 @@ def _unpredicted(study: Study, hold: bool) -> list[frozenset[str]]:
     ]
 
 
+def _committed(name: str) -> tuple[set[str], str]:
+    """Return the ids of the committed predictions, and git's reason where it does not say."""
+    try:
+        return committed(name), ""
+    except GitError as error:
+        return set(), str(error)
+
+
 def _report_waiting(name: str, hold: bool) -> None:
-    """Print how many predictions wait to be committed."""
-    waiting = {each["prediction_id"] for each in predictions(name)}
-    if hold and (waiting := waiting - committed(name)):
+    """Print how many predictions wait to be committed, or that git does not say."""
+    if not hold:
+        return
+    known, reason = _committed(name)
+    if waiting := {each["prediction_id"] for each in predictions(name)} - known:
+        state = "are not committed"
+        if reason:
+            state = f"may not be committed: git does not say ({reason})"
         where = paths.predictions(name)
-        print(f"{len(waiting)} predictions in {where} are not committed; their targets wait")
+        print(f"{len(waiting)} predictions in {where} {state}; their targets wait")
 
 
 @contextlib.contextmanager
