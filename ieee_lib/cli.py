@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ieee_lib import paths
 from ieee_lib.errors import InputError, check, check_choice
 
 Command = Callable[[argparse.Namespace], int]
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(signal, "SIGALRM"):
             signal.signal(signal.SIGALRM, end)
     try:
+        paths.give_home()
         return given.command(given)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -154,8 +156,6 @@ def _scale(text: str) -> str:
 
 
 def _corpus(text: str) -> str:
-    from ieee_lib import paths
-
     kind, _, pattern = text.partition(":")
     if kind != "files" or not pattern:
         return text
@@ -224,7 +224,6 @@ def _run_plan(given: argparse.Namespace) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from ieee_lib import paths
     from ieee_lib.predictions.log import predict, predictions
     from ieee_lib.study import Study
 
@@ -278,7 +277,6 @@ def _export(given: argparse.Namespace) -> int:
 
 
 def _archive(given: argparse.Namespace) -> int:
-    from ieee_lib import paths
     from ieee_lib.book.archive import compare, pack, verify
     from ieee_lib.book.verdicts import judged, run_records
     from ieee_lib.study import Study
@@ -301,7 +299,6 @@ def _archive(given: argparse.Namespace) -> int:
 
 
 def _bench(given: argparse.Namespace) -> int:
-    from ieee_lib import paths
     from ieee_lib.benchmarks import BENCHMARKS, write
     from ieee_lib.config.scale import Scale
 

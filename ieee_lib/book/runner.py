@@ -236,7 +236,7 @@ def _report(study: Study, n_section: int, seconds: float) -> None:
     judged = _judge(study).judged
     print("Claims of the paper at this scale:")
     print(*map(_line, judged), sep="\n")
-    if study.source == "train" and paths.archive(name).is_file():
+    if study.source == "train" and paths.recorded(name).is_file():
         comparison = compare(study, judged)
         comparison.write(study.figures_folder())
         print("Against the recorded book of this scale:", *comparison.lines, sep="\n  ")
