@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGALRM, end)
     try:
         paths.give_home()
+        os.environ.setdefault("MPLBACKEND", "agg")  # a user's own may need a screen
         return given.command(given)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -31,9 +31,12 @@ from ieee_lib.files import write_atomically
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.estimates import Estimate, expand
 from ieee_lib.laws.power_law import Limit, PowerLaw
+from ieee_lib.plots.style import current_style, style
 from ieee_lib.runs.stages import DRAW, stage
 
-FORMATS = ("svg", "pdf", "png")
+BACKENDS = {"svg": "svg", "pdf": "pdf", "png": "agg"}
+"""Format -> who writes it, whatever backend a user draws with."""
+FORMATS = tuple(BACKENDS)
 METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -79,10 +82,13 @@ class SavedFigure:
     """Name -> frame, law or plain value: everything plotted."""
     run_ids: frozenset[str]
     """Records behind the data."""
+    look: tuple[str, str] = field(default_factory=current_style)
+    """Context and background that it was saved in."""
 
     def render(self, kind: str) -> bytes:
         """Return the figure with its caption as a file of one of `FORMATS`."""
-        return render(self.figure, kind, caption=self.caption)
+        with style(*self.look):  # not a user's own settings, nor those of a later cell
+            return render(self.figure, kind, caption=self.caption)
 
     def _repr_png_(self) -> bytes:
         return self.render("png")
@@ -216,8 +222,9 @@ def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
 def render(figure: Figure, kind: str, *, caption: str = "") -> bytes:
     """Return a figure as a file of one of `FORMATS`, with a caption line below it."""
     buffer = io.BytesIO()
+    how: dict[str, Any] = {"format": kind, "backend": BACKENDS[kind], "metadata": METADATA[kind]}
     with _captioned(figure, caption):
-        figure.savefig(buffer, format=kind, metadata=METADATA[kind], dpi=2 * figure.dpi)
+        figure.savefig(buffer, **how, dpi=2 * figure.dpi)
     return buffer.getvalue()
 
 
