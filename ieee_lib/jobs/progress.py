@@ -18,6 +18,8 @@ from tqdm import tqdm
 from ieee_lib.config.session import in_lab
 from ieee_lib.jobs.job import Job
 
+FORM = "{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}"
+
 QUIET_SECONDS = 15.0
 """Between two lines where nobody watches."""
 
@@ -50,7 +52,7 @@ class Progress:
             ascii=None if self.watched else True,
             delay=0 if self.watched else QUIET_SECONDS / 2,
             file=sys.stderr if self.watched else _Lines(),
-            bar_format=f"{{desc}} {{percentage:3.0f}}% |{bar}| {{elapsed}} < {{remaining}}{{postfix}}",
+            bar_format=FORM.replace("{bar}", bar),
         )
 
     def moved(self, job: Job, n_token: int) -> None:

@@ -23,8 +23,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.transforms import Bbox
 
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
@@ -32,6 +30,7 @@ from ieee_lib.files import write_atomically
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.estimates import Estimate, expand
 from ieee_lib.laws.power_law import Limit, PowerLaw
+from ieee_lib.plots.captions import captioned
 from ieee_lib.plots.style import current_style, style
 from ieee_lib.runs.stages import DRAW, stage
 
@@ -226,54 +225,9 @@ def render(figure: Figure, kind: str, *, caption: str = "") -> bytes:
     how: dict[str, Any] = {"format": kind, "backend": BACKENDS[kind], "metadata": METADATA[kind]}
     # Saving would give a figure without a layout engine the style's, for good.
     as_it_is = {"figure.constrained_layout.use": False, "figure.autolayout": False}
-    with mpl.rc_context(as_it_is), _captioned(figure, caption) as area:
+    with mpl.rc_context(as_it_is), captioned(figure, caption) as area:
         figure.savefig(buffer, **how, dpi=2 * figure.dpi, bbox_inches=area)
     return buffer.getvalue()
-
-
-@contextmanager
-def _captioned(figure: Figure, caption: str) -> Iterator[Bbox | None]:
-    """Put a caption below a figure inside a block; the figure is as before afterwards.
-
-    Gives the area to save, in inches: None is the figure's own. A figure in the house style makes
-    room for the caption; to one with another layout, the area below is added.
-    """
-    if not caption:
-        yield None
-        return
-    size = 0.72 * mpl.rcParams["font.size"]
-    width, height = figure.get_size_inches()
-    lines = _wrap(caption, int(72 * width / (0.54 * size)))
-    below = (1.3 * len(lines) + 0.6) * size / 72 / height  # share of the figure's height
-    engine = figure.get_layout_engine()
-    house = engine if isinstance(engine, ConstrainedLayoutEngine) else None
-    before = dict(house.get()) if house else {}
-    if house:
-        house.set(rect=(0, below, 1, 1 - below))
-    text = figure.text(
-        0.01, 0.01 if house else 0.01 - below, "\n".join(lines), fontsize=size,
-        color="#7a7a7a", ha="left", va="bottom", linespacing=1.3,
-    )  # fmt: skip
-    text.set_in_layout(False)
-    try:
-        figure.draw_without_rendering()  # the number of ticks follows from the layout, and back
-        yield None if house else Bbox([[0, -below * height], [width, height]])
-    finally:
-        text.remove()
-        if house:
-            house.set(**before)
-
-
-def _wrap(caption: str, width: int) -> list[str]:
-    """Break a caption between its parts into lines of at most `width` characters."""
-    lines = [""]
-    for part in caption.split(" · "):
-        longer = f"{lines[-1]} · {part}" if lines[-1] else part
-        if len(longer) > width and lines[-1]:
-            lines.append(part)
-        else:
-            lines[-1] = longer
-    return lines
 
 
 def caption(
