@@ -29,6 +29,13 @@ from ieee_lib.study import Study
 MARGIN = 1.25
 """By which a step may take longer than its FLOPs say, before it is begun."""
 
+EXPLAINED = f"""
+A row is a step of the book; the steps that the others rest on come first. "x 5": scored as
+ensembles of 5. "predicted": its losses are predicted, and sealed, before it is trained.
+runs left: what it still trains, without what a step above it trains. min: that and scoring, on
+all workers of this machine. end: when it would be done; a step that would take longer than the
+time left, by {MARGIN:g} times its estimate, is "too long" and left out, later ones are still tried."""
+
 
 def budget_lines(study: Study, minutes: float) -> str:
     """Return the steps as text: what each still trains, and when those that fit would end."""
@@ -47,7 +54,7 @@ def budget_lines(study: Study, minutes: float) -> str:
             ends = f"{end:.1f}"
         rows.append([step.what, f"{n_run}", f"{took:.1f}", ends])
     head = f"Scale {study.scale.name} in {minutes:g} minutes at {speed}:"
-    return "\n".join([head, *aligned(rows)])
+    return "\n".join([head, *aligned(rows), EXPLAINED])
 
 
 def run_plan(

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
-from ieee_lib.book.runner import reproduce
+from ieee_lib.book.runner import _ahead, reproduce
+from ieee_lib.book.sections import choose
 from ieee_lib.config.scale import FOLDER
+from ieee_lib.study import Study
 
 
 @pytest.fixture
@@ -31,12 +33,13 @@ def test_a_part_without_claims_prints_none(printed):
     assert re.search(r"Not run yet: (\d+) of \1 claims", said)
 
 
-def test_what_is_recorded_is_not_left_and_only_claims_that_ran_are_rows(printed):
-    first = printed("01,02")  # which train together
-    assert re.search(r"\[1/2\] 01_overfitting_baseline: at least [\d.:]+ (s|min) of", first)
-    assert "[2/2] 02_regularized_scaling: nothing to train" in first
-    second = printed("01", source="records")
-    assert "[1/1] 01_overfitting_baseline: from records" in second
-    rows = second.partition("Claims of the paper at this scale:")[2]
+def test_what_is_recorded_is_not_left_and_only_claims_that_ran_are_rows(printed, project):
+    said = printed("01")
+    assert re.search(r"\[1/1\] 01_overfitting_baseline: at least [\d.:]+ (s|min) of", said)
+    rows = said.partition("Claims of the paper at this scale:")[2]
     assert len(re.findall(r"^  01  ", rows, re.MULTILINE)) == 3
-    assert not re.search(r"^  0[3-9]  ", rows, re.MULTILINE) and "Not run yet: " in second
+    assert not re.search(r"^  0[2-9]  ", rows, re.MULTILINE) and "Not run yet: " in said
+    study = Study.open(str(project / "data" / "mine.toml"))
+    assert _ahead(study, choose("01")) == "nothing to train"
+    assert _ahead(study, choose("01,02")) == _ahead(study, choose("02")) != "nothing to train"
+    assert _ahead(study.reading(), choose("02")) == "from records"
