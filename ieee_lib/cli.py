@@ -94,8 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         "context (paper, talk), background (white, transparent, dark). 01: wd, max_epochs. "
         "07: tasks, files. 08: target, text_field. Default: as in the notebook"
     )
-    names, given = ("NAME", "VALUE"), {"nargs": 2, "action": "append", "dest": "parameters"}
-    sub.add_argument("-p", default=[], metavar=names, help=what, **given)
+    names = ("NAME", "VALUE")
+    sub.add_argument(
+        "-p", nargs=2, action="append", default=[], dest="parameters", metavar=names, help=what
+    )
 
     sub = with_scale("plan", _plan, "print runs, tokens, FLOPs and hours; trains nothing")
     add_only(sub)

@@ -33,8 +33,8 @@ EXPLAINED = f"""
 A row is a step of the book; the steps that the others rest on come first. "x 5": scored as
 ensembles of 5. "predicted": its losses are predicted, and sealed, before it is trained.
 runs left: what it still trains, without what a step above it trains. min: that and scoring, on
-all workers of this machine. end: when it would be done; a step that would take longer than the
-time left, by {MARGIN:g} times its estimate, is "too long" and left out, later ones are still tried."""
+all workers of this machine. end: when it would be done; "too long": left out, as {MARGIN:g} times
+its estimate is more than the time left; shorter steps below it are still made."""
 
 
 def budget_lines(study: Study, minutes: float) -> str:

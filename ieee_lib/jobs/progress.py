@@ -82,7 +82,7 @@ class Progress:
     def close(self) -> None:
         """End the bar; where nobody watches, print what was done."""
         if self.n_done == self.n_run:  # whatever its sum of many shares was rounded to
-            self.bar.n = self.bar.total
+            self.bar.n = self.total_cost
         self.bar.close()
         if not self.watched:
             seconds = time.monotonic() - self.start

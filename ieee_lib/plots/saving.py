@@ -224,8 +224,8 @@ def render(figure: Figure, kind: str, *, caption: str = "") -> bytes:
     buffer = io.BytesIO()
     how: dict[str, Any] = {"format": kind, "backend": BACKENDS[kind], "metadata": METADATA[kind]}
     # Saving would give a figure without a layout engine the style's, for good.
-    as_it_is = {"figure.constrained_layout.use": False, "figure.autolayout": False}
-    with mpl.rc_context(as_it_is), captioned(figure, caption) as area:
+    no_engine = mpl.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False})
+    with no_engine, captioned(figure, caption) as area:
         figure.savefig(buffer, **how, dpi=2 * figure.dpi, bbox_inches=area)
     return buffer.getvalue()
 
