@@ -128,10 +128,10 @@ def better_recorded(
     centre = dataclasses.asdict(result.centre)
     tried = {tuple(row) for row in result.certificate[TUNED].itertuples(index=False)}
     losses: dict[tuple[float, ...], list[float]] = {}
-    is_asked = (runs.model == result.centre.model) & (runs.status == "done")
-    for run in runs[is_asked].to_dict("records"):
+    same = (runs.model == result.centre.model) & (runs.D == result.centre.seed_tokens)
+    for run in runs[same & (runs.status == "done")].to_dict("records"):
         point = tuple(run[name] for name in TUNED)
-        fields = {**centre, **dict(zip(TUNED, point, strict=True)), "seed_tokens": run["D"]}
+        fields = {**centre, **dict(zip(TUNED, point, strict=True))}
         is_plain = study.spec(**fields, seed=run["init_seed"]).run_id == run["run_id"]
         changed = {name for name, value in fields.items() if value != centre[name]}
         if is_plain and changed <= set(axes) and point not in tried:
