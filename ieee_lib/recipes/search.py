@@ -128,7 +128,7 @@ def better_recorded(
     centre = dataclasses.asdict(result.centre)
     tried = {tuple(row) for row in result.certificate[TUNED].itertuples(index=False)}
     losses: dict[tuple[float, ...], list[float]] = {}
-    same = (runs.model == result.centre.model) & (runs.D == result.centre.seed_tokens)
+    same = (runs.model == result.centre.model) & (runs["D"] == result.centre.seed_tokens)
     for run in runs[same & (runs.status == "done")].to_dict("records"):
         point = tuple(run[name] for name in TUNED)
         fields = {**centre, **dict(zip(TUNED, point, strict=True))}
