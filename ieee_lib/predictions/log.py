@@ -18,7 +18,7 @@ from ieee_lib.config import content_id
 from ieee_lib.errors import MissingRuns, check
 from ieee_lib.files import parse_json, verify_checksum, with_checksum, write_atomically
 from ieee_lib.predictions.questions import Question, questions
-from ieee_lib.runs.provenance import git, git_commit
+from ieee_lib.runs.provenance import GitError, git, git_commit
 from ieee_lib.study import Study
 
 
@@ -109,7 +109,11 @@ def committed(scale: str) -> set[str]:
     def names(*words: str) -> set[str]:
         return {n.removesuffix(".json") for n in git(folder, *words, "HEAD", ".").splitlines()}
 
-    tracked = names("ls-tree", "-r", "--name-only")  # first: outside a checkout diff asks nobody
+    git(folder, "rev-parse", "--git-dir")
+    try:
+        tracked = names("ls-tree", "-r", "--name-only")
+    except GitError:  # it answers, and has no commit yet
+        return set()
     return tracked - names("diff", "--relative", "--name-only")
 
 
