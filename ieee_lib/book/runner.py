@@ -17,12 +17,12 @@ from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.book.archive import compare
-from ieee_lib.book.estimates import duration
-from ieee_lib.book.plan import plan_frame
+from ieee_lib.book.estimates import Speed, duration
 from ieee_lib.book.run import Ran, declared, one_book, run_notebook
 from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
 from ieee_lib.book.times import stage_table
 from ieee_lib.claims.verdicts import NOT_RUN, Claim
+from ieee_lib.config import RunSpec
 from ieee_lib.config.scale import Scale
 from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
@@ -132,11 +132,12 @@ def _run(
     if not study.scale.evidence:
         name = study.scale.name
         print(f"Scale {name} is a smoke test: it shows that everything runs, and proves nothing.")
+    needs = [section.needs(study) for section in sections.values()]
     waves = _waves(sections) if study.source == "train" else {}
     incomplete: list[str] = []
     for i, (number, section) in enumerate(sections.items()):
-        rest = dict(list(sections.items())[i:])
-        print(f"[{i + 1}/{len(sections)}] {section.notebook}: {_ahead(study, rest)}", flush=True)
+        ahead = _ahead(study, [spec for specs in needs[i:] for spec in specs])
+        print(f"[{i + 1}/{len(sections)}] {section.notebook}: {ahead}", flush=True)
         began = time.monotonic()
         if number in waves:
             as_planned = [n for n in waves[number] if not own_parameters(typed[n])]
@@ -155,14 +156,15 @@ def _run(
     return incomplete, 0
 
 
-def _ahead(study: Study, rest: Mapping[str, Section]) -> str:
+def _ahead(study: Study, needed: Sequence[RunSpec]) -> str:
     """Say how much training the rest of a book needs, given what is recorded by now."""
     if study.source != "train":
         return f"from {study.source}"
-    hours = plan_frame(study, rest).device_hours_left.iloc[-1]  # the last row is the sum
+    if not (missing := study.missing(needed)):
+        return "nothing to train"
     n_worker = study.executor.n_worker if study.executor else 1
-    left = duration(hours * 3600 / n_worker)
-    return f"at least {left} of training left" if hours > 0 else "nothing to train"
+    seconds = sum(map(Speed.of(study).seconds, missing)) / n_worker
+    return f"at least {duration(seconds)} of training left"
 
 
 def _waves(sections: Mapping[str, Section]) -> dict[str, list[str]]:
