@@ -17,7 +17,7 @@ setup: $(READY) ## Create .venv with the exact versions of requirements.lock
 
 # torch first: resolved alone, the pin takes the build that suits this machine.
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet $$(grep '^torch==' requirements.lock)
 	$(BIN)/pip install --quiet -r requirements.lock
@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 	touch $(READY)
 
 reproduce: $(READY) ## Train what is missing and execute all notebooks (SCALE=laptop, smoke, workstation, gpu, paper)
-	$(BIN)/python -m ieee_lib reproduce --scale $(SCALE)
+	$(BIN)/python -m ieee_lib reproduce --scale "$(SCALE)"
 
 test: $(READY) ## Run all tests: CPU only, no network
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -34,14 +34,14 @@ stress: $(READY) ## Kill, corrupt, fill the disk, write at once (12 minutes); a 
 	$(BIN)/python -m pytest -m stress tests/stress
 
 plan: $(READY) ## Print runs, tokens, FLOPs and hours of a scale; trains nothing
-	$(BIN)/python -m ieee_lib plan --scale $(SCALE)
+	$(BIN)/python -m ieee_lib plan --scale "$(SCALE)"
 
 figures: $(READY) ## Redraw from records (SOURCE=archive CONTEXT=talk BACKGROUND=dark FORMAT=svg,png ONLY=03)
-	$(BIN)/python -m ieee_lib figures --scale $(SCALE) --source $(SOURCE) --only '$(ONLY)' \
+	$(BIN)/python -m ieee_lib figures --scale "$(SCALE)" --source $(SOURCE) --only '$(ONLY)' \
 		--context $(CONTEXT) --background $(BACKGROUND) --format $(FORMAT)
 
 book: $(READY) ## Build the static site of the recorded book in data/site/ (SOURCE=train: of one's own)
-	$(BIN)/python -m ieee_lib book --scale $(SCALE) --source $(or $(filter train,$(SOURCE)),archive)
+	$(BIN)/python -m ieee_lib book --scale "$(SCALE)" --source $(or $(filter train,$(SOURCE)),archive)
 
 lab: $(READY) ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
@@ -53,8 +53,8 @@ lint: $(READY) ## Check style, types, and that notebooks are bare
 	$(BIN)/nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
 
 archive: $(READY) ## Pack this machine's records and redraw figures/recorded/ and README.md from them
-	$(BIN)/python -m ieee_lib archive pack --scale $(SCALE)
-	$(BIN)/python -m ieee_lib figures --scale $(SCALE) --source archive --format svg,png
+	$(BIN)/python -m ieee_lib archive pack --scale "$(SCALE)"
+	$(BIN)/python -m ieee_lib figures --scale "$(SCALE)" --source archive --format svg,png
 	$(BIN)/python -m ieee_lib readme
 
 readme: $(READY) ## Put the recorded figures and tables into README.md

@@ -14,11 +14,12 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from ieee_lib import paths
+from ieee_lib.book.terminal import Parser, check_once, print_anywhere
 from ieee_lib.config.corpus import OPTIONS, corpus_text, flag
 from ieee_lib.errors import InputError, check, check_choice
 
@@ -27,6 +28,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    print_anywhere()
     given = _parse(arguments)
     ended_by: list[int] = []
 
@@ -41,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(signal, "SIGALRM"):
             signal.signal(signal.SIGALRM, end)
     try:
+        paths.give_home()
+        os.environ.setdefault("MPLBACKEND", "agg")  # a user's own may need a screen
         return given.command(given)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -56,15 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + (ended_by[0] if ended_by else signal.SIGINT)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports what is wrong in the form of every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.format_usage()}error: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m ieee_lib", description=(__doc__ or "").split("\n")[0])
+    parser = Parser(prog="python -m ieee_lib", description=(__doc__ or "").split("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function: Command, help: str) -> argparse.ArgumentParser:
@@ -79,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     def add_only(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--only", default="", help="sections, such as 01,02")
+        sub.add_argument(
+            "--only", default="", help="sections, such as 01,02; default: all of the paper"
+        )
 
     def add_corpus(sub: argparse.ArgumentParser, what: str) -> None:
         group = sub.add_argument_group("text")
@@ -93,15 +92,21 @@ def _parser() -> argparse.ArgumentParser:
     add_only(sub)
     sub.add_argument("--source", default="train", help="train (here) or archive (recorded runs)")
     add_corpus(sub, instead)
+    what = (
+        "a parameter of the notebooks, as their cell `parameters` names it; may be repeated. All: "
+        "context (paper, talk), background (white, transparent, dark). 01: wd, max_epochs. "
+        "07: tasks, files. 08: target, text_field. Default: as in the notebook"
+    )
+    names = ("NAME", "VALUE")
     sub.add_argument(
-        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters"
+        "-p", nargs=2, action="append", default=[], dest="parameters", metavar=names, help=what
     )
 
     sub = with_scale("plan", _plan, "print runs, tokens, FLOPs and hours; trains nothing")
     add_only(sub)
-    sub.add_argument("--executor", help="inline, local or ray: print the order and wall time too")
-    sub.add_argument("--gpus", type=int, help="GPUs, or workers without one: the same for them")
-    sub.add_argument("--budget-minutes", type=float, help="print what fits, by value")
+    sub.add_argument("--executor", help="inline, local or ray: print order and wall time too")
+    sub.add_argument("--gpus", type=int, help="GPUs, or workers without one: the same on so many")
+    sub.add_argument("--budget-minutes", type=float, help="print instead what fits, by value")
     add_corpus(sub, instead)
 
     sub = with_scale("run-plan", _run_plan, "train what fits a time, by value; records go to --out")
@@ -164,8 +169,6 @@ def _scale(text: str) -> str:
 
 
 def _corpus(text: str) -> str:
-    from ieee_lib import paths
-
     kind, _, path = text.partition(":")
     if path and kind in ("files", "file"):
         return f"{kind}:{paths.typed(path) if kind == 'files' else _absolute(path)}"
@@ -176,14 +179,12 @@ def _reproduce(given: argparse.Namespace) -> int:
     from ieee_lib.book.runner import reproduce
 
     check_choice("source", given.source, ("train", "archive"))
-    for name, n in Counter(name for name, _ in given.parameters).items():
-        check(n == 1, "-p", name, "must be given once")
     return reproduce(
         given.scale,
         only=given.only,
         source=given.source,
         corpus=given.corpus,
-        parameters=dict(given.parameters),
+        parameters=check_once(given.parameters),
     )
 
 
@@ -232,7 +233,6 @@ def _run_plan(given: argparse.Namespace) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from ieee_lib import paths
     from ieee_lib.predictions.log import predict, predictions
     from ieee_lib.study import Study
 
@@ -286,7 +286,6 @@ def _export(given: argparse.Namespace) -> int:
 
 
 def _archive(given: argparse.Namespace) -> int:
-    from ieee_lib import paths
     from ieee_lib.book.archive import compare, pack, verify
     from ieee_lib.book.verdicts import judged, run_records
     from ieee_lib.study import Study
@@ -309,7 +308,6 @@ def _archive(given: argparse.Namespace) -> int:
 
 
 def _bench(given: argparse.Namespace) -> int:
-    from ieee_lib import paths
     from ieee_lib.benchmarks import BENCHMARKS, write
     from ieee_lib.config.scale import Scale
 

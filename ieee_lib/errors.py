@@ -31,6 +31,10 @@ class TrainingError(RuntimeError):
     """Some runs could not be trained; what was trained is kept."""
 
 
+class MachineWarning(UserWarning):
+    """What this machine lacks; of several workers, the first one says it."""
+
+
 def check(condition: bool, field: str, value: Any, allowed: str) -> None:
     """Raise InputError unless `condition` holds."""
     if not condition:

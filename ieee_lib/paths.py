@@ -1,13 +1,16 @@
 """Folders of the project, and which names may lead there.
 
-Everything is written below the project's root, whatever the working directory is.
+Everything is written below the project's root, whatever the working directory is; notebooks and
+recorded runs that are not there are those that came with the package.
 
     paths.below_data("files", "piqa")        # <root>/data/piqa; "../piqa" is refused
 """
 
+import getpass
 import glob
 import os
 import re
+import sys
 from pathlib import Path
 
 from ieee_lib.errors import InputError, check
@@ -25,14 +28,40 @@ HUB = re.compile(rf"hub:({_PART}(?:/{_PART})?)@({_PART}(?:/{_PART})*)")
 def root() -> Path:
     """Return the project folder: `$IEEE_LIB_HOME`, or the checkout that holds this package."""
     home = os.environ.get("IEEE_LIB_HOME")
-    folder = Path(home).expanduser().resolve() if home else PACKAGE.parent
+    folder = Path(os.path.expanduser(home)).resolve() if home else PACKAGE.parent
     check(
-        folder.is_dir() and (home is not None or (folder / "notebooks").is_dir()),
+        folder.is_dir() and (bool(home) or (folder / "notebooks").is_dir()),
         "IEEE_LIB_HOME",
         home,
         "the project's folder must exist; set it where ieee_lib is installed outside a checkout",
     )
     return folder
+
+
+def shipped() -> Path:
+    """Return what came with the package: the checkout that holds it, or where pip puts files."""
+    is_checkout = (PACKAGE.parent / "notebooks").is_dir()
+    return PACKAGE.parent if is_checkout else Path(sys.prefix) / "share" / "ieee_lib"
+
+
+def notebooks() -> Path:
+    """Return the folder of notebooks: the project's own, else those that came with the package."""
+    own = root() / "notebooks"
+    return own if own.is_dir() else shipped() / "notebooks"
+
+
+def give_home() -> None:
+    """Set $HOME to data/home where this user has none to write to, and $USER where he has no name.
+
+    The arbitrary user id of a container has neither, and Jupyter and torch ask for both.
+    """
+    home = os.path.expanduser("~")
+    if not (os.path.isdir(home) and os.access(home, os.W_OK)):
+        os.environ["HOME"] = str(data() / "home")
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"user{os.getuid()}"
 
 
 def data() -> Path:
@@ -114,8 +143,14 @@ def site(scale: str) -> Path:
 
 
 def archive(scale: str) -> Path:
-    """Return the file of a scale's recorded runs."""
+    """Return the file that a scale's records are packed into."""
     return _of_scale("archive", scale).with_name(f"{scale}.jsonl.gz")
+
+
+def recorded(scale: str) -> Path:
+    """Return the file of a scale's recorded runs: the project's own, else the package's."""
+    own = archive(scale)
+    return own if own.is_file() else shipped() / "data" / "archive" / own.name
 
 
 def predictions(scale: str) -> Path:
@@ -125,7 +160,7 @@ def predictions(scale: str) -> Path:
 
 def published() -> Path:
     """Return the folder of the paper's numbers."""
-    return PACKAGE.parent / "data" / "published"
+    return shipped() / "data" / "published"
 
 
 def figures(scale: str) -> Path:

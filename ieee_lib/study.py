@@ -81,7 +81,9 @@ class Study(reader.Reader):
         return replace(self, source=source, executor=None, trace=Trace(), saved={})
 
     def spec(self, model: str, **fields: Any) -> RunSpec:
-        """Return a run of this study's corpus; see `Scale.spec`."""
+        """Return a run of this study's corpus; see `Scale.spec`. Raises InputError for a field."""
+        allowed = "is the study's own; open the other text with Study.open(corpus=...)"
+        check("corpus" not in fields, "corpus", fields.get("corpus"), allowed)
         return self.scale.spec(model, corpus=self.fingerprint, **fields)
 
     def ensure(

@@ -1,5 +1,6 @@
 """The command line; what it refuses is in test_wrong_inputs.py."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import sys
 import pytest
 
 from ieee_lib import Scale
+from ieee_lib.book.run import declared
+from ieee_lib.book.sections import SECTIONS
 from ieee_lib.cli import _corpus, _parse, main
+from ieee_lib.runs.store import Archive, RunStore
 from ieee_lib.text.sources import open_source
 from tests.conftest import ROOT
 
@@ -48,13 +52,75 @@ def test_the_plan_of_the_paper_costs_what_the_paper_says(project, capsys):
     assert 0.6 < spec.flops / 6.0e18 < 1.0
 
 
-def test_commands_are_explained(capsys):
+def explained(capsys, *words):
     with pytest.raises(SystemExit) as stop:
-        main(["--help"])
+        main([*words, "--help"])
     assert stop.value.code == 0
-    printed = capsys.readouterr().out
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_commands_are_explained(capsys):
+    printed = explained(capsys)
     commands = ("reproduce", "plan", "figures", "export", "archive", "readme")
     assert all(name in printed for name in commands)
+
+
+def test_help_says_defaults_and_every_parameter_of_the_notebooks(capsys):
+    printed = explained(capsys, "reproduce")
+    assert "or a .toml (default: laptop)" in printed and "(default: train)" in printed
+    assert "default: all of the paper" in printed and "(default: [])" not in printed
+    names = set().union(*(declared(section.path) for section in SECTIONS.values()))
+    listed = printed.partition("-p NAME VALUE a parameter")[2]
+    assert {n for n in names if n not in listed} <= {"scale", "corpus", "source"}
+    assert "(default: svg,pdf,png)" in explained(capsys, "figures")
+
+
+def test_a_budget_explains_its_rows(project, capsys):
+    assert main(["plan", "--scale", "smoke", "--budget-minutes", "1"]) == 0
+    printed = capsys.readouterr().out
+    for column in ("runs left", "min", "end", "too long", "predicted"):
+        assert f"{column}: " in printed or f'"{column}"' in printed, column
+
+
+ASCII = (
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+)
+
+
+@pytest.mark.parametrize("variables", ASCII, ids=["PYTHONIOENCODING", "LC_ALL"])
+def test_a_terminal_that_knows_ascii_only_stops_no_command(home, variables):
+    """What it lacks is replaced: the dot between a caption's parts by a bar."""
+    store = RunStore.of("laptop")
+    for record in list(Archive.of("laptop").records())[:5]:
+        store.put(record)
+    environment = {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
+    commands = [[*words, "--help"] for words in ([], ["plan"], ["reproduce"])]
+    if "LC_ALL" in variables:
+        commands += [["archive", "verify"], ["archive", "diff"]]
+    for words in commands:
+        command = [sys.executable, "-m", "ieee_lib", *words]
+        done = subprocess.run(command, env=environment, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii() and done.stdout
+        if words == ["archive", "verify"]:
+            assert b"laptop scale | stdlib" in done.stdout and b"intact; draws" in done.stdout
+
+
+def test_make_takes_an_interpreter_and_a_scale_with_spaces(tmp_path):
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "my python"
+    python.write_text('#!/bin/sh\nfor word; do echo "$word"; done > called\nexit 1\n')
+    python.chmod(0o755)
+    command = ["make", "setup", f"PYTHON={python}"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 2
+    assert (tmp_path / "called").read_text().split() == ["-m", "venv", ".venv"]
+    command = ["make", "-n", "plan", "SCALE=my scale.toml"]
+    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert 'plan --scale "my scale.toml"' in printed
 
 
 def test_readme_blocks_follow_the_files(project, capsys):

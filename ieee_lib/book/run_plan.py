@@ -23,10 +23,18 @@ from ieee_lib.jobs.executors import sharing_workers
 from ieee_lib.predictions.log import committed, predict, prediction_id, predictions
 from ieee_lib.predictions.questions import questions
 from ieee_lib.recipes import downstream
+from ieee_lib.runs.provenance import GitError
 from ieee_lib.study import Study
 
 MARGIN = 1.25
 """By which a step may take longer than its FLOPs say, before it is begun."""
+
+EXPLAINED = f"""
+A row is a step of the book; the steps that the others rest on come first. "x 5": scored as
+ensembles of 5. "predicted": its losses are predicted, and sealed, before it is trained.
+runs left: what it still trains, without what a step above it trains. min: that and scoring, on
+all workers of this machine. end: when it would be done; "too long": left out, as {MARGIN:g} times
+its estimate is more than the time left; shorter steps below it are still made."""
 
 
 def budget_lines(study: Study, minutes: float) -> str:
@@ -46,7 +54,7 @@ def budget_lines(study: Study, minutes: float) -> str:
             ends = f"{end:.1f}"
         rows.append([step.what, f"{n_run}", f"{took:.1f}", ends])
     head = f"Scale {study.scale.name} in {minutes:g} minutes at {speed}:"
-    return "\n".join([head, *aligned(rows)])
+    return "\n".join([head, *aligned(rows), EXPLAINED])
 
 
 def run_plan(
@@ -135,7 +143,7 @@ def _unpredicted(study: Study, hold: bool) -> list[frozenset[str]]:
     name = study.scale.name
     on_record = {each["prediction_id"] for each in predictions(name)}
     if hold:
-        on_record &= committed(name)
+        on_record &= _committed(name)[0]
     return [
         question.new_ids(study)
         for question in questions(study)
@@ -144,12 +152,25 @@ def _unpredicted(study: Study, hold: bool) -> list[frozenset[str]]:
     ]
 
 
+def _committed(name: str) -> tuple[set[str], str]:
+    """Return the ids of the committed predictions, and git's reason where it does not say."""
+    try:
+        return committed(name), ""
+    except GitError as error:
+        return set(), str(error)
+
+
 def _report_waiting(name: str, hold: bool) -> None:
-    """Print how many predictions wait to be committed."""
-    waiting = {each["prediction_id"] for each in predictions(name)}
-    if hold and (waiting := waiting - committed(name)):
+    """Print how many predictions wait to be committed, or that git does not say."""
+    if not hold:
+        return
+    known, reason = _committed(name)
+    if waiting := {each["prediction_id"] for each in predictions(name)} - known:
+        state = "are not committed"
+        if reason:
+            state = f"may not be committed: git does not say ({reason})"
         where = paths.predictions(name)
-        print(f"{len(waiting)} predictions in {where} are not committed; their targets wait")
+        print(f"{len(waiting)} predictions in {where} {state}; their targets wait")
 
 
 @contextlib.contextmanager

@@ -17,12 +17,12 @@ from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.book.archive import compare
-from ieee_lib.book.estimates import duration
-from ieee_lib.book.plan import plan_frame
+from ieee_lib.book.estimates import Speed, duration
 from ieee_lib.book.run import Ran, declared, one_book, run_notebook
 from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
 from ieee_lib.book.times import stage_table
-from ieee_lib.claims.verdicts import Claim, numbers
+from ieee_lib.claims.verdicts import NOT_RUN, Claim, numbers
+from ieee_lib.config import RunSpec
 from ieee_lib.config.scale import Scale
 from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
@@ -132,13 +132,12 @@ def _run(
     if not study.scale.evidence:
         name = study.scale.name
         print(f"Scale {name} is a smoke test: it shows that everything runs, and proves nothing.")
-    hours = plan_frame(study, sections).device_hours_left.tolist()[:-1]  # the last row is the sum
-    n_worker = study.executor.n_worker if study.executor else 1
+    needs = [section.needs(study) for section in sections.values()]
     waves = _waves(sections) if study.source == "train" else {}
     incomplete: list[str] = []
     for i, (number, section) in enumerate(sections.items()):
-        ahead = duration(sum(hours[i:]) * 3600 / n_worker)
-        print(f"[{i + 1}/{len(sections)}] {section.notebook}: at least {ahead} of training left")
+        ahead = _ahead(study, [spec for specs in needs[i:] for spec in specs])
+        print(f"[{i + 1}/{len(sections)}] {section.notebook}: {ahead}", flush=True)
         began = time.monotonic()
         if number in waves:
             as_planned = [n for n in waves[number] if not own_parameters(typed[n])]
@@ -155,6 +154,17 @@ def _run(
         ended = "incomplete after" if code else "done in"
         print(f"      {ended} {duration(time.monotonic() - began)}", flush=True)
     return incomplete, 0
+
+
+def _ahead(study: Study, needed: Sequence[RunSpec]) -> str:
+    """Say how much training the rest of a book needs, given what is recorded by now."""
+    if study.source != "train":
+        return f"from {study.source}"
+    if not (missing := study.missing(needed)):
+        return "nothing to train"
+    n_worker = study.executor.n_worker if study.executor else 1
+    seconds = sum(map(Speed.of(study).seconds, missing)) / n_worker
+    return f"at least {duration(seconds)} of training left"
 
 
 def _waves(sections: Mapping[str, Section]) -> dict[str, list[str]]:
@@ -228,15 +238,21 @@ def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
 
 
 def _report(study: Study, n_section: int, seconds: float) -> None:
-    """Print where things are, every claim, and how they compare with the recorded book."""
+    """Print where things are, the claims that ran, and how they compare with the recorded book."""
     name = study.scale.name
     print(f"Book of scale {name}: {n_section} notebooks in {duration(seconds)}")
     print(f"  executed notebooks: {executed(name, study.source)}")
     print(f"  figures and tables: {study.figures_folder()}")
+    if not study.scale.evidence:
+        print(f"No verdicts: scale {name} proves nothing.")
+        return
     judged = _judge(study).judged
-    print("Claims of the paper at this scale:")
-    print(*map(_line, judged), sep="\n")
-    if study.source == "train" and paths.archive(name).is_file():
+    ran = [claim for claim in judged if claim.verdict != NOT_RUN]
+    if ran:
+        print("Claims of the paper at this scale:", *map(_line, ran), sep="\n")
+    if len(ran) < len(judged):
+        print(f"Not run yet: {len(judged) - len(ran)} of {len(judged)} claims.")
+    if ran and study.source == "train" and paths.recorded(name).is_file():
         comparison = compare(study, judged)
         comparison.write(study.figures_folder())
         print("Against the recorded book of this scale:", *comparison.lines, sep="\n  ")

@@ -45,7 +45,7 @@ class Section:
     @property
     def path(self) -> Path:
         """Return the file of its notebook."""
-        return paths.root() / "notebooks" / f"{self.notebook}.ipynb"
+        return paths.notebooks() / f"{self.notebook}.ipynb"
 
     def check(self, study: Study, parameters: Mapping[str, Any]) -> None:
         """Raise InputError for the notebook's parameters, all of them, where they cannot work."""

@@ -212,23 +212,25 @@ class Scale(Checked):
             check(is_listed, "ensembles.model", self.ensembles.model, allowed)
 
     def spec(self, model: str, *, corpus: str, seed: int = 0, **fields: Any) -> RunSpec:
-        """Return the run of a named model; `seed` sets both the weights' and the order's seed."""
+        """Return the run of a named model; `seed` sets both the weights' and the order's seed.
+
+        Raises InputError for an unknown field, a required one that is missing, and a bad value.
+        """
         check_choice("model", model, self.models)
         training = self.training
-        return RunSpec(
-            model=self.models[model],
-            corpus=corpus,
-            **{
-                "seed_tokens": self.base_tokens,
-                "batch_size": training.batch_size,
-                "val_sequences": training.val_sequences,
-                "evals": training.evals,
-                "precision": training.precision,
-                "init_seed": seed,
-                "data_seed": seed,
-                **fields,
-            },
-        )
+        table = {
+            "model": self.models[model],
+            "corpus": corpus,
+            "seed_tokens": self.base_tokens,
+            "batch_size": training.batch_size,
+            "val_sequences": training.val_sequences,
+            "evals": training.evals,
+            "precision": training.precision,
+            "init_seed": seed,
+            "data_seed": seed,
+            **fields,
+        }
+        return build(RunSpec, table, "spec", prefix="")
 
     def on(self, corpus: str) -> "Scale":
         """Return the scale with another text or options of it: "files:a.txt --split line".

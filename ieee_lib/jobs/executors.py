@@ -14,6 +14,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from typing import Protocol
 
 from ieee_lib.config import ModelConfig
 from ieee_lib.config.execution import Execution
+from ieee_lib.errors import MachineWarning
 from ieee_lib.jobs.job import Job
 from ieee_lib.jobs.machine import visible_gpus, worker_count
 from ieee_lib.jobs.outcome import TRIES, Failure, Outcome, attempt, handle
@@ -247,6 +249,8 @@ class _Worker:
 def _work(pipe: Connection, slot: int, execution: Execution) -> None:
     """Run the jobs that come through a pipe; send back token counts and outcomes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    if slot > 0:
+        warnings.simplefilter("ignore", MachineWarning)
     gpus = visible_gpus() if execution.accelerator != "cpu" else []
     if gpus:
         n = execution.devices

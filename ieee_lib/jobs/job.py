@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from ieee_lib.config import EnsembleSpec, EvaluationSpec, ModelConfig, RunSpec, SampleSpec
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import TrainingError, check
+from ieee_lib.jobs.machine import core_count
 from ieee_lib.model.memory import memory_of_reading
 from ieee_lib.runs.store import Record, RunStore
 from ieee_lib.text.corpus import Corpus, open_corpus
@@ -222,8 +223,8 @@ def open_for(folder: Path, execution: Execution, fingerprint: str) -> Corpus:
     """
     import torch
 
-    if execution.threads:
-        torch.set_num_threads(execution.threads)
+    # torch's default counts all cores, whatever a container may use
+    torch.set_num_threads(execution.threads or min(torch.get_num_threads(), core_count()))
     keep_freed_memory()
     corpus = open_corpus(folder)
     check(corpus.fingerprint == fingerprint, "corpus", str(folder), f"is not {fingerprint}")

@@ -3,8 +3,12 @@
 worker_count(execution)          # jobs at once
 """
 
+import contextlib
+import math
 import os
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 from ieee_lib.config.execution import Execution
 
@@ -34,8 +38,40 @@ def visible_gpus() -> list[str]:
     return [str(i) for i, line in enumerate(lines.stdout.splitlines()) if line.startswith("GPU")]
 
 
-def core_count() -> int:
-    """Return the CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def core_count(system: Path = Path("/")) -> int:
+    """Return the CPU cores that this process may use: the least of affinity and a cgroup's quota.
+
+    `system` is where /proc and /sys lie.
+    """
+    has_affinity = hasattr(os, "sched_getaffinity")
+    n_core = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(1, min([n_core, *(math.floor(quota) for quota in _quotas(system))]))
+
+
+def _quotas(system: Path) -> Iterator[float]:
+    """Yield the CPUs that each cgroup of this process, or one above it, may use at a time.
+
+    Version 2 says both numbers in one file, version 1 in two, below a mount of its own. In a
+    container the path may be the host's, while its own groups are mounted at the root.
+    """
+    try:
+        lines = (system / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # no Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for mount in ("", "unified") if not controllers else ("cpu", controllers):
+            group = PurePosixPath(mount) / path.lstrip("/")
+            for folder in (group, *group.parents):
+                yield from _quota(system / "sys/fs/cgroup" / folder)
+
+
+def _quota(folder: Path) -> Iterator[float]:
+    """Yield the quota that a cgroup's folder states, in CPUs; nothing where it states none."""
+    for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
+        with contextlib.suppress(OSError, ValueError):  # no such file; "max"
+            quota, period = " ".join((folder / name).read_text() for name in names).split()
+            if int(quota) > 0:  # -1: no limit
+                yield int(quota) / int(period)

@@ -18,6 +18,8 @@ from tqdm import tqdm
 from ieee_lib.config.session import in_lab
 from ieee_lib.jobs.job import Job
 
+FORM = "{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}"
+
 QUIET_SECONDS = 15.0
 """Between two lines where nobody watches."""
 
@@ -27,6 +29,7 @@ class Progress:
 
     def __init__(self, label: str, jobs: Sequence[Job]) -> None:
         self.label, self.n_run, self.n_done = label, sum(len(job.specs) for job in jobs), 0
+        self.n_job, self.n_job_done = len(jobs), 0
         self.watched = sys.stderr.isatty() or in_lab()
         self.start = time.monotonic()
         self.tokens: dict[int, int] = {}
@@ -35,21 +38,22 @@ class Progress:
         self.total_cost = sum(job.cost for job in jobs)
         self.unshown_cost = 0.0
         kind: type[tqdm] = tqdm
+        bar = "{bar:24}"
         if in_lab():
             from tqdm.notebook import tqdm_notebook
 
-            kind = tqdm_notebook
+            kind, bar = tqdm_notebook, "{bar}"  # any other width is drawn beside the widget's bar
         self.bar = kind(
+            desc=self._done(),
             total=self.total_cost,
             mininterval=0.5 if self.watched else QUIET_SECONDS,
             miniters=1,
             leave=self.watched,
-            ascii=not self.watched,
+            ascii=None if self.watched else True,
             delay=0 if self.watched else QUIET_SECONDS / 2,
             file=sys.stderr if self.watched else _Lines(),
-            bar_format="{desc} {percentage:3.0f}% |{bar:24}| {elapsed} < {remaining}{postfix}",
+            bar_format=FORM.replace("{bar}", bar),
         )
-        self._describe()
 
     def moved(self, job: Job, n_token: int) -> None:
         """Show that a job stands at so many tokens; 0 takes back what it had."""
@@ -67,7 +71,8 @@ class Progress:
     def finished(self, job: Job) -> None:
         """Show that a job is done."""
         self.n_done += len(job.specs)
-        self._describe()
+        self.n_job_done += 1
+        self.bar.set_description_str(self._done(), refresh=False)
         self.moved(job, job.tokens)
 
     def note(self, line: str) -> None:
@@ -76,15 +81,19 @@ class Progress:
 
     def close(self) -> None:
         """End the bar; where nobody watches, print what was done."""
+        if self.n_done == self.n_run:  # whatever its sum of many shares was rounded to
+            self.bar.n = self.total_cost
         self.bar.close()
         if not self.watched:
             seconds = time.monotonic() - self.start
             done = f"{self.label}: {self.n_done}/{self.n_run} runs in {seconds:.0f} s"
             print(f"{done}, {self.total_tokens / seconds / 1e3:.1f}k tokens/s", file=sys.stderr)
 
-    def _describe(self) -> None:
-        done = f"{self.label}: {self.n_done}/{self.n_run} runs"
-        self.bar.set_description_str(done, refresh=False)
+    def _done(self) -> str:
+        """Say how much is done; the runs of a stack end together, so stacks are counted too."""
+        done = f"{self.n_done}/{self.n_run} runs"
+        stacks = f"{self.n_job_done}/{self.n_job} stacks, " if self.n_job < self.n_run else ""
+        return f"{self.label}: {stacks}{done}"
 
 
 class _Lines:

@@ -23,7 +23,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
@@ -31,9 +30,13 @@ from ieee_lib.files import write_atomically
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.estimates import Estimate, expand
 from ieee_lib.laws.power_law import Limit, PowerLaw
+from ieee_lib.plots.captions import captioned
+from ieee_lib.plots.style import current_style, style
 from ieee_lib.runs.stages import DRAW, stage
 
-FORMATS = ("svg", "pdf", "png")
+BACKENDS = {"svg": "svg", "pdf": "pdf", "png": "agg"}
+"""Format -> who writes it, whatever backend a user draws with."""
+FORMATS = tuple(BACKENDS)
 METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -79,10 +82,13 @@ class SavedFigure:
     """Name -> frame, law or plain value: everything plotted."""
     run_ids: frozenset[str]
     """Records behind the data."""
+    look: tuple[str, str] = field(default_factory=current_style)
+    """Context and background that it was saved in."""
 
     def render(self, kind: str) -> bytes:
         """Return the figure with its caption as a file of one of `FORMATS`."""
-        return render(self.figure, kind, caption=self.caption)
+        with style(*self.look):  # not a user's own settings, nor those of a later cell
+            return render(self.figure, kind, caption=self.caption)
 
     def _repr_png_(self) -> bytes:
         return self.render("png")
@@ -216,47 +222,12 @@ def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
 def render(figure: Figure, kind: str, *, caption: str = "") -> bytes:
     """Return a figure as a file of one of `FORMATS`, with a caption line below it."""
     buffer = io.BytesIO()
-    with _captioned(figure, caption):
-        figure.savefig(buffer, format=kind, metadata=METADATA[kind], dpi=2 * figure.dpi)
+    how: dict[str, Any] = {"format": kind, "backend": BACKENDS[kind], "metadata": METADATA[kind]}
+    # Saving would give a figure without a layout engine the style's, for good.
+    no_engine = mpl.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False})
+    with no_engine, captioned(figure, caption) as area:
+        figure.savefig(buffer, **how, dpi=2 * figure.dpi, bbox_inches=area)
     return buffer.getvalue()
-
-
-@contextmanager
-def _captioned(figure: Figure, caption: str) -> Iterator[None]:
-    """Put a caption below a figure inside a block; the figure is as before afterwards."""
-    engine = figure.get_layout_engine()
-    if not caption or not isinstance(engine, ConstrainedLayoutEngine):
-        yield
-        return
-    before = dict(engine.get())
-    size = 0.72 * mpl.rcParams["font.size"]
-    width, height = figure.get_size_inches()
-    lines = _wrap(caption, int(72 * width / (0.54 * size)))
-    below = (1.3 * len(lines) + 0.6) * size / 72 / height  # share of the figure's height
-    engine.set(rect=(0, below, 1, 1 - below))
-    text = figure.text(
-        0.01, 0.01, "\n".join(lines), fontsize=size, color="#7a7a7a", ha="left", va="bottom",
-        linespacing=1.3,
-    )  # fmt: skip
-    text.set_in_layout(False)
-    try:
-        figure.draw_without_rendering()  # the number of ticks follows from the layout, and back
-        yield
-    finally:
-        text.remove()
-        engine.set(**before)
-
-
-def _wrap(caption: str, width: int) -> list[str]:
-    """Break a caption between its parts into lines of at most `width` characters."""
-    lines = [""]
-    for part in caption.split(" · "):
-        longer = f"{lines[-1]} · {part}" if lines[-1] else part
-        if len(longer) > width and lines[-1]:
-            lines.append(part)
-        else:
-            lines[-1] = longer
-    return lines
 
 
 def caption(

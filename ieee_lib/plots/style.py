@@ -49,6 +49,11 @@ def use_style(context: str = "paper", background: str = "white") -> None:
     _current = (context, background)
 
 
+def current_style() -> tuple[str, str]:
+    """Return the context and the background that figures are drawn in now."""
+    return _current
+
+
 @contextmanager
 def style(context: str = "paper", background: str = "white") -> Iterator[None]:
     """Draw in the house style inside a block; see `use_style`."""

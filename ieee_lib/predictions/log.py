@@ -8,7 +8,6 @@ trained: bringing those of several machines together is a copy.
 """
 
 import json
-import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from ieee_lib.config import content_id
 from ieee_lib.errors import MissingRuns, check
 from ieee_lib.files import parse_json, verify_checksum, with_checksum, write_atomically
 from ieee_lib.predictions.questions import Question, questions
-from ieee_lib.runs.provenance import git_commit
+from ieee_lib.runs.provenance import GitError, git, git_commit
 from ieee_lib.study import Study
 
 
@@ -106,19 +105,23 @@ def predict(study: Study) -> list[Prediction]:
 
 
 def committed(scale: str) -> set[str]:
-    """Return the ids of the predictions that are as they are in the checkout's last commit."""
+    """Return the ids of the predictions that are as they are in the checkout's last commit.
+
+    Raises GitError where git does not say.
+    """
     folder = paths.predictions(scale)
+    if not folder.is_dir():
+        return set()
 
     def names(*words: str) -> set[str]:
-        command = ["git", *words, "HEAD", "."]
-        output = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-        return {line.removesuffix(".json") for line in output.stdout.splitlines()}
+        return {n.removesuffix(".json") for n in git(folder, *words, "HEAD", ".").splitlines()}
 
+    git(folder, "rev-parse", "--git-dir")
     try:
-        altered = names("diff", "--relative", "--name-only")
-        return names("ls-tree", "-r", "--name-only") - altered
-    except (OSError, subprocess.CalledProcessError):  # no folder, no git, no commit
+        tracked = names("ls-tree", "-r", "--name-only")
+    except GitError:  # it answers, and has no commit yet
         return set()
+    return tracked - names("diff", "--relative", "--name-only")
 
 
 def _predict(question: Question, study: Study) -> Prediction:

@@ -2,7 +2,8 @@
 
 From a given centre the search moves to the best one-step neighbour on the paper's grid until no
 neighbour is better. It returns a certificate of local optimality: the neighbours, their losses
-over seeds, and whether each difference exceeds the noise between seeds.
+over seeds, and whether each difference exceeds the noise between seeds. It knows one-step
+neighbours only: two changes may be better together than each alone (`better_recorded`).
 
     results = search(study, study.scale.settings("regularized", D), axes=("wd", "lr", "epochs"))
     results[0].centre, results[0].status, results[0].certificate
@@ -113,6 +114,40 @@ def search(
         for descent in active:
             descent.step(runs)
     return [descent.result for descent in descents]
+
+
+def better_recorded(
+    study: Study, result: SearchResult, axes: Sequence[str], runs: pd.DataFrame
+) -> dict[str, Any] | None:
+    """Return the best recorded point that is no neighbour of a centre, as a certificate's row.
+
+    Other questions train points further away, such as the heat map's. runs: `Study.runs()`; the
+    mean is over all seeds recorded. Only `axes` may differ from the centre. None where every such
+    point is higher by two standard errors or more. No status changes.
+    """
+    centre = dataclasses.asdict(result.centre)
+    tried = {tuple(row) for row in result.certificate[TUNED].itertuples(index=False)}
+    losses: dict[tuple[float, ...], list[float]] = {}
+    same = (runs.model == result.centre.model) & (runs["D"] == result.centre.seed_tokens)
+    for run in runs[same & (runs.status == "done")].to_dict("records"):
+        point = tuple(run[name] for name in TUNED)
+        fields = {**centre, **dict(zip(TUNED, point, strict=True))}
+        is_plain = study.spec(**fields, seed=run["init_seed"]).run_id == run["run_id"]
+        changed = {name for name, value in fields.items() if value != centre[name]}
+        if is_plain and changed <= set(axes) and point not in tried:
+            losses.setdefault(point, []).append(run["val_loss"])
+    if not losses:
+        return None
+    best = min(losses, key=lambda point: float(np.mean(losses[point])))
+    loss, n = float(np.mean(losses[best])), len(losses[best])
+    difference = loss - result.loss
+    se = result.se * math.sqrt(result.certificate.n.iloc[0] / n)
+    z = difference / math.hypot(se, result.se) if result.se > 0 else math.nan
+    if not (difference < 0 or z < 2):
+        return None
+    verdict = f"{_verdict('recorded', loss, difference, z)}, beyond one step"
+    row = {"axis": "recorded", **dict(zip(TUNED, best, strict=True)), "loss": loss, "se": se}
+    return {**row, "n": n, "difference": difference, "z": z, "verdict": verdict}
 
 
 def certificates_frame(results: Sequence[SearchResult]) -> pd.DataFrame:

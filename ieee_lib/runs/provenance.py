@@ -3,13 +3,16 @@
 import os
 import platform
 import subprocess
+import warnings
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 import ieee_lib
 from ieee_lib import paths
+from ieee_lib.errors import MachineWarning
 from ieee_lib.runs.store import Record
 from ieee_lib.text.corpus import Corpus
 
@@ -37,21 +40,32 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
     return {n: ieee_lib.__version__ if n == "ieee_lib" else version(n) for n in packages}
 
 
+class GitError(RuntimeError):
+    """Git does not answer; the message is git's own reason."""
+
+
+def git(folder: Path, *words: str) -> str:
+    """Return what git says in a folder. Raises GitError with its reason where it does not."""
+    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, env=quiet, capture_output=True)
+    except OSError as error:  # no git, no folder
+        raise GitError(f"{error.strerror}: {error.filename}") from error
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").splitlines()
+        raise GitError(reason[0] if reason else f"git ended with code {done.returncode}")
+    return done.stdout.decode(errors="replace").strip()
+
+
 @cache
 def git_commit() -> str | None:
-    """Return the checkout's commit, or None outside one; `+` marks uncommitted changes."""
+    """Return the checkout's commit; `+` marks uncommitted changes.
 
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words],
-            cwd=paths.PACKAGE,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-
+    None where git does not answer: a warning gives its reason, once a process.
+    """
     try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
+        changes = git(paths.PACKAGE, "status", "--porcelain", "-uno")
+        return git(paths.PACKAGE, "rev-parse", "HEAD") + ("+" if changes else "")
+    except GitError as error:
+        warnings.warn(f"records name no commit of this code: {error}", MachineWarning, stacklevel=2)
         return None

@@ -119,7 +119,7 @@ def source_of(scale: Scale, corpus: str, source: str) -> str:
     check_choice("source", source, SOURCES)
     if source != "auto":
         return source
-    return "archive" if paths.archive(scale.name).is_file() and not corpus else "train"
+    return "archive" if paths.recorded(scale.name).is_file() and not corpus else "train"
 
 
 def open_reader(scale: Scale, *, corpus: str, source: str) -> Reader:

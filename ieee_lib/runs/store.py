@@ -201,7 +201,7 @@ class Archive:
     @classmethod
     def of(cls, scale: str) -> "Archive":
         """Return the archive of a scale; raises InputError where none is shipped."""
-        path = paths.archive(scale)
+        path = paths.recorded(scale)
         shipped = sorted(p.name.split(".")[0] for p in path.parent.glob("*.jsonl.gz"))
         allowed = f"there is no recorded book of scale {scale}; recorded are: {', '.join(shipped)}"
         check(path.is_file(), "source", "archive", allowed)

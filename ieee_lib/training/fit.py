@@ -7,10 +7,9 @@ results[0].val_loss                          # nats/token
 import contextlib
 import logging
 import math
-import os
-import shutil
+import re
 import signal
-import sysconfig
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +28,7 @@ from torch import Tensor
 
 from ieee_lib.config import RunSpec
 from ieee_lib.config.execution import Execution
-from ieee_lib.errors import InputError, check, check_choice
+from ieee_lib.errors import InputError, MachineWarning, check, check_choice
 from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.checkpoint import Checkpoint, SafeCheckpointIO, passes_done, usable
 from ieee_lib.training.data import SliceData
@@ -244,22 +243,33 @@ def _member_curve(
 
 @cache
 def can_compile(on_gpu: bool) -> bool:
-    """Say whether torch.compile has what it needs: a C++ compiler, and Triton on a GPU.
+    """Say whether torch.compile works here, by compiling something trivial once.
 
-    Warns once where something is missing; the same runs then train eagerly.
+    Spaces in a path, a compiler that is missing, a folder for temporary files that forbids
+    execution: many things stop it. Warns once with the reason; runs then train eagerly.
     """
-    from torch.utils._triton import has_triton
+    try:
+        torch.compile(_trivial)(torch.ones(8, device="cuda" if on_gpu else "cpu"))
+    except Exception as error:  # the compiler's, the linker's, the loader's, torch's own
+        text = f"training eagerly, about 1.5x slower, as torch.compile fails here: {_reason(error)}"
+        warnings.warn(text, MachineWarning, 2)
+        return False
+    return True
 
-    header = Path(sysconfig.get_paths()["include"]) / "Python.h"  # Triton builds its launchers too
-    compilers = (os.environ.get("CXX", "c++"), "g++", "clang++")
-    missing = ""
-    if not header.is_file() or not any(shutil.which(name) for name in compilers):
-        missing = "C++ compiler or no Python headers"
-    elif on_gpu and not has_triton():
-        missing = "Triton"
-    if missing:
-        warnings.warn(f"training eagerly, about 1.5x slower: no {missing} found", stacklevel=2)
-    return not missing
+
+def _trivial(x: Tensor) -> Tensor:
+    return x.sin() + 1
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of a compiler's output that says what is wrong, and a path that may be."""
+    output = str(error).partition("\nOutput:\n")[2] or str(error)
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if "error: " in line or "cannot find" in line]
+    reason = [*telling, *lines, type(error).__name__][0][:200]
+    folders = (tempfile.gettempdir(), torch.__path__[0])
+    odd = [folder for folder in folders if re.search(r"[\s'\"]", folder)]
+    return f"{reason} (a space or a quote in {', '.join(odd)})" if odd else reason
 
 
 def _compile_seconds() -> float:

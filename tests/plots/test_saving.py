@@ -2,6 +2,7 @@
 
 import json
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -56,6 +57,24 @@ def test_saving_leaves_a_figure_as_it_was(tmp_path):
         assert changed == {"fig.pdf", "fig.png", "fig.svg"}, "the numbers are the same"
         assert b"Mine" in (tmp_path / "fig.svg").read_bytes()
         assert saved._repr_png_().startswith(b"\x89PNG") and not figure.texts
+
+
+def test_a_figure_of_another_style_keeps_its_layout_and_gets_its_caption(tmp_path):
+    """Drawn without the house style, or by a reader's own code."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        figure, data = draw()
+        figure.subplots_adjust(bottom=0.3)
+        position = figure.axes[0].get_position().bounds
+        save_figure(figure, tmp_path, "fig", data=data, caption="a caption · and more")
+        figure.text(0, 0, "")  # it is still open to edits
+    assert figure.axes[0].get_position().bounds == position
+    assert "a caption · and more" in (tmp_path / "fig.svg").read_text()
+    inches = figure.get_size_inches() * 2 * figure.dpi
+    picture = plt.imread(tmp_path / "fig.png")
+    assert picture.shape[1] == inches[0] and inches[1] + 20 < picture.shape[0] < 1.1 * inches[1]
+    below = picture[int(inches[1]) :, :, :3]
+    assert below.min() < 0.7 < below.max(), "the caption is drawn, in grey on white"
 
 
 def test_what_is_plotted_becomes_json(tmp_path):

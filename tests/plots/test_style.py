@@ -1,5 +1,6 @@
 """Style, context and background: colours keep their meaning, ticks their number."""
 
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from ieee_lib import InputError, plots
 from ieee_lib.plots.style import folder_name
+from tests.conftest import ROOT
 from tests.synthetic import tuned
 
 
@@ -53,10 +55,76 @@ def test_figures_of_another_look_have_folders_of_their_own():
     assert folder_name("laptop") == "laptop"
 
 
-def test_a_users_settings_do_not_leak_in():
-    with mpl.rc_context({"lines.linewidth": 17, "axes.facecolor": "pink"}):
+SAVES = """
+import sys
+from pathlib import Path
+import matplotlib.pyplot as plt
+from ieee_lib import plots
+from ieee_lib.plots.saving import save_figure
+folder = Path(sys.argv[1])
+with plots.style():
+    figure, ax = plt.subplots(figsize=plots.wide())
+    ax.plot([1, 2], [3, 4], label="N")
+    ax.imshow([[1, 2], [3, 4]])
+    plots.legend_above(ax)
+    saved = save_figure(figure, folder, "inside", data={}, caption="a, b")
+save_figure(figure, folder, "outside", data={}, caption="a, b")
+for kind in ("svg", "pdf", "png"):
+    assert saved.render(kind) == (folder / f"inside.{kind}").read_bytes(), kind
+"""
+
+MATPLOTLIBRC = """
+backend: pgf
+figure.figsize: 3, 3
+figure.dpi: 300
+figure.constrained_layout.use: False
+figure.autolayout: True
+figure.facecolor: pink
+axes.facecolor: pink
+axes.grid: False
+font.size: 17
+lines.linewidth: 17
+savefig.dpi: 55
+savefig.bbox: tight
+savefig.pad_inches: 1
+savefig.transparent: True
+savefig.facecolor: pink
+savefig.format: ps
+pdf.fonttype: 3
+pdf.compression: 0
+pdf.use14corefonts: True
+svg.fonttype: path
+svg.hashsalt: mine
+svg.image_inline: False
+path.simplify: False
+image.interpolation: bicubic
+image.composite_image: False
+"""
+
+
+def test_nothing_of_a_users_settings_leaks_in(tmp_path):
+    """Neither while drawing nor while saving, in the block of a style or after it."""
+    settings = tmp_path / "matplotlibrc"
+    settings.write_text(MATPLOTLIBRC)
+    files = {}
+    for name, variables in {"plain": {}, "user": {"MATPLOTLIBRC": str(settings)}}.items():
+        folder = tmp_path / name
+        environment = {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
+        environment.pop("MPLBACKEND", None)
+        command = [sys.executable, "-c", SAVES, str(folder)]
+        subprocess.run(command, env=environment, cwd=ROOT, check=True)
+        files[name] = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    assert len(files["plain"]) == 8
+    differing = [n for n, content in files["plain"].items() if files["user"][n] != content]
+    assert not differing
+    for kind in ("svg", "pdf", "png"):
+        assert files["plain"][f"outside.{kind}"] == files["plain"][f"inside.{kind}"]
+
+
+def test_a_style_ends_with_its_block():
+    with mpl.rc_context({"lines.linewidth": 17}):
         with plots.style():
-            assert mpl.rcParams["lines.linewidth"] < 5 and mpl.rcParams["axes.facecolor"] != "pink"
+            assert mpl.rcParams["lines.linewidth"] < 5
         assert mpl.rcParams["lines.linewidth"] == 17
 
 

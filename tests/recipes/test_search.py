@@ -6,12 +6,14 @@ import zlib
 import pandas as pd
 import pytest
 
-from ieee_lib import Scale
+from ieee_lib import Scale, recipes
 from ieee_lib.config.scale_tables import Search, Settings
+from ieee_lib.recipes import single
 from ieee_lib.recipes.search import (
     CERTIFIED,
     UNCERTIFIED,
     WITHIN_NOISE,
+    certificates_frame,
     neighbours,
     search,
     tuned_frame,
@@ -139,3 +141,29 @@ def test_a_search_ends_where_everything_diverged(study):
     result = search(study, [start(1.6, 3e-2, 16)], axes=("wd", "epochs"))[0]
     assert result.status == UNCERTIFIED and len(result.path) == 1 and math.isnan(result.loss)
     assert set(result.certificate.verdict[1:]) == {"diverged"}
+
+
+@pytest.mark.parametrize(
+    ("scale", "model", "point", "n", "verdict"),
+    [
+        ("laptop", "0.07M", (3.2, 1e-2, 32), 2, "equal within noise"),  # the heat map's corner
+        ("workstation", "0.12M", (0.4, 1e-2, 64), 2, "lower"),
+    ],
+)
+def test_a_certificate_shows_the_best_recorded_point_beyond_one_step(
+    scale, model, point, n, verdict
+):
+    study = Study.open(scale, source="archive")
+    table = recipes.certificate(study, "regularized")
+    recorded = table[(table.axis == "recorded") & (table.model == model)]
+    (row,) = recorded.to_dict("records")
+    assert (row["wd"], row["lr"], row["epochs"], row["n"]) == (*point, n)
+    assert row["verdict"] == f"{verdict}, beyond one step"
+    fields = dict(zip(("wd", "lr", "epochs"), point, strict=True))
+    runs = study.ensure([study.spec(model, seed=seed, **fields) for seed in range(n)])
+    assert row["loss"] == pytest.approx(runs.val_loss.mean())
+    search_rows = table[table.axis != "recorded"].reset_index(drop=True)
+    results = single.tune(study, "regularized")
+    assert search_rows.equals(certificates_frame(results)[list(search_rows)])
+    plain = recipes.certificate(study, "standard")
+    assert set(plain.wd) == {0.1}, "the standard recipe tunes no decay"

@@ -142,8 +142,8 @@ def test_an_archive_holds_the_records_and_is_stable(job, home):
     assert path.read_bytes() == first
     assert list(Archive.of("smoke").records()) == list(store.records())
     assert list(load_runs("smoke", source="archive").run_id) == list(load_runs("smoke").run_id)
-    with pytest.raises(InputError, match="there is no recorded book of scale laptop"):
-        Archive.of("laptop")
+    with pytest.raises(InputError, match="there is no recorded book of scale gpu"):
+        Archive.of("gpu")
 
 
 def test_a_damaged_archive_is_named(home):

@@ -1,9 +1,16 @@
 """Training: repeatable to the bit, members as if alone, divergence contained, loggers."""
 
+import json
 import math
+import os
+import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import lightning
 import numpy as np
@@ -14,6 +21,7 @@ from ieee_lib import InputError
 from ieee_lib.config.execution import Execution
 from ieee_lib.training.data import StepBatches
 from ieee_lib.training.fit import can_compile, open_logger, train
+from tests.conftest import ROOT
 
 EAGER = Execution(compile="never", accelerator="cpu", checkpoint_minutes=0.0)
 COMPILED = replace(EAGER, compile="auto")
@@ -56,9 +64,10 @@ def test_members_of_a_stack_equal_the_same_runs_alone(spec, corpus, option):
     assert len(set(np.round(finals, 3))) == 4
 
 
-@pytest.mark.skipif(not can_compile(False), reason="needs a C++ compiler and Python's headers")
 @pytest.mark.parametrize("option", ["the paper's", "dropout"])
 def test_compiled_training_repeats_to_the_bit_and_agrees_with_eager(spec, corpus, option):
+    if not can_compile(False):
+        pytest.skip("needs a C++ compiler and Python's headers")
     specs = [spec.replace(**OPTIONS[option], init_seed=seed) for seed in range(3)]
     compiled = train(specs, corpus, execution=COMPILED)
     assert all(result.compiled for result in compiled)
@@ -69,18 +78,60 @@ def test_compiled_training_repeats_to_the_bit_and_agrees_with_eager(spec, corpus
     assert np.abs(np.subtract(losses(fewer), losses(eager[:2]))).max() < STACK_BOUND
 
 
-def test_no_compiler_means_eager_and_one_notice(spec, corpus, monkeypatch):
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    can_compile.cache_clear()
-    pair = [spec, spec.replace(init_seed=1)]
-    with pytest.warns(UserWarning, match=r"training eagerly.*no C\+\+ compiler") as warned:
-        first = train(pair, corpus, execution=COMPILED)
-        train(pair, corpus, execution=COMPILED)
-    with pytest.warns(UserWarning, match="no C"):
-        assert not can_compile(True), "Triton builds its launchers with it"
-    can_compile.cache_clear()
-    assert not first[0].compiled
-    assert sum("training eagerly" in str(warning.message) for warning in warned) == 1
+TRAINS_A_PAIR = """
+import json, sys
+from pathlib import Path
+from ieee_lib.config import RunSpec
+from ieee_lib.config.execution import Execution
+from ieee_lib.text.corpus import open_corpus
+from ieee_lib.training.fit import train
+spec = RunSpec.from_dict(json.loads(sys.argv[1]))
+pair = [spec, spec.replace(init_seed=1)]
+for _ in range(2):
+    results = train(pair, open_corpus(Path(sys.argv[2])), execution=Execution(accelerator="cpu"))
+print([result.compiled for result in results], [result.diverged for result in results])
+"""
+
+BREAKS_WHAT_IT_BUILDS = """#!/bin/sh
+g++ "$@" || exit
+for word; do case "$word" in *.so) echo nothing that runs > "$word";; esac; done
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("a space in TMPDIR", r"a space or a quote in .*/a b\)"),
+        ("a quote in TMPDIR", r"a space or a quote in .*/q'uote\)"),
+        ("a space in the environment's path", r"a space or a quote in .*/an env/torch\)"),
+        ("a compiler that is not there", "No working C.. compiler found.*'no-such-compiler'"),
+        ("a compiler whose output cannot run", "invalid ELF header|file too short"),
+    ],
+)
+def test_where_nothing_compiles_runs_train_eagerly_after_one_notice(
+    spec, corpus, tmp_path, what, reason
+):
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++")
+    folder = tmp_path / {"a space in TMPDIR": "a b", "a quote in TMPDIR": "q'uote"}.get(what, "c")
+    folder.mkdir()
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
+    if what == "a compiler that is not there":
+        environment["CXX"] = "no-such-compiler"
+    if what == "a compiler whose output cannot run":  # as where TMPDIR forbids execution
+        compiler = tmp_path / "c++"
+        compiler.write_text(BREAKS_WHAT_IT_BUILDS)
+        compiler.chmod(0o755)
+        environment["CXX"] = str(compiler)
+    if what == "a space in the environment's path":
+        packages = tmp_path / "an env"
+        packages.symlink_to(Path(torch.__path__[0]).parent)
+        environment["PYTHONPATH"] = f"{ROOT}:{packages}"
+    command = [sys.executable, "-c", TRAINS_A_PAIR, json.dumps(spec.to_dict()), str(corpus.folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1:] == ["[False, False] [False, False]"], done.stderr
+    assert done.stderr.count("training eagerly, about 1.5x slower") == 1
+    assert re.search(reason, done.stderr), done.stderr
 
 
 def test_micro_batches_add_up_to_the_whole_batch(spec, corpus):
