@@ -13,6 +13,7 @@ their pairs, of which all but E falls as 1 / k. Members that come out of one ano
 chains) are not exchangeable: their law has a free beta, through the subsets of the first k.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -201,9 +202,9 @@ def fit_ensembles(
     """Return the law in K of every ensemble of a frame of scored subsets, in its order.
 
     scores: columns as in `runs.frames.subsets_frame`; `exchangeable`, false for members that are
-    no replicates; `noise` and `noise_dof`, the noise between single members (nats/token), which
-    is taken where no ensemble has three. With `by` there is one law a value of that column, which
-    is its key; else one an ensemble, by model where each has one, or by `settings_label`.
+    no replicates; `noise` between single members (nats/token; known without `noise_dof`), taken
+    where no ensemble has three. With `by` there is one law a value of that column, which is its
+    key; else one an ensemble, by model where each has one, or by `settings_label`.
 
     The size of the noise is pooled over all these ensembles and those of `noise_from`; see
     `influence.pool`. Raises InputError where divergence left an ensemble fewer than two members.
@@ -255,7 +256,8 @@ def _single_noise(scores: pd.DataFrame) -> Noise | None:
     """Return the noise between single members, where the frame has it."""
     if "noise" not in scores:
         return None
-    return Noise(float(scores.noise.iloc[0]), float(scores.noise_dof.iloc[0]))
+    dof = float(scores.noise_dof.iloc[0]) if "noise_dof" in scores else math.inf
+    return Noise(float(scores.noise.iloc[0]), dof)
 
 
 def best_ensemble(laws: Iterable[EnsembleLaw]) -> EnsembleLaw:

@@ -30,14 +30,9 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
         width = 2.2 if form == sizes.form else 1.2
         color = COLORS[recipe] if form == sizes.form else GREY
         ax.plot(x, law(x / scale_of(law.unit)), dash, color=color, linewidth=width)
-        line: dict[str, Any] = {
-            "linestyle": dash,
-            "color": color,
-            "ecolor": color,
-            "linewidth": width,
-        }
+        line: dict[str, Any] = {"color": color, "ecolor": color, "linestyle": dash}
         place = far * 1.35 ** (i - 1)
-        marks.estimates(ax, [place], [law.limit], recipe, label=form, ecolor=color, **line)
+        marks.estimates(ax, [place], [law.limit], recipe, label=form, linewidth=width, **line)
     marks.count_ticks(ax, N)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     marks.legend_over(ax, title=f"N → ∞ by {len(laws)} forms")
