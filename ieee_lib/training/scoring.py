@@ -45,9 +45,7 @@ def subsets_of(n_member: int, *, n_sampled: int = 63) -> list[Subset]:
     return prefixes + sorted(sampled - set(prefixes), key=lambda s: (len(s), s))
 
 
-def load_stack(
-    config: ModelConfig, files: Sequence[Path], *, bf16: bool = False
-) -> StackedDecoder:
+def load_stack(config: ModelConfig, files: Sequence[Path], *, bf16: bool = False) -> StackedDecoder:
     """Return trained members as one stack, in the order of their safetensors files.
 
     `bf16`: they were trained with products in bf16, and are read so.
