@@ -27,7 +27,10 @@ def run(scale: Scale) -> dict[str, Table]:
     `bf16 - float32` is the mean over seeds of the difference between runs of one seed, `s.e.` its
     standard error, `noise of a seed` float32's standard deviation between seeds.
     """
+    import torch
+
     corpus, rows = prepare(scale.corpus), []
+    torch.set_num_threads(scale.execution.threads or torch.get_num_threads())
     for tuned in scale.settings("regularized", scale.base_tokens):
         settings = {"wd": tuned.wd, "lr": tuned.lr, "epochs": tuned.epochs, "evals": 1}
         specs = [

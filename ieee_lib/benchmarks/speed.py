@@ -296,9 +296,10 @@ def _figure(frame: pd.DataFrame, caption: str) -> SavedFigure:
         for (n_member, rows), color in zip(stacks.groupby("K"), colors, strict=True):
             for half, drawn in rows.groupby(in_bf16):
                 label = f"stack of {n_member}" + (", bf16" if half else "")
-                (line,) = ax.plot(drawn.width, drawn.gain, marker="D", color=color, label=label)
+                (marks,) = ax.plot(drawn.width, drawn.gain, marker="D", color=color, label=label)
                 if not half:
-                    line.set(linestyle=":", markerfacecolor="none")
+                    marks.set_linestyle(":")
+                    marks.set_markerfacecolor("none")
         others = frame[~frame.contender.str.startswith("stack") & (frame.contender != PLAIN)]
         lines = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
         for (name, rows), line in zip(others.groupby("contender"), lines, strict=False):
