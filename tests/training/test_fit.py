@@ -30,9 +30,9 @@ OPTIONS = {  # what others found to help, off by default
 # of float32 sums differs, and 32 steps of training amplify it. Measured: below 2e-6.
 STACK_BOUND = 2e-5
 
-# The same with products in bf16, and between compiled and eager: a sum that rounds to the other of
-# two neighbours moves by 2^-8. Measured: below 4e-4.
-BF16_BOUND = 5e-3
+# The same with products in bf16, where a value that rounds to the other of two neighbours moves by
+# 2^-8. Measured: 0 between stack and alone, 2.2e-4 between compiled and eager.
+BF16_BOUND = 2e-3
 
 
 def losses(results):
@@ -85,7 +85,7 @@ def test_products_in_bf16_repeat_to_the_bit_and_agree_alone_stacked_and_compiled
     for other in (alone, compiled):
         assert np.abs(np.subtract(losses(stacked), losses(other))).max() < BF16_BOUND
     apart = np.abs(np.subtract(losses(stacked), losses(exact)))
-    assert 0 < apart.max() < 0.02, "as bf16-mixed"
+    assert 0 < apart.max() < 0.05 and 0 < apart[[1, 3]].max() < 2e-3, "the middle, the end"
     assert all(t.dtype == torch.float32 for r in stacked for t in r.weights.values())
 
 
