@@ -19,6 +19,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 
 from ieee_lib.benchmarks.budget import Budget
 from ieee_lib.benchmarks.contenders import PLAIN, Contender, Take, contenders, matrix_rate
@@ -295,11 +296,10 @@ def _figure(frame: pd.DataFrame, caption: str) -> SavedFigure:
         colors = plots.shades("ensemble", stacks.K.nunique())
         for (n_member, rows), color in zip(stacks.groupby("K"), colors, strict=True):
             for half, drawn in rows.groupby(in_bf16):
-                label = f"stack of {n_member}" + (", bf16" if half else "")
-                (marks,) = ax.plot(drawn.width, drawn.gain, marker="D", color=color, label=label)
-                if not half:
-                    marks.set_linestyle(":")
-                    marks.set_markerfacecolor("none")
+                label = f"stack of {n_member}" if half or not in_bf16.any() else ""
+                _line(ax, drawn.width, drawn.gain, color, label, hollow=not half)
+        if in_bf16.any():
+            _line(ax, [], [], GREY, "the same in float32", hollow=True)
         others = frame[~frame.contender.str.startswith("stack") & (frame.contender != PLAIN)]
         lines = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
         for (name, rows), line in zip(others.groupby("contender"), lines, strict=False):
@@ -309,3 +309,11 @@ def _figure(frame: pd.DataFrame, caption: str) -> SavedFigure:
         ax.set(xlabel="model width (channels)", ylabel="tokens/s against the plain loop")
         plots.legend_above(ax)
     return SavedFigure(figure, "fig_speed", caption, {"gains": stacks}, frozenset())
+
+
+def _line(ax: Axes, x: Any, y: Any, color: Any, label: str, *, hollow: bool) -> None:
+    """Draw one line of the figure; float32 is hollow."""
+    (line,) = ax.plot(x, y, marker="D", color=color, label=label or "_")
+    if hollow:
+        line.set_linestyle(":")
+        line.set_markerfacecolor("none")

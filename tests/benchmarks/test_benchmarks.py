@@ -128,7 +128,7 @@ def test_a_figure_is_written_with_its_numbers(home):
     )
     figure = speed.items(frame, "a caption")["fig_speed"]
     drawn = {line.get_label(): line.get_linestyle() for line in figure.figure.axes[0].lines}
-    assert (drawn["stack of 8"], drawn["stack of 8, bf16"]) == (":", "-")
+    assert (drawn["stack of 8"], drawn["the same in float32"]) == ("-", ":")
     write({"fig_speed": figure}, home)
     numbers = json.loads((home / "fig_speed.json").read_text())
     assert [row["gain"] for row in numbers["gains"]] == [5.0, 7.0, 5.0, 7.0]
