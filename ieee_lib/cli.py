@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["pack", "verify", "diff"])
 
     sub = with_scale("bench", _bench, "measure this code; tables go to figures/bench/")
-    what = "agreement (of devices), coverage (of intervals), mfu, speed (the default)"
+    what = "agreement (of devices), coverage (of intervals), mfu, precision, speed (the default)"
     sub.add_argument("what", nargs="?", default="speed", help=what)
     sub.add_argument("--device", help="agreement, mfu, speed: cpu or cuda; default: either")
     sub.add_argument("--seconds", type=float, help="mfu, speed: the time they may take")

@@ -359,7 +359,7 @@ VALUES = [
     ("training", GONE, "training = None: must be a table of fields"),
     ("training/block_size", "32", "training.block_size = '32': must be a whole number of at least"),
     ("training/evals", -1, "training.evals = -1: must be a whole number of at least 1"),
-    ("training/precision", "fp8", "training.precision = 'fp8': allowed are 32-true, bf16-mixed"),
+    ("training/precision", "fp8", "training.precision = 'fp8': allowed are 32-true, bf16-mixed, "),
     ("training/val_sequences", 66, "training.batch_size = 8: must divide val_sequences = 66"),
     ("models", {}, "models = {}: must be a table of models"),
     ("models", "14k", "models = '14k': must be a table of models"),

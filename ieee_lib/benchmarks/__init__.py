@@ -6,7 +6,7 @@ tables = write(BENCHMARKS["mfu"](Scale.load("gpu"), seconds=300), paths.figures(
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ieee_lib.benchmarks import agreement, mfu, speed
+from ieee_lib.benchmarks import agreement, mfu, precision, speed
 from ieee_lib.config.scale import Scale
 from ieee_lib.laws.coverage import coverage_frame
 from ieee_lib.plots.saving import SavedFigure, Table, save_figure, write_table
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[..., Results]] = {
     "agreement": agreement.run,
     "coverage": coverage,
     "mfu": mfu.run,
+    "precision": precision.run,
     "speed": speed.run,
 }
 """Name -> function of a scale; its other arguments are options of the command line."""

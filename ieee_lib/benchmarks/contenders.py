@@ -1,7 +1,7 @@
 """Ways to train one shape: our stack, and what people use instead.
 
 Every contender takes optimizer steps on one batch of random ids, by AdamW with clipping; on a GPU
-under bf16 autocast.
+under bf16 autocast, on a CPU in float32, and our stacks with bf16 products too where it has them.
 
     take = contenders()[0].build(shape, batch_size, "cpu")
     take(10)                                     # seconds of ten steps
@@ -39,6 +39,8 @@ class Contender:
     spread: bool = False
     """Runs as the scale's executor runs it, a worker for every few cores."""
     compiled: bool = False
+    bf16: bool = False
+    """Multiplies in bf16 on a CPU (precision bf16-products)."""
 
     @property
     def stacked(self) -> bool:
@@ -46,8 +48,10 @@ class Contender:
         return self.name.startswith("stack of ")
 
 
-def contenders() -> list[Contender]:
+def contenders(device: str = "cpu") -> list[Contender]:
     """Return all that can run here; those of packages that are missing are left out."""
+    from ieee_lib.model.products import has_bf16
+
     choice = [
         Contender(PLAIN, 1, plain),
         Contender(f"{PLAIN}, a worker a core", 1, plain, spread=True),
@@ -60,21 +64,33 @@ def contenders() -> list[Contender]:
         if importlib.util.find_spec(package) is not None:
             choice.append(Contender(name, 1, build))
     for n_member in WIDTHS:
-        for compiled in (False, True):
+        ways = [(False, False), (True, False)]
+        if device == "cpu" and has_bf16():
+            ways.append((True, True))
+        for compiled, bf16 in ways:
             name = f"stack of {n_member}, {'compiled' if compiled else 'eager'}"
-            build = partial(stack, n_member, compiled)
-            choice.append(Contender(name, n_member, build, spread=True, compiled=compiled))
+            name += ", bf16" if bf16 else ""
+            build = partial(stack, n_member, compiled, bf16=bf16)
+            choice.append(Contender(name, n_member, build, True, compiled, bf16))
     return choice
 
 
-def stack(n_member: int, compiled: bool, shape: ModelConfig, batch_size: int, device: str) -> Take:
+def stack(
+    n_member: int,
+    compiled: bool,
+    shape: ModelConfig,
+    batch_size: int,
+    device: str,
+    *,
+    bf16: bool = False,
+) -> Take:
     """Return our training step of a stack."""
     from ieee_lib.jobs.job import keep_freed_memory
     from ieee_lib.model.decoder import StackedDecoder
     from ieee_lib.model.optim import StackedAdamW
 
     keep_freed_memory()
-    model = StackedDecoder(shape, seeds=list(range(n_member))).to(device)
+    model = StackedDecoder(shape, seeds=list(range(n_member)), bf16=bf16).to(device)
     if compiled:
         model.compile_regions()
     optimizer = StackedAdamW(model, lr=[3e-3] * n_member, wd=[0.8] * n_member)

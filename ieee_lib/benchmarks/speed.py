@@ -19,6 +19,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 
 from ieee_lib.benchmarks.budget import Budget
 from ieee_lib.benchmarks.contenders import PLAIN, Contender, Take, contenders, matrix_rate
@@ -30,9 +31,9 @@ from ieee_lib.plots import marks as plots
 from ieee_lib.plots.saving import SavedFigure, Table
 from ieee_lib.plots.style import GREY, style
 
-OURS = "stack of 8, compiled"
-"""What the shorter table is about."""
-ONE = "stack of 1, compiled"
+OURS = {"float32": "stack of 8, compiled", "bf16": "stack of 8, compiled, bf16"}
+"""What the shorter table is about, by precision."""
+ONE = {"float32": "stack of 1, compiled", "bf16": "stack of 1, compiled, bf16"}
 """The same code one run after another: what stacking alone gains."""
 REPEATS = 5
 SECONDS = 0.5
@@ -79,30 +80,38 @@ def items(frame: pd.DataFrame, caption: str) -> dict[str, SavedFigure | Table]:
     digits = {"fraction of peak": 2, "first step (s)": 1, "gain": 2, "spread (%)": 1}
     digits |= {"peak memory (MB)": 1, "of bound": 2}
     gains = gains_frame(frame)
-    rounded = dict.fromkeys(gains.columns[3:], 2)
+    rounded = dict.fromkeys(gains.columns[4:], 2)
     return {
         "tab_speed": Table(frame, caption, digits),
-        "tab_speed_gains": Table(gains, f"{OURS} · {caption}", rounded),
+        "tab_speed_gains": Table(gains, f"{OURS['float32']} · {caption}", rounded),
         "fig_speed": _figure(frame, caption),
     }
 
 
 def gains_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a model: tokens/s of `OURS` over those of every contender that is not ours."""
+    """Return a row a model and precision: tokens/s of `OURS` over every other contender's.
+
+    The others are float32 (on a GPU bf16); of our own, the float32 stack and one run alone.
+    """
     rows = []
     for (model, width), group in frame.groupby(["model", "width"], sort=False):
         by_name = group.set_index("contender")
-        if OURS not in by_name.index:
-            continue
-        ours = by_name.loc[OURS]
-        is_other = ~by_name.index.str.startswith("stack of ") | (by_name.index == ONE)
-        others = by_name[is_other]["tokens/s"]
-        rows.append(
-            {"model": model, "width": width, "tokens/s": ours["tokens/s"]}
-            | {f"against {name}": ours["tokens/s"] / rate for name, rate in others.items()}
-            | {"fraction of peak": ours["fraction of peak"], "memory of bound": ours["of bound"]}
-        )
-    return pd.DataFrame(rows, columns=None if rows else ["model", "width", "tokens/s"])
+        rates = by_name["tokens/s"]
+        others = rates[~rates.index.str.startswith("stack of ")].to_dict()
+        for precision, name in OURS.items():
+            if name not in rates.index:
+                continue
+            ours = by_name.loc[name]
+            stacks = {"stack of 1": ONE[precision], "float32": OURS["float32"]}
+            beside = others | {k: rates[v] for k, v in stacks.items() if v in rates.index}
+            rows.append(
+                {"model": model, "width": width, "precision": precision, "tokens/s": rates[name]}
+                | {f"against {other}": rates[name] / rate for other, rate in beside.items()}
+                | {"fraction of peak": ours["fraction of peak"]}
+                | {"memory of bound": ours["of bound"]}
+            )
+    columns = None if rows else ["model", "width", "precision", "tokens/s"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def chosen_device(name: str) -> str:
@@ -227,7 +236,7 @@ def _compare(
     ours: WorkerGroup,
 ) -> list[dict]:
     batch_size, tokens = scale.training.batch_size, scale.training.batch_size * shape.block_size
-    entered = [(c, ours if c.spread else whole) for c in contenders()]
+    entered = [(c, ours if c.spread else whole) for c in contenders(device)]
     first, peak, steps = {}, {}, {}
     for contender, group in entered:
         first[contender.name], peak[contender.name] = group.build(
@@ -244,7 +253,9 @@ def _compare(
     ours.forget()
     state = 16 * shape.count().total  # weights, gradients and two moments of a member, float32
     activations = {
-        c.compiled: peak[c.name] - state for c, _ in entered if c.stacked and c.n_member == 1
+        (c.compiled, c.bf16): peak[c.name] - state
+        for c, _ in entered
+        if c.stacked and c.n_member == 1
     }
     rows = []
     for contender, group in entered:
@@ -264,22 +275,31 @@ def _compare(
             "of bound": float("nan"),
             "first step (s)": first[contender.name],
         }
-        if contender.stacked and contender.compiled in activations:
+        way = (contender.compiled, contender.bf16)
+        if contender.stacked and way in activations:
             # the bound: 1.2 times the members' state, and one batch's activations a member
-            bound = 1.2 * n * state + n * activations[contender.compiled]
+            bound = 1.2 * n * state + n * activations[way]
             row["of bound"] = peak[contender.name] / bound
         rows.append(row)
     return rows
 
 
 def _figure(frame: pd.DataFrame, caption: str) -> SavedFigure:
-    """Draw the gain of compiled stacks over the plain loop against width, a line a K."""
+    """Draw the gain of compiled stacks over the plain loop against width, a line a K.
+
+    Filled: products in bf16, where they were measured; hollow: float32.
+    """
     with style():
         figure, ax = plt.subplots()
-        stacks = frame[frame.contender.str.endswith("compiled")]
+        stacks = frame[frame.contender.str.contains("compiled")]
+        in_bf16 = stacks.contender.str.endswith("bf16")
         colors = plots.shades("ensemble", stacks.K.nunique())
         for (n_member, rows), color in zip(stacks.groupby("K"), colors, strict=True):
-            ax.plot(rows.width, rows.gain, marker="D", color=color, label=f"stack of {n_member}")
+            for half, drawn in rows.groupby(in_bf16):
+                label = f"stack of {n_member}" if half or not in_bf16.any() else ""
+                _line(ax, drawn.width, drawn.gain, color, label, hollow=not half)
+        if in_bf16.any():
+            _line(ax, [], [], GREY, "the same in float32", hollow=True)
         others = frame[~frame.contender.str.startswith("stack") & (frame.contender != PLAIN)]
         lines = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
         for (name, rows), line in zip(others.groupby("contender"), lines, strict=False):
@@ -289,3 +309,11 @@ def _figure(frame: pd.DataFrame, caption: str) -> SavedFigure:
         ax.set(xlabel="model width (channels)", ylabel="tokens/s against the plain loop")
         plots.legend_above(ax)
     return SavedFigure(figure, "fig_speed", caption, {"gains": stacks}, frozenset())
+
+
+def _line(ax: Axes, x: Any, y: Any, color: Any, label: str, *, hollow: bool) -> None:
+    """Draw one line of the figure; float32 is hollow."""
+    (line,) = ax.plot(x, y, marker="D", color=color, label=label or "_")
+    if hollow:
+        line.set_linestyle(":")
+        line.set_markerfacecolor("none")

@@ -30,7 +30,7 @@ LOGIT_COST = 256
 
 Seed = Annotated[int, whole(0)]
 Share = Annotated[float, number(least=0.0, below=1.0)]
-Precision = Literal["32-true", "bf16-mixed"]
+Precision = Literal["32-true", "bf16-mixed", "bf16-products"]
 
 
 def check_start(name: str, value: Any) -> None:
@@ -80,7 +80,8 @@ class RunSpec(Checked):
     eps: Positive = 1e-8
     """AdamW's epsilon."""
     precision: Precision = "32-true"
-    """Lightning's precision: 32-true, or bf16-mixed (fp32 parameters, bf16 compute)."""
+    """32-true; bf16-mixed (fp32 parameters, bf16 compute by autocast: for GPUs); or bf16-products
+    (bf16 in matrix products only: for CPUs with AVX-512 BF16 or AMX)."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """adamw; or muon: torch's Muon for the blocks' matrices, AdamW for the rest."""
     dropout: Share = 0.0

@@ -170,7 +170,8 @@ class ModelsJob(ABC):
         records = records_with_weights(store, run_ids, self.role)
         corpus, device = open_for(self.corpus_folder, execution, first.corpus), device_of(execution)
         start = time.perf_counter()
-        models = Models(records, store, corpus, device, self.batch_size(execution))
+        bf16 = first.precision == "bf16-products"
+        models = Models(records, store, corpus, device, self.batch_size(execution), bf16)
         with torch.autocast(device, torch.bfloat16, first.precision == "bf16-mixed"):
             result = self.result(models, on_tokens)
         seconds = time.perf_counter() - start
@@ -193,6 +194,8 @@ class Models:
     """cuda or cpu."""
     batch_size: int
     """Sequences of one forward pass."""
+    bf16: bool = False
+    """Multiply in bf16, as training did (precision bf16-products)."""
 
     @property
     def healthy(self) -> list[str]:
@@ -213,7 +216,7 @@ class Models:
         from ieee_lib.training.scoring import load_stack
 
         files = [self.store.weights_path(run_id) for run_id in self.healthy]
-        return load_stack(shape, files).to(self.device)
+        return load_stack(shape, files, bf16=self.bf16).to(self.device)
 
 
 def open_for(folder: Path, execution: Execution, fingerprint: str) -> Corpus:

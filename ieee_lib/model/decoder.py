@@ -19,10 +19,14 @@ from torch import Tensor, nn
 
 from ieee_lib.config import ModelConfig
 from ieee_lib.model.head import next_token_losses, product_dtype
+from ieee_lib.model.products import attention, product
 
 
 class StackedLinear(nn.Module):
     """Apply K independent bias-free linear maps."""
+
+    bf16 = False
+    """Multiply in bf16 (`products`); the decoder sets it in every module."""
 
     def __init__(self, n_member: int, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -30,6 +34,8 @@ class StackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x @ weight, member by member."""
+        if self.bf16:
+            return product(x, self.weight)
         return torch.bmm(x, self.weight)  # (K, B*T, n_in) -> (K, B*T, n_out)
 
 
@@ -80,7 +86,7 @@ def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate channel pairs (i, i + D/2) of x (K*B, heads, T, D) by their position's angle."""
+    """Rotate channel pairs (i, i + D/2) of x (..., heads, T, D) by their position's angle."""
     a, b = x.float().chunk(2, dim=-1)
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
 
@@ -88,9 +94,10 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class KeyValues:
     """Cache one block's keys and values of the positions so far; allocated for a whole context."""
 
-    def __init__(self, config: ModelConfig, n_sequence: int, like: Tensor) -> None:
+    def __init__(
+        self, config: ModelConfig, n_sequence: int, like: Tensor, dtype: torch.dtype
+    ) -> None:
         shape = (n_sequence, config.n_kv_head, config.block_size, config.head_dim)
-        dtype = product_dtype(like)
         self.keys = like.new_empty(shape, dtype=dtype)  # (K*B, G, T, D)
         self.values = like.new_empty(shape, dtype=dtype)
         self.n_position = 0
@@ -105,6 +112,8 @@ class KeyValues:
 
 class Attention(nn.Module):
     """Attend causally, with grouped key-value heads; members share the batch axis."""
+
+    bf16 = False
 
     def __init__(self, config: ModelConfig, n_member: int) -> None:
         super().__init__()
@@ -122,20 +131,29 @@ class Attention(nn.Module):
         """
         c = self.config
         n_member, n_token, _ = x.shape
+        n_position = cos.shape[0]
         heads = (c.n_head, c.n_kv_head, c.n_kv_head)
-        qkv = self.qkv(x).view(-1, cos.shape[0], sum(heads), c.head_dim).transpose(1, 2)
-        q, k, v = qkv.split(heads, dim=1)  # (K*B, H or G, T, D)
+        in_bf16 = self.bf16 and cache is None
+        # Members apart: compiled code then finds a token without dividing.
+        lead = (n_member, n_token // n_position) if in_bf16 else (-1,)
+        qkv = self.qkv(x).view(*lead, n_position, sum(heads), c.head_dim).transpose(-3, -2)
+        q, k, v = qkv.split(heads, dim=-3)  # (K*B, H or G, T, D), or (K, B, H or G, T, D)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        if cache is not None:
-            k, v = cache.append(k, v)
-        y = F.scaled_dot_product_attention(
-            q, k, v, is_causal=cache is None, enable_gqa=c.n_kv_head != c.n_head
-        )
-        return self.out(y.transpose(1, 2).reshape(n_member, n_token, -1))
+        if in_bf16:
+            y = attention(q, k, v)
+        else:
+            if cache is not None:
+                k, v = cache.append(k, v)
+            y = F.scaled_dot_product_attention(
+                q, k, v, is_causal=cache is None, enable_gqa=c.n_kv_head != c.n_head
+            )
+        return self.out(y.transpose(-3, -2).reshape(n_member, n_token, -1))
 
 
 class SwiGLU(nn.Module):
     """Apply the gated MLP: down(silu(gate(x)) * up(x))."""
+
+    bf16 = False
 
     def __init__(self, config: ModelConfig, n_member: int) -> None:
         super().__init__()
@@ -145,6 +163,8 @@ class SwiGLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the MLP's output (K, B*T, C) for x (K, B*T, C)."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)  # (K, B*T, M) each
+        if self.bf16:
+            gate, up = gate.float(), up.float()
         return self.down(F.silu(gate) * up)
 
 
@@ -196,15 +216,19 @@ class StackedDecoder(nn.Module):
     """Run K Llama-style decoders: RMSNorm, RoPE, SwiGLU, no biases, untied embeddings.
 
     `seeds` holds one initialization seed a member. A member's weights depend on that seed only,
-    so a member of a stack starts exactly where the same run starts when trained alone.
+    so a member of a stack starts exactly where the same run starts when trained alone. `bf16`
+    multiplies as `products` says (precision bf16-products).
     """
 
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, config: ModelConfig, *, seeds: list[int], dropout: float = 0.0) -> None:
+    def __init__(
+        self, config: ModelConfig, *, seeds: list[int], dropout: float = 0.0, bf16: bool = False
+    ) -> None:
         super().__init__()
         self.config = config
+        self.bf16 = bf16
         self.n_member = len(seeds)
         self.compiled = False
         self.embedding = StackedEmbedding(self.n_member, config.vocab_size, config.n_embd)
@@ -218,6 +242,9 @@ class StackedDecoder(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
         if not self.lm_head.weight.is_meta:
             self.initialize(seeds)
+        for module in self.modules():
+            if isinstance(module, StackedLinear | Attention | SwiGLU):
+                module.bf16 = bf16
         n_parameter = sum(p[0].numel() for p in self.parameters())
         assert n_parameter == config.count().total, (n_parameter, config.count())
 
@@ -259,7 +286,9 @@ class StackedDecoder(nn.Module):
     def new_cache(self, n_sequence: int) -> list[KeyValues]:
         """Return an empty cache for `next_logits` on n_sequence sequences a member."""
         rows = self.n_member * n_sequence
-        return [KeyValues(self.config, rows, self.lm_head.weight) for _ in self.blocks]
+        like = self.lm_head.weight
+        dtype = torch.bfloat16 if self.bf16 else product_dtype(like)
+        return [KeyValues(self.config, rows, like, dtype) for _ in self.blocks]
 
     def next_logits(self, ids: Tensor, cache: list[KeyValues]) -> Tensor:
         """Return next-token logits (K, B, V) after one more token a sequence, ids (K, B)."""
@@ -277,7 +306,7 @@ class StackedDecoder(nn.Module):
     def head_losses(self, x: Tensor, ids: Tensor) -> Tensor:
         """Return `losses` from the last block's output x (K, B*T, C)."""
         x = self.norm(self._any_member_count(x))
-        return next_token_losses(x, self.lm_head.weight, ids)
+        return next_token_losses(x, self.lm_head.weight, ids, bf16=self.bf16)
 
     def compile_regions(self) -> None:
         """Compile one block and the norm; every block and every K then share that code.

@@ -18,17 +18,18 @@ from torch import Tensor
 from ieee_lib.model.memory import chunk_shape
 
 
-def next_token_losses(x: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
+def next_token_losses(x: Tensor, weight: Tensor, ids: Tensor, *, bf16: bool = False) -> Tensor:
     """Return each member's mean next-token loss (K,), nats/token.
 
     x (K, B*T, C) is the normed output of the last block, weight (K, C, V) the lm_head, ids
     (K, B, T). As in the paper's code a sequence of T tokens gives T - 1 targets: nothing outside
-    it is read.
+    it is read. `bf16`: multiply in bf16, whatever autocast says.
     """
     n_member, n_sequence, n_position = ids.shape
     x = x.view(n_member, n_sequence, n_position, -1)[:, :, :-1].reshape(n_member, -1, x.shape[-1])
     targets = ids[..., 1:].reshape(n_member, -1, 1)
-    return _MeanCrossEntropy.apply(x, weight, targets, torch.is_grad_enabled())
+    dtype = torch.bfloat16 if bf16 else product_dtype(x)
+    return _MeanCrossEntropy.apply(x, weight, targets, torch.is_grad_enabled(), dtype)
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -42,10 +43,14 @@ class _MeanCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, with_gradients: bool
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        with_gradients: bool,
+        dtype: torch.dtype,
     ) -> Tensor:
         n_member, n_target, _ = targets.shape
-        dtype = product_dtype(x)
         cast_x, cast_weight = x.to(dtype), weight.to(dtype)
         if with_gradients:
             dx, dweight = torch.empty_like(x), torch.zeros_like(weight)
@@ -54,6 +59,8 @@ class _MeanCrossEntropy(torch.autograd.Function):
         for members, rows in _chunks(n_member, n_target, weight.shape[-1], on_cpu):
             h, w, target = cast_x[members, rows], cast_weight[members], targets[members, rows]
             logits = torch.bmm(h, w)
+            if on_cpu:
+                logits = logits.float()  # once, not in each of what follows
             p = logits.softmax(-1, dtype=torch.float32)
             # log sum exp by the largest logit and its probability: exact where p is 0 at a target
             normalizer = logits.amax(-1).float() - p.amax(-1).log()
@@ -70,10 +77,10 @@ class _MeanCrossEntropy(torch.autograd.Function):
         return losses.mean(1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         dx, dweight = ctx.saved_tensors
         scale = (gradient / ctx.n_target)[:, None, None]
-        return dx * scale, dweight * scale, None, None
+        return dx * scale, dweight * scale, None, None, None
 
 
 def _chunks(

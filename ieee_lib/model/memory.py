@@ -16,6 +16,9 @@ CHUNK_VALUES = {"cpu": 2**19, "gpu": 2**28}
 CHUNK_ROWS = 64
 """Fewest rows of a chunk: with fewer, adding to the lm_head's gradient takes most of the time."""
 
+SHORT_CONTEXT = 256
+"""Positions up to which a CPU holds all of attention's bf16 scores: with 1024, twice as slow."""
+
 SCORED_VALUES = {"cpu": 2**21, "gpu": 2**25}
 """Log-probabilities that scoring holds at once, per member: 8 MB, which a CPU can cache, or 128."""
 
@@ -57,19 +60,21 @@ def memory_of(
 
     Weights, gradients and both moments are float32: 4, 4 and 8 bytes each, K times N. Where
     several devices add their gradients, DDP holds these twice.
-    Values marked * have 2 bytes under bf16-mixed and 4 otherwise; all others have 4.
+    Values marked * have 2 bytes under bf16 and 4 otherwise; all others have 4.
 
     copies        the blocks' matrices *, made once a pass and kept; none where all is float32
     activations   n times what backward reads. In each of L layers: 4 C for both norms (input,
                   and input over its root mean square), 2 C * of their outputs, (4 H + 3 G) D *
                   for attention (queries, keys and values, rotated queries and keys, the output by
                   head and by token), 4 M * for the MLP (gate and up, silu(gate), their product),
-                  H + 2 for the normalizers of softmax and norms.
+                  H + 2 for the normalizers of softmax and norms. Under bf16-products attention
+                  keeps 5 H D * and H T * (queries, keys and values a head, probabilities), or
+                  2 (H + G) D and H D * where the context is long; the MLP 3 M and M *.
                   Once: 2 C + 1 for the last norm, and the token's id in 8 bytes.
     head          at the end of its forward pass the lm_head's gradient (K C V), a chunk's part
                   of it * (a CPU adds it in float32), three tensors of the chunk's logits (two
                   where one chunk is all), the incoming states, the same aligned with their targets
-                  and their gradient (3 C a token), and under bf16-mixed copies * of lm_head and
+                  and their gradient (3 C a token), and under bf16 copies * of lm_head and
                   states; or in its backward pass the gradients of lm_head and states twice,
                   whichever is more
 
@@ -79,12 +84,15 @@ def memory_of(
     CUDA context (half a GB), and what an allocator holds unused.
     """
     count = model.count()
-    mixed = precision == "bf16-mixed"
+    mixed = precision != "32-true"
     width = 2 if mixed else 4  # bytes of the values marked *
     n_token, n_target = (n_member * batch * t for t in (model.block_size, model.block_size - 1))
-    attention = (4 * model.n_head + 3 * model.n_kv_head) * model.head_dim
-    layer = 16 * model.n_embd + 4 * (model.n_head + 2)
-    layer += width * (2 * model.n_embd + attention + 4 * model.n_mlp)
+    layer = 16 * model.n_embd + 4 * (model.n_head + 2) + width * 2 * model.n_embd
+    if precision == "bf16-products":
+        layer += _attention_of_products(model, on_cpu=on_cpu) + 14 * model.n_mlp
+    else:
+        attention = (4 * model.n_head + 3 * model.n_kv_head) * model.head_dim
+        layer += width * (attention + 4 * model.n_mlp)
     n_row = n_target // n_member
     members, rows = chunk_shape(n_member, n_row, model.vocab_size, on_cpu=on_cpu)
     n_logits_tensor = 2 if (members, rows) == (n_member, n_row) else 3
@@ -105,6 +113,15 @@ def memory_of(
         activations=n_token * (model.n_layer * layer + 8 * model.n_embd + 12),
         head=max(forward, 8 * n_head_value),
     )
+
+
+def _attention_of_products(model: ModelConfig, *, on_cpu: bool) -> int:
+    """Return the bytes a token and layer that attention keeps under bf16-products."""
+    n_head, n_channel = model.n_head, model.head_dim
+    if on_cpu and model.block_size <= SHORT_CONTEXT:
+        return 2 * n_head * (5 * n_channel + model.block_size) - 4 * n_head  # no normalizers
+    wide = 4 if on_cpu else 2
+    return (2 * wide * (n_head + model.n_kv_head) + 2 * n_head) * n_channel
 
 
 def memory_of_reading(

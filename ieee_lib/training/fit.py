@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import numpy as np
@@ -29,12 +29,11 @@ from torch import Tensor
 from ieee_lib.config import RunSpec
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, MachineWarning, check, check_choice
+from ieee_lib.model.products import warn_where_emulated
 from ieee_lib.text.corpus import Corpus
 from ieee_lib.training.checkpoint import Checkpoint, SafeCheckpointIO, passes_done, usable
 from ieee_lib.training.data import SliceData
 from ieee_lib.training.module import StackModule
-
-Precision = Literal["32-true", "bf16-mixed"]
 
 ALONE = Execution(checkpoint_minutes=0.0)
 """One device, the whole batch at once, no checkpoints."""
@@ -98,6 +97,8 @@ def train(
     _check_stack(specs, corpus, synthetic, start)
     micro_batch = execution.sequences_at_once(first.batch_size)
     on_gpu = torch.cuda.is_available() and execution.accelerator != "cpu"
+    if first.precision != "32-true" and not on_gpu:
+        warn_where_emulated()
     # On a CPU a lone member would gain 1.25 times, and cost a compile of its own a shape.
     compiled = execution.compile == "auto" and (on_gpu or len(specs) > 1) and can_compile(on_gpu)
 
@@ -179,7 +180,8 @@ def _trainer(
             # Buffers hold each process's own sums; weights start equal, and gradients keep them so.
             strategy="auto" if alone else DDPStrategy(broadcast_buffers=False),
             use_distributed_sampler=False,
-            precision=spec.precision,
+            # Lightning's bf16-mixed is autocast; products in bf16 are the model's own.
+            precision="bf16-mixed" if spec.precision == "bf16-mixed" else "32-true",
             max_steps=spec.n_step,
             max_epochs=1,
             accumulate_grad_batches=n_pass,

@@ -40,7 +40,10 @@ class StackModule(lightning.LightningModule):
         self.specs = list(specs)
         self.compiled = compile
         self.model = StackedDecoder(
-            specs[0].model, seeds=[s.init_seed for s in specs], dropout=specs[0].dropout
+            specs[0].model,
+            seeds=[s.init_seed for s in specs],
+            dropout=specs[0].dropout,
+            bf16=specs[0].precision == "bf16-products",
         )
         self.curve: list[dict[str, Any]] = []
         """Points {step, train_loss (K,), val_loss (K,)}, losses in nats/token."""

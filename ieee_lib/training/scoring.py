@@ -45,12 +45,15 @@ def subsets_of(n_member: int, *, n_sampled: int = 63) -> list[Subset]:
     return prefixes + sorted(sampled - set(prefixes), key=lambda s: (len(s), s))
 
 
-def load_stack(config: ModelConfig, files: Sequence[Path]) -> StackedDecoder:
-    """Return trained members as one stack, in the order of their safetensors files."""
+def load_stack(config: ModelConfig, files: Sequence[Path], *, bf16: bool = False) -> StackedDecoder:
+    """Return trained members as one stack, in the order of their safetensors files.
+
+    `bf16`: they were trained with products in bf16, and are read so.
+    """
     from safetensors.torch import load_file
 
     members = [load_file(file) for file in files]
-    model = StackedDecoder(config, seeds=[0] * len(members))
+    model = StackedDecoder(config, seeds=[0] * len(members), bf16=bf16)
     model.load_state_dict({name: torch.stack([m[name] for m in members]) for name in members[0]})
     return model.eval()
 

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from ieee_lib import Scale, benchmarks
-from ieee_lib.benchmarks import agreement, budget, contenders, mfu, speed, write
+from ieee_lib.benchmarks import agreement, budget, contenders, mfu, precision, speed, write
 from ieee_lib.cli import main
 from ieee_lib.errors import InputError
+from ieee_lib.model import products
 from ieee_lib.training import fit as train
 from tests.benchmarks import records, text, textbook
 from tests.conftest import TINY
@@ -34,12 +35,21 @@ def test_every_contender_takes_its_steps(tiny):
     assert {contenders.PLAIN, "stack of 2, eager", "Lightning Trainer"} < set(found)
     for contender in found.values():
         assert contender.build(TINY, 2, "cpu")(2) > 0
+    assert contenders.stack(2, False, TINY, 2, "cpu", bf16=True)(2) > 0
+
+
+@pytest.mark.parametrize(("has", "device"), [(True, "cpu"), (False, "cpu"), (True, "cuda")])
+def test_bf16_products_contend_on_the_cpus_that_have_them(tiny, monkeypatch, has, device):
+    monkeypatch.setattr(products, "has_bf16", lambda: has)
+    names = [c.name for c in contenders.contenders(device) if c.bf16]
+    expected = ["stack of 1, compiled, bf16", "stack of 2, compiled, bf16"]
+    assert names == (expected if has and device == "cpu" else [])
 
 
 def test_the_table_compares_with_the_plain_loop(tiny, monkeypatch):
     kept = [c for c in contenders.contenders() if c.name == contenders.PLAIN or "eager" in c.name]
     kept = [c for c in kept if "2" in c.name or c.n_member == 1]
-    monkeypatch.setattr(speed, "contenders", lambda: kept)
+    monkeypatch.setattr(speed, "contenders", lambda device: kept)
     monkeypatch.setattr(speed, "SECONDS", 0.01)
     frame = speed.run(tiny, device="cpu")["tab_speed"].frame.set_index("contender")
     assert list(frame.K) == [1, 1, 2]
@@ -110,11 +120,18 @@ def test_a_figure_is_written_with_its_numbers(home):
         {"model": "m", "width": width, "contender": name, "K": n, "gain": gain}
         | {"tokens/s": 1e3 * gain, "fraction of peak": 0.1, "of bound": 0.9}
         for width in (8, 16)
-        for name, n, gain in (("plain loop", 1, 1.0), ("stack of 8, compiled", 8, 5.0))
+        for name, n, gain in (
+            ("plain loop", 1, 1.0),
+            ("stack of 8, compiled", 8, 5.0),
+            ("stack of 8, compiled, bf16", 8, 7.0),
+        )
     )
-    write({"fig_speed": speed.items(frame, "a caption")["fig_speed"]}, home)
+    figure = speed.items(frame, "a caption")["fig_speed"]
+    drawn = {line.get_label(): line.get_linestyle() for line in figure.figure.axes[0].lines}
+    assert (drawn["stack of 8"], drawn["the same in float32"]) == ("-", ":")
+    write({"fig_speed": figure}, home)
     numbers = json.loads((home / "fig_speed.json").read_text())
-    assert [row["gain"] for row in numbers["gains"]] == [5.0, 5.0]
+    assert [row["gain"] for row in numbers["gains"]] == [5.0, 7.0, 5.0, 7.0]
     assert (home / "fig_speed.svg").is_file()
 
 
@@ -131,14 +148,17 @@ def test_records_are_loaded_and_the_chain_is_fitted(monkeypatch):
 def test_gains_are_of_the_stack_of_eight_over_the_others_and_one_of_its_own():
     rates = {"plain loop": 10.0, "litgpt GPT": 20.0, "stack of 4, compiled": 1.0}
     rates |= {"stack of 8, compiled": 50.0, "stack of 1, compiled": 25.0}
+    rates |= {"stack of 8, compiled, bf16": 80.0, "stack of 1, compiled, bf16": 20.0}
     rows = [
         {"model": "m", "width": 8, "contender": name, "tokens/s": rate, "fraction of peak": 0.5}
         | {"of bound": 0.9}
         for name, rate in rates.items()
     ]
-    (row,) = speed.gains_frame(pd.DataFrame(rows)).to_dict("records")
+    row, half = speed.gains_frame(pd.DataFrame(rows)).to_dict("records")
     assert row["against plain loop"] == 5.0 and row["against litgpt GPT"] == 2.5
-    assert row["against stack of 1, compiled"] == 2.0
+    assert row["against stack of 1"] == 2.0 and row["against float32"] == 1.0
+    assert (half["precision"], half["against plain loop"]) == ("bf16", 8.0)
+    assert half["against stack of 1"] == 4.0 and half["against float32"] == 1.6
     assert sum("stack" in name for name in row) == 1
 
 
@@ -150,3 +170,18 @@ def test_a_run_is_the_same_in_every_way_that_should_not_matter(home, smoke_corpo
     assert table.holds.all(), table
     assert table.apart["stopped in the middle and resumed"] == 0
     assert table.apart["bf16-mixed"] > 0, "nothing was computed in bfloat16"
+
+
+def test_final_losses_in_both_precisions_stand_beside_the_noise(home, smoke_corpora, monkeypatch):
+    monkeypatch.setattr(train, "can_compile", lambda on_gpu: False)
+    monkeypatch.setattr(precision, "SEEDS", 2)
+    (home / "data").mkdir()
+    (home / "data" / "corpora").symlink_to(smoke_corpora)
+    scale = Scale.load("smoke")
+    frame = precision.run(scale)["tab_precision"].frame
+    assert list(frame.model) == list(scale.models)
+    assert (frame["bf16 - float32"] != 0).all(), "nothing was multiplied in bf16"
+    assert (frame["bf16 - float32"].abs() < 0.02).all() and (frame["noise of a seed"] > 0).all()
+    assert list(frame["within noise"]) == list(
+        frame["bf16 - float32"].abs() <= frame["noise of a seed"]
+    )

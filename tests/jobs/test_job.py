@@ -42,6 +42,16 @@ def test_a_record_holds_every_subset_and_its_members_losses(members, corpus):
     assert subsets_frame([store.get(again.run_id)]).loss.iloc[-1] == pytest.approx(whole, abs=1e-6)
 
 
+def test_models_are_read_in_the_precision_that_they_were_trained_in(home, spec, corpus):
+    spec = spec.replace(precision="bf16-products")
+    TrainJob((spec,), corpus.folder, "smoke", weights=True).run(EXECUTION)
+    ScoreJob(EnsembleSpec((spec,)), corpus.folder, "smoke").run(EXECUTION)
+    store = RunStore.of("smoke")
+    frame = subsets_frame([store.get(EnsembleSpec((spec,)).run_id)])
+    loss = store.get(spec.run_id)["val_loss"]
+    assert frame.loss[0] == pytest.approx(loss, abs=2e-6)  # read in float32: 3e-5 apart
+
+
 def test_memory_does_not_grow_with_the_validation_set(members, corpus):
     """The stream is consumed batch by batch: a generator is enough, and never rewound."""
     store = RunStore.of("smoke")

@@ -28,6 +28,7 @@ STACKS = {  # shape, members, sequences
     "laptop": (Scale.load("laptop").models["0.32M"], 8, 8),
     "laptop, wide": (Scale.load("laptop").models["0.04M"], 3, 8),
     "150M, short context": (SHORT, 1, 2),
+    "long context": (dataclasses.replace(TINY, block_size=320), 2, 4),
 }
 
 
@@ -51,14 +52,15 @@ def test_the_state_of_every_preset_is_what_torch_allocates_for_it(name):
 def stack_of(name: str, precision: str):
     """Return model, ids (K, B, T), the context a forward pass runs in, and the estimate."""
     config, n_member, batch = STACKS[name]
-    model = StackedDecoder(config, seeds=list(range(n_member)))
+    products = precision == "bf16-products"
+    model = StackedDecoder(config, seeds=list(range(n_member)), bf16=products)
     ids = torch.randint(config.vocab_size, (n_member, batch, config.block_size))
     mixed = torch.autocast("cpu", torch.bfloat16, precision == "bf16-mixed")
     settings = {"n_member": n_member, "batch": batch, "precision": precision}
     return model, ids, mixed, memory_of(config, **settings, on_cpu=True)
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-products"])
 @pytest.mark.parametrize("name", STACKS)
 def test_what_backward_reads_is_counted_value_by_value(name, precision):
     model, ids, mixed, memory = stack_of(name, precision)
@@ -77,7 +79,7 @@ def test_what_backward_reads_is_counted_value_by_value(name, precision):
     assert memory.copies + memory.activations == pytest.approx(n_byte, rel=0.01)
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-products"])
 @pytest.mark.parametrize("name", STACKS)
 def test_a_pass_allocates_at_most_what_is_estimated(name, precision):
     model, ids, mixed, memory = stack_of(name, precision)
