@@ -17,7 +17,7 @@ from ieee_lib.plots.saving import Table
 from ieee_lib.text.corpus import Corpus
 from ieee_lib.text.packing import prepare
 
-SEEDS = 3
+SEEDS = 8
 """Runs of each model and precision."""
 
 

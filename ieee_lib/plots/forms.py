@@ -23,16 +23,19 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
     first = next(iter(laws.values()))
     assert first.frame is not None
     N = first.frame["N"]
-    marks.estimates(ax, N, first.points, recipe, label=f"{recipe}, D = {D:,}")
+    name = "K → ∞ limits" if recipe == "joint" else recipe
+    marks.estimates(ax, N, first.points, recipe, label=f"{name}, D = {D:,}")
     far = 30 * N.max()
     x = np.geomspace(0.8 * N.min(), far / 3, 200)
     for i, ((form, law), dash) in enumerate(zip(laws.items(), DASHES, strict=False)):
         width = 2.2 if form == sizes.form else 1.2
         color = COLORS[recipe] if form == sizes.form else GREY
         ax.plot(x, law(x / scale_of(law.unit)), dash, color=color, linewidth=width)
-        line: dict[str, Any] = {"color": color, "ecolor": color, "linestyle": dash}
+        line: dict[str, Any] = {"color": color, "ecolor": color, "markerfacecolor": color}
         place = far * 1.35 ** (i - 1)
-        marks.estimates(ax, [place], [law.limit], recipe, label=form, linewidth=width, **line)
+        marks.estimates(
+            ax, [place], [law.limit], recipe, label=form, linestyle=dash, linewidth=width, **line
+        )
     marks.count_ticks(ax, N)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     marks.legend_over(ax, title=f"N → ∞ by {len(laws)} forms")

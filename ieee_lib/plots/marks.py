@@ -117,9 +117,8 @@ def band(
     A wide interval must not swallow the axis: it runs to the edge.
     """
     bottom, top = max(ci_low, -FAR), min(ci_high, FAR)
-    size = (xmax - xmin, top - bottom)
-    shade = Rectangle((xmin, bottom), *size, color=color, alpha=alpha, linewidth=0)
-    shade.set_transform(ax.get_yaxis_transform())
+    shade = Rectangle((xmin, bottom), xmax - xmin, top - bottom)
+    shade.set(color=color, alpha=alpha, linewidth=0, transform=ax.get_yaxis_transform())
     ax.add_artist(shade)
     return ax
 
@@ -166,7 +165,8 @@ def estimates(
         "markerfacecolor": color if filled else hollow(),
         **line,
     }
-    lengths = np.nan_to_num([middle - ci_low, ci_high - middle])
+    with np.errstate(invalid="ignore"):  # of what is infinite itself
+        lengths = np.nan_to_num([middle - ci_low, ci_high - middle])
     ax.errorbar(x, middle, yerr=np.where(no_bound, 0, lengths), label=label, **style)
     for place, y, below, above in zip(x, middle, *no_bound, strict=True):
         arrows(ax, (place, y), below, above, style["ecolor"])
