@@ -10,6 +10,7 @@ from ieee_lib.laws.estimates import Estimate
 from ieee_lib.plots import marks
 from tests.laws.test_data_efficiency import exactly, limit_in_N
 from tests.plots.conftest import labels
+from tests.synthetic import ensembles_by_model
 
 
 @pytest.fixture
@@ -121,12 +122,9 @@ def test_one_long_bar_does_not_swallow_the_axis_of_data_efficiency(ax):
 
 
 def test_the_limits_of_every_model_stand_at_infinity(ax):
-    from tests.laws.test_joint import SIZES, scores
-
-    frames = [scores(model, N, limit=3.9 + 0.01 / (N / 1e6)) for model, N in SIZES.items()]
-    by_model = laws.fit_ensembles(pd.concat(frames))
+    by_model = ensembles_by_model()
     plots.limits_in_members(ax, by_model)
-    assert labels(ax) == list(SIZES)
+    assert labels(ax) == list(by_model)
     at_infinity = [c.lines[0].get_ydata()[0] for c in ax.containers]
     assert at_infinity == [law.limit.value for law in by_model.values()]
     _, right = plt.subplots()
