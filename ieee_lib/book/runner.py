@@ -128,31 +128,37 @@ def executed(scale: str, source: str) -> Path:
 def _run(
     study: Study, sections: Mapping[str, Section], typed: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[str], int]:
-    """Train and execute all sections; return the incomplete notebooks, and a code to stop with."""
+    """Train all sections, then execute them; return the incomplete ones, and a code to stop with.
+
+    What one notebook says may rest on what another trains (the laws at every D), so the first is
+    executed once all are trained: as it is redrawn later.
+    """
     if not study.scale.evidence:
         name = study.scale.name
         print(f"Scale {name} is a smoke test: it shows that everything runs, and proves nothing.")
     needs = [section.needs(study) for section in sections.values()]
     waves = _waves(sections) if study.source == "train" else {}
-    incomplete: list[str] = []
+    parameters = {number: dict(typed[number]) for number in sections}
     for i, (number, section) in enumerate(sections.items()):
         ahead = _ahead(study, [spec for specs in needs[i:] for spec in specs])
         print(f"[{i + 1}/{len(sections)}] {section.notebook}: {ahead}", flush=True)
-        began = time.monotonic()
         if number in waves:
             as_planned = [n for n in waves[number] if not own_parameters(typed[n])]
             _train_together(study, [sections[n] for n in as_planned])
-        parameters = dict(typed[number])
-        if study.source == "train" and section.needs(study) and not _train(section, parameters):
-            parameters["source"] = "records"  # it says what is missing, and tries no more
+        must_train = study.source == "train" and section.needs(study)
+        if must_train and not _train(section, typed[number]):
+            parameters[number]["source"] = "records"  # it says what is missing, and tries no more
+    incomplete: list[str] = []
+    for number, section in sections.items():
+        began = time.monotonic()
         out = executed(study.scale.name, study.source) / f"{section.notebook}.ipynb"
-        code = _execute(section, out, parameters)
+        code = _execute(section, out, parameters[number])
         if code not in (0, INCOMPLETE):
             return incomplete, code
         if code == INCOMPLETE:
             incomplete.append(section.notebook)
-        ended = "incomplete after" if code else "done in"
-        print(f"      {ended} {duration(time.monotonic() - began)}", flush=True)
+        ended = "incomplete after" if code else "executed in"
+        print(f"      {section.notebook}: {ended} {duration(time.monotonic() - began)}", flush=True)
     return incomplete, 0
 
 
@@ -243,14 +249,13 @@ def _report(study: Study, n_section: int, seconds: float) -> None:
     print(f"Book of scale {name}: {n_section} notebooks in {duration(seconds)}")
     print(f"  executed notebooks: {executed(name, study.source)}")
     print(f"  figures and tables: {study.figures_folder()}")
-    if not study.scale.evidence:
-        print(f"No verdicts: scale {name} proves nothing.")
-        return
     judged = _judge(study).judged
     ran = [claim for claim in judged if claim.verdict != NOT_RUN]
-    if ran:
+    if not study.scale.evidence:
+        print(f"No verdicts: scale {name} proves nothing.")
+    elif ran:
         print("Claims of the paper at this scale:", *map(_line, ran), sep="\n")
-    if len(ran) < len(judged):
+    if study.scale.evidence and len(ran) < len(judged):
         print(f"Not run yet: {len(judged) - len(ran)} of {len(judged)} claims.")
     if ran and study.source == "train" and paths.recorded(name).is_file():
         comparison = compare(study, judged)

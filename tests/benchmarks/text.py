@@ -60,6 +60,8 @@ def _repeat(source: str, text_field: str, path: Path) -> int:
     with path.open("w") as out:
         for copy in itertools.count():
             for text in open_source(source, text_field).documents():
+                if not text:  # an empty record
+                    continue
                 text = f"{text}\n{copy}"  # else it would be dropped as a duplicate
                 out.write(json.dumps({"text": text}) + "\n")
                 written += len(text)

@@ -154,20 +154,6 @@ def test_products_in_bf16_repeat_to_the_bit_and_agree_alone_stacked_and_compiled
     assert all(t.dtype == torch.float32 for r in stacked for t in r.weights.values())
 
 
-def test_no_compiler_means_eager_and_one_notice(spec, corpus, monkeypatch):
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    can_compile.cache_clear()
-    pair = [spec, spec.replace(init_seed=1)]
-    with pytest.warns(UserWarning, match=r"training eagerly.*no C\+\+ compiler") as warned:
-        first = train(pair, corpus, execution=COMPILED)
-        train(pair, corpus, execution=COMPILED)
-    with pytest.warns(UserWarning, match="no C"):
-        assert not can_compile(True), "Triton builds its launchers with it"
-    can_compile.cache_clear()
-    assert not first[0].compiled
-    assert sum("training eagerly" in str(warning.message) for warning in warned) == 1
-
-
 def test_micro_batches_add_up_to_the_whole_batch(spec, corpus):
     whole = train([spec], corpus, execution=EAGER)
     parts = train([spec], corpus, execution=replace(EAGER, micro_batch=1))
