@@ -148,6 +148,8 @@ def _run(
         must_train = study.source == "train" and section.needs(study)
         if must_train and not _train(section, typed[number]):
             parameters[number]["source"] = "records"  # it says what is missing, and tries no more
+    with one_book() as session:
+        session.ran.clear()  # verdicts of cells that ran before all was trained
     incomplete: list[str] = []
     for number, section in sections.items():
         began = time.monotonic()
