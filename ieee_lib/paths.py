@@ -46,8 +46,8 @@ def shipped() -> Path:
 
 def notebooks() -> Path:
     """Return the folder of notebooks: the project's own, else those that came with the package."""
-    own = root() / "notebooks"
-    return own if own.is_dir() else shipped() / "notebooks"
+    folder = root() / "notebooks"
+    return folder if folder.is_dir() else shipped() / "notebooks"
 
 
 def give_home() -> None:
@@ -149,8 +149,8 @@ def archive(scale: str) -> Path:
 
 def recorded(scale: str) -> Path:
     """Return the file of a scale's recorded runs: the project's own, else the package's."""
-    own = archive(scale)
-    return own if own.is_file() else shipped() / "data" / "archive" / own.name
+    path = archive(scale)
+    return path if path.is_file() else shipped() / "data" / "archive" / path.name
 
 
 def predictions(scale: str) -> Path:

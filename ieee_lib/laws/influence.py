@@ -64,8 +64,8 @@ class Influence:
         K = len(self.members)
         if self.deviations is None:  # all members alike
             return np.full((K, len(STATISTICS)), self.sigma / K)
-        own = _deviation(self.deviations)
-        scale = np.divide(self.sigma, own, out=np.zeros_like(own), where=own > 0)
+        unpooled = _deviation(self.deviations)
+        scale = np.divide(self.sigma, unpooled, out=np.zeros_like(unpooled), where=unpooled > 0)
         return self.deviations * scale / math.sqrt(K * (K - 1))
 
 
@@ -102,10 +102,10 @@ def pool(influences: Sequence[Influence], fallback: Noise | None) -> list[Influe
     Where none has three members, sigma is `fallback`: the noise between single runs, more than
     what an ensemble inherits of it; without that it is infinite.
     """
-    own = [each for each in influences if each.deviations is not None]
-    dof = sum(len(each.members) - 1.0 for each in own)
-    if own:
-        squares = [(len(each.members) - 1) * _deviation(each.deviations) ** 2 for each in own]
+    varied = [each for each in influences if each.deviations is not None]
+    dof = sum(len(each.members) - 1.0 for each in varied)
+    if varied:
+        squares = [(len(each.members) - 1) * _deviation(each.deviations) ** 2 for each in varied]
         sigma, source = np.sqrt(sum(squares) / dof), "all ensembles"
     elif fallback:
         sigma, dof = np.full(len(STATISTICS), fallback.sigma), fallback.dof

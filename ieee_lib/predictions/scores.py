@@ -140,12 +140,9 @@ def coverage(scores: pd.DataFrame, by: str = "recipe") -> pd.DataFrame:
     (95 % of them), mean and rms error, median width of an interval (nats/token).
     """
     counted = scores[scores.counted == "yes"]
-    groups = {
-        ("all", "all"): counted,
-        **dict(list(counted.groupby(["axis", by], sort=False))),
-    }
-    if by != "recipe":
-        del groups["all", "all"]  # forms of the same targets are no further predictions
+    groups = dict(list(counted.groupby(["axis", by], sort=False)))
+    if by == "recipe":  # forms of the same targets are no further predictions
+        groups = {("all", "all"): counted, **groups}
     rows = [
         {
             "axis": axis,

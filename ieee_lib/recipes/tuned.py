@@ -7,7 +7,7 @@ fit_power_law(tuned, x="N")
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 from scipy.stats import f as f_distribution
@@ -121,35 +121,26 @@ def point_noises(runs: pd.DataFrame, at_base: pd.DataFrame, assumed: float) -> d
     then not theirs. Where a D has fewer than `MIN_DOF` degrees of freedom, the runs at the base D
     are pooled with it; where nothing is replicated, every model takes the assumed noise.
     """
-    own = _own_noises(runs)
-    usual = _without_outliers(own)
-    if sum(noise.dof for noise in usual.values()) < MIN_DOF and at_base is not runs:
-        base = _without_outliers(_own_noises(at_base))
-        usual |= {-N: noise for N, noise in base.items()}  # the same N may be in both
-    shared = _pool(usual.values())
-    if not shared.sigma > 0:
-        shared = Noise(assumed, math.inf)
-    return {N: shared if N in usual else noise for N, noise in own.items()}
+    usual = _without_outliers(runs)
+    noise = pooled_noise(usual, SETTINGS)
+    if noise.dof < MIN_DOF and at_base is not runs:
+        noise = pooled_noise(pd.concat([usual, _without_outliers(at_base)]), SETTINGS)
+    if not noise.sigma > 0:
+        noise = Noise(assumed, math.inf)
+    outliers = set(runs.N) - set(usual.N)
+    return {
+        int(N): pooled_noise(runs[runs.N == N], SETTINGS) if N in outliers else noise
+        for N in runs.N.unique()
+    }
 
 
-def _own_noises(runs: pd.DataFrame) -> dict[int, Noise]:
-    return {int(N): pooled_noise(runs[runs.N == N], SETTINGS) for N in runs.N.unique()}
-
-
-def _without_outliers(noises: Mapping[int, Noise]) -> dict[int, Noise]:
-    """Return the noises that belong together; see `point_noises`."""
-    usual = dict(noises)
-    for N, noise in noises.items():
-        others = _pool(other for M, other in noises.items() if M != N)
+def _without_outliers(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of the models whose noise belongs together; see `point_noises`."""
+    outliers = []
+    for N in runs.N.unique():
+        noise, others = (pooled_noise(runs[rows], SETTINGS) for rows in (runs.N == N, runs.N != N))
         if noise.dof and others.sigma > 0:
             ratio = (noise.sigma / others.sigma) ** 2
             if ratio > f_distribution.ppf(0.99, noise.dof, others.dof):
-                del usual[N]
-    return usual
-
-
-def _pool(noises: Iterable[Noise]) -> Noise:
-    replicated = [noise for noise in noises if noise.dof]
-    dof = sum(noise.dof for noise in replicated)
-    squares = sum(noise.dof * noise.sigma**2 for noise in replicated)
-    return Noise(math.sqrt(squares / dof) if dof else math.nan, dof)
+                outliers.append(N)
+    return runs[~runs.N.isin(outliers)]

@@ -92,12 +92,12 @@ class FileSource:
         of several kinds, or of one that is not read.
         """
         matches = self.matches()
-        found = [path for path in matches if path.is_file() or files.is_saved(path)]
-        if not found:
+        matched = [path for path in matches if path.is_file() or files.is_saved(path)]
+        if not matched:
             below = self._below(matches)
-            found = [path for path in below if files.kind_of(path)] or below
-        self._check_kinds(found)
-        return found
+            matched = [path for path in below if files.kind_of(path)] or below
+        self._check_kinds(matched)
+        return matched
 
     def kind(self) -> str:
         """Return the kind of its files."""
@@ -112,22 +112,22 @@ class FileSource:
     def _below(self, folders: list[Path]) -> list[Path]:
         """Return the files below folders but those that a dot hides."""
         folders = [path for path in folders if path.is_dir() and not files.is_saved(path)]
-        found = [(folder, path) for folder in folders for path in folder.rglob("*")]
+        pairs = [(folder, path) for folder in folders for path in folder.rglob("*")]
         return sorted(
             path
-            for folder, path in found
+            for folder, path in pairs
             if path.is_file() and "/." not in f"/{path.relative_to(folder).as_posix()}"
         )
 
-    def _check_kinds(self, found: list[Path]) -> None:
+    def _check_kinds(self, matched: list[Path]) -> None:
         allowed = "matches no file; name a glob that matches some, a file or a folder"
         if not os.path.isabs(os.path.expanduser(self.pattern)):
             allowed += f"; a relative one is below {paths.data()}"
         if "[" in self.pattern:
             allowed += "; [ begins a set of signs: write [[] for the sign itself"
-        check(len(found) > 0, self.role, self.name, allowed)
-        kinds = {"saved" if path.is_dir() else files.kind_of(path) for path in found}
-        endings = ", ".join(sorted({files.ending_of(path) or path.name for path in found}))
+        check(len(matched) > 0, self.role, self.name, allowed)
+        kinds = {"saved" if path.is_dir() else files.kind_of(path) for path in matched}
+        endings = ", ".join(sorted({files.ending_of(path) or path.name for path in matched}))
         allowed = f"matches {endings}; one kind of {', '.join(files.KINDS)} is read: "
         if "" in kinds:
             allowed += "unpack archives, take the text out of other files, call plain text .txt"
@@ -137,8 +137,8 @@ class FileSource:
 
     def state(self) -> str:
         """Return a hash that changes when the documents may have changed."""
-        found = [[p] if p.is_file() else sorted(p.rglob("*.*")) for p in self.paths()]
-        stats = [(p, p.stat()) for p in itertools.chain.from_iterable(found)]
+        groups = [[p] if p.is_file() else sorted(p.rglob("*.*")) for p in self.paths()]
+        stats = [(p, p.stat()) for p in itertools.chain.from_iterable(groups)]
         return _digest(f"{p}:{s.st_size}:{s.st_mtime_ns}" for p, s in stats)
 
     def documents(self, cut: files.Cut = WHOLE) -> Iterator[str]:

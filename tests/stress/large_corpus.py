@@ -9,6 +9,7 @@ the web: the text is the standard library's again and again, each document with 
 import itertools
 import json
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -179,6 +181,28 @@ def _make(config: CorpusConfig, folder: Path) -> tuple[float, int]:
     began = time.perf_counter()
     make(config, folder)
     return time.perf_counter() - began, peak_memory()
+
+
+def peak_of_preparing(path: Path, **options: Any) -> float:
+    """Return the most megabytes that a process of its own holds while it packs a text file.
+
+    options: fields of CorpusConfig, beside a vocabulary of 400.
+    """
+    config = {"source": f"files:{path}", "vocab_size": 400, **options}
+    program = (
+        "import json, sys\n"
+        "from tests.stress.large_corpus import peak_memory\n"
+        "from ieee_lib.config import CorpusConfig\n"
+        "from ieee_lib.text.packing import prepare\n"
+        "prepare(CorpusConfig(**json.loads(sys.argv[1])))\n"
+        "print(peak_memory())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(config)],
+        env={"IEEE_LIB_HOME": str(path.parent), "PATH": "", "HOME": str(path.parent)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return int(done.stdout) / 1e6
 
 
 def peak_memory() -> int:

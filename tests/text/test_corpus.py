@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +14,7 @@ from ieee_lib.runs.provenance import provenance
 from ieee_lib.text.corpus import open_corpus
 from ieee_lib.text.packing import prepare
 from ieee_lib.text.sources import open_source
+from tests.stress.large_corpus import peak_of_preparing
 
 
 def write_documents(folder, n=40, name="books.jsonl.gz"):
@@ -202,28 +201,15 @@ def test_bad_files_are_named(home):
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
     """25 MB or 74 MB of text, the same peak to within 40 MB; less does not fill all buffers."""
-    program = (
-        "import sys\n"
-        "from tests.stress.large_corpus import peak_memory\n"
-        "from ieee_lib.config import CorpusConfig\n"
-        "from ieee_lib.text.packing import prepare\n"
-        "prepare(CorpusConfig(source=f'files:{sys.argv[1]}', vocab_size=400, val_fraction=0.2))\n"
-        "print(peak_memory())\n"
-    )
     peaks = []
     for n in (5_000, 15_000):
-        folder = tmp_path / str(n)
-        folder.mkdir()
-        with (folder / "t.jsonl").open("w") as out:
+        path = tmp_path / str(n) / "t.jsonl"
+        path.parent.mkdir()
+        with path.open("w") as out:
             for i in range(n):
                 words = " ".join(f"w{(i * 7 + j) % 997}" for j in range(1_000))
                 out.write(json.dumps({"text": f"{i} {words}"}) + "\n")
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(folder / "t.jsonl")],
-            env={"IEEE_LIB_HOME": str(folder), "PATH": "", "HOME": str(folder)},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        peaks.append(int(done.stdout) / 1e6)
+        peaks.append(peak_of_preparing(path, val_fraction=0.2))
     assert peaks[1] < peaks[0] + 40, peaks
 
 

@@ -22,6 +22,7 @@ from ieee_lib.text import packing
 from ieee_lib.text.corpus import FILES, find_corpus, folder_of
 from ieee_lib.text.packing import prepare
 from ieee_lib.text.tokenizer import as_text, separator_id, train_bpe
+from tests.stress.large_corpus import peak_of_preparing
 
 QUOTED = "The sign <|endoftext|> ends a document, and <|endoftext|> is quoted here."
 
@@ -174,27 +175,14 @@ def test_a_text_with_line_ends_is_cut_at_them_alone():
 
 def test_a_text_without_line_ends_takes_no_more_memory(tmp_path):
     """8 MB in one line; in one piece it took 1.1 GB."""
-    program = (
-        "import sys\n"
-        "from tests.stress.large_corpus import peak_memory\n"
-        "from ieee_lib.config import CorpusConfig\n"
-        "from ieee_lib.text.packing import prepare\n"
-        "prepare(CorpusConfig(source='files:' + sys.argv[1], vocab_size=400))\n"
-        "print(peak_memory())\n"
-    )
     peaks = []
     for name, end in (("lines", "\n"), ("line", " ")):
-        home = tmp_path / name
-        home.mkdir()
-        (home / "a.txt").write_text(
+        path = tmp_path / name / "a.txt"
+        path.parent.mkdir()
+        path.write_text(
             "".join(f"{w % 997}w" + (end if w % 20 == 0 else " ") for w in range(1_700_000))
         )
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(home / "a.txt")],
-            env={"IEEE_LIB_HOME": str(home), "PATH": "", "HOME": str(home)},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        peaks.append(int(done.stdout) / 1e6)
+        peaks.append(peak_of_preparing(path))
     assert peaks[1] < peaks[0] + 150, peaks
 
 
