@@ -36,6 +36,7 @@ from ieee_lib.plots.ensembles import (
     one_member_and_limit,
 )
 from ieee_lib.plots.forms import law_forms, left_out_errors
+from ieee_lib.plots.heat_map import heat_map
 from ieee_lib.plots.interact import choice, choices, interact
 from ieee_lib.plots.joint import limits_in_members, limits_in_parameters
 from ieee_lib.plots.marks import (
@@ -47,7 +48,6 @@ from ieee_lib.plots.marks import (
     curve,
     estimates,
     focus,
-    heat_map,
     law,
     law_text,
     legend_above,

@@ -43,6 +43,8 @@ def differences_from_base(ax: Axes, recipes: pd.DataFrame) -> Axes:
     places = range(len(others))
     ax.axvline(0, color=GREY, linestyle=":")
     ax.set_yticks(places, list(others.recipe))
-    ax.margins(y=0.1)
+    ax.margins(x=0.12, y=0.1)
+    if ax.get_legend_handles_labels()[1]:  # what arrows mean
+        ax.legend()
     ax.set(xlabel="K → ∞ limit minus the base's (nats/token)\nleft is better")
     return ax

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots import marks
+from ieee_lib.plots.heat_map import heat_map
 from ieee_lib.plots.style import COLORS, GREY
 
 BEYOND_LARGEST = 30
@@ -103,7 +104,7 @@ def one_member_and_limit(axes: Sequence[Axes], cells: pd.DataFrame) -> Sequence[
     table = cells.assign(limit=[limit.value for limit in cells["limit"]])
     titles = {"one member": "one member", "limit": f"K → ∞ (each 95 % about ±{half_width:.3f})"}
     for ax, (value, title) in zip(axes, titles.items(), strict=True):
-        marks.heat_map(ax, table, rows="wd", columns="epochs", value=value, bar=False)
+        heat_map(ax, table, rows="wd", columns="epochs", value=value, bar=False)
         ax.set(title=title, xlabel="epochs", ylabel="weight decay")
     return axes
 

@@ -39,11 +39,8 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
     marks.count_ticks(ax, N)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     marks.legend_over(ax, title=f"N → ∞ by {len(laws)} forms")
-    marks.focus(ax, [*first.points, *(law.limit for law in laws.values())])
-    ends = [end for end in laws[sizes.form].interval("E") if np.isfinite(end)]
-    low, high = ax.get_ylim()
-    ax.set_ylim(min([low, *ends]), max([high, *ends]))
-    return ax
+    points = [*first.points, *(law.limit for law in laws.values())]
+    return marks.focus(ax, points, laws[sizes.form].interval("E"))
 
 
 def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:

@@ -42,7 +42,7 @@ def limits_in_parameters(ax: Axes, joint: PowerLaw) -> Axes:
     marks.curve(ax, joint, (0.8 * N.min(), 6 * N.max()), "joint", label=marks.law_text(joint))
     marks.limit(ax, joint.limit, "joint", label="joint limit")
     marks.count_ticks(ax, N)
-    marks.focus(ax, limits)
+    marks.focus(ax, limits, joint.interval("E"))
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS, title="then N → ∞")
     ax.legend()
     return ax

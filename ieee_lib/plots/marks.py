@@ -99,7 +99,11 @@ def law(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, *, l
     color = COLORS[recipe]
     ax.plot(x * size, fit(x), linestyle="--", color=color, label=label)
     ax.axhline(fit.E, linestyle=":", color=color, label=asymptote_label(fit))
-    return band(ax, *fit.interval("E"), color)
+    ci_low, ci_high = fit.interval("E")
+    near = fit.E - 0.4 * abs(fit.y.max() - fit.E)  # further down it would swallow the axis
+    ax.update_datalim([(x[0] * size, max(ci_low, near))], updatex=False)
+    ax.autoscale_view(scalex=False)
+    return band(ax, ci_low, ci_high, color)
 
 
 def band(
@@ -222,12 +226,14 @@ def interval_text(value: float, ci_low: float, ci_high: float) -> str:
     return text.replace("-inf", "−∞").replace("inf", "∞")
 
 
-def focus(ax: Axes, points: Sequence[Estimate]) -> Axes:
-    """Keep the axes on the points: an unbounded interval must not swallow them."""
+def focus(ax: Axes, points: Sequence[Estimate], ends: Iterable[float] = ()) -> Axes:
+    """Keep the axes on the points and the finite ends: an open interval must not swallow them."""
     values = [p.value for p in points if np.isfinite(p.value)]
     span = max(values) - min(values)
     low, high = ax.get_ylim()
-    ax.set_ylim(max(low, min(values) - 0.5 * span), min(high, max(values) + 0.5 * span))
+    low, high = max(low, min(values) - 0.5 * span), min(high, max(values) + 0.5 * span)
+    finite = [end for end in ends if np.isfinite(end)]
+    ax.set_ylim(min([low, *finite]), max([high, *finite]))
     return ax
 
 
@@ -253,8 +259,12 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
 
 
 def legend_over(ax: Axes, *, title: str) -> Axes:
-    """Put the legend of one of several axes right above it."""
+    """Put the legend of one of several axes right above it, what arrows mean last."""
+    entries = sorted(
+        zip(*ax.get_legend_handles_labels(), strict=True), key=lambda e: e[1] == NO_BOUND
+    )
     ax.legend(
+        *zip(*entries, strict=True),
         title=title, alignment="left", ncols=2, columnspacing=1, loc="lower left",
         bbox_to_anchor=(0, 1), fontsize=text_size(0.9),
     )  # fmt: skip
@@ -322,29 +332,4 @@ def log_ticks(
     which.set_major_locator(FixedLocator(values))
     which.set_minor_locator(NullLocator())
     which.set_major_formatter(FuncFormatter(lambda v, _: names.get(v, f"{v:g}")))
-    return ax
-
-
-def heat_map(
-    ax: Axes, table: pd.DataFrame, *, rows: str, columns: str, value: str = "loss", bar: bool = True
-) -> Axes:
-    """Draw a heat map of means; the best cell is framed. `bar` asks for the colour scale."""
-    grid = table.pivot(index=rows, columns=columns, values=value).sort_index(ascending=False)
-    sns.heatmap(
-        grid,
-        ax=ax,
-        annot=True,
-        fmt=".3f",
-        cmap="crest",
-        linewidths=1.5,
-        cbar=bar,
-        cbar_kws={"label": LOSS} if bar else None,
-    )
-    row, column = divmod(int(np.nanargmin(grid.to_numpy())), len(grid.columns))
-    best = Rectangle((column, row), 1, 1, fill=False, edgecolor=COLORS["standard"], linewidth=2.5)
-    ax.add_patch(best)
-    ax.tick_params(length=0)
-    ax.grid(False)
-    ax.set_yticklabels([f"{v:g}" for v in grid.index], rotation=0)
-    ax.set_xticklabels([f"{v:g}" for v in grid.columns])
     return ax
