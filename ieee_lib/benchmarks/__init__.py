@@ -11,7 +11,7 @@ from ieee_lib.config.scale import Scale
 from ieee_lib.laws.coverage import coverage_frame
 from ieee_lib.plots.saving import SavedFigure, Table, save_figure, write_table
 
-DATA_SETS = 60
+DATA_SETS = 200
 """Synthetic ladders of each world of the coverage study."""
 
 Results = Mapping[str, SavedFigure | Table]

@@ -8,7 +8,6 @@ is the figure alone, with the controls as they first stand.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -59,7 +58,14 @@ def interact(draw: Callable[..., Axes], **controls: Control) -> Any:
         boxes.update(controls_of_name)
         label = widgets.Label(f"{name}:", layout=widgets.Layout(min_width="6em"))
         rows.append(widgets.HBox([label, *controls_of_name.values()]))
-    output = widgets.interactive_output(partial(_show, draw, controls), boxes)
+    output = widgets.Output()
+
+    def redraw(_: object = None) -> None:
+        output.outputs = (_shown(draw, controls, {name: box.value for name, box in boxes.items()}),)
+
+    for box in boxes.values():
+        box.observe(redraw, "value")
+    redraw()
     return widgets.VBox([*rows, output])
 
 
@@ -87,9 +93,14 @@ def _widgets(name: str, control: Control) -> dict[str, Any]:
     }
 
 
-def _show(draw: Callable[..., Axes], controls: dict[str, Control], **given: Any) -> None:
-    """Display the figure as the controls stand, or say why there is none."""
-    from IPython.display import display
+def _shown(
+    draw: Callable[..., Axes], controls: dict[str, Control], given: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the figure as the controls stand, or why there is none, as an output of a notebook.
+
+    It is set, not displayed: what is displayed while a page still loads the widget is lost.
+    """
+    from IPython.core.pylabtools import print_figure
 
     chosen: dict[str, Any] = {}
     for name, control in controls.items():
@@ -98,6 +109,7 @@ def _show(draw: Callable[..., Axes], controls: dict[str, Control], **given: Any)
         else:
             chosen[name] = given[name]
     try:
-        display(_figure(draw, chosen))
+        image = print_figure(_figure(draw, chosen), base64=True)
     except InputError as error:
-        print(error)
+        return {"output_type": "stream", "name": "stdout", "text": f"{error}\n"}
+    return {"output_type": "display_data", "data": {"image/png": image}, "metadata": {}}

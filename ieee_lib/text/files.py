@@ -78,7 +78,9 @@ class Cut:
     def documents(self, texts: Iterable[str]) -> Iterator[str]:
         """Yield the documents of each text, "" for one that is empty."""
         for text in texts:
-            if self.pattern is None or not text.strip():
+            if not text.strip():
+                yield ""
+            elif self.pattern is None:
                 yield text
             else:
                 yield from (part.strip("\n") for part in self.split(text) if part.strip())
@@ -315,7 +317,7 @@ def texts_of(records: Iterable[tuple[str, Any]], fields: Sequence[str]) -> Itera
             text.encode()
         except UnicodeEncodeError as error:
             raise Fault(f"is no Unicode text: {place} holds half a surrogate pair") from error
-        yield text if text.strip() else ""
+        yield text
     if n_record:
         _check_fields(lacking, names)
 
