@@ -3,15 +3,16 @@ SOURCE ?= records
 CONTEXT ?= paper
 BACKGROUND ?= white
 FORMAT ?= svg,pdf,png
+MINUTES ?= 9
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test stress plan figures book lab lint readme archive clean
+.PHONY: help setup reproduce test test-all stress gpu-check plan figures book lab lint readme archive clean
 
 help: ## Show what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with the exact versions of requirements.lock
 
@@ -32,6 +33,9 @@ test: $(READY) ## Run all tests: CPU only, no network
 
 stress: $(READY) ## Kill, corrupt, fill the disk, write at once (12 minutes); a table to figures/bench/
 	$(BIN)/python -m pytest -m stress tests/stress
+
+gpu-check: $(READY) ## Ten minutes of a GPU: agreement, speed, MFU, a piece of the plan (SCALE=gpu MINUTES=9)
+	$(BIN)/python -m ieee_lib bench gpu --scale "$(or $(filter-out laptop,$(SCALE)),gpu)" --minutes $(MINUTES)
 
 plan: $(READY) ## Print runs, tokens, FLOPs and hours of a scale; trains nothing
 	$(BIN)/python -m ieee_lib plan --scale "$(SCALE)"

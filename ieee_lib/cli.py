@@ -142,11 +142,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["pack", "verify", "diff"])
 
     sub = with_scale("bench", _bench, "measure this code; tables go to figures/bench/")
-    what = "agreement (of devices), coverage (of intervals), mfu, precision, speed (the default)"
+    what = "agreement (of devices), coverage (of intervals), gpu (all that a lent one can tell), "
+    what += "mfu, precision, speed (the default)"
     sub.add_argument("what", nargs="?", default="speed", help=what)
-    sub.add_argument("--device", help="agreement, mfu, speed: cpu or cuda; default: either")
+    sub.add_argument("--device", help="agreement, gpu, mfu, speed: cpu or cuda; default: either")
     sub.add_argument("--seconds", type=float, help="mfu, speed: the time they may take")
+    sub.add_argument("--minutes", type=float, help="gpu: the time it may take (default: 9)")
     sub.add_argument("--json", metavar="FILE", help="write the tables' numbers there too")
+    add_corpus(sub, "gpu: text of the plan, where the scale's cannot be reached")
 
     sub = command("readme", _readme, "put recorded figures and tables into README.md")
     sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
@@ -333,12 +336,13 @@ def _options_of_bench(given: argparse.Namespace) -> dict[str, Any]:
     from ieee_lib.config import check_number
 
     check_choice("bench", given.what, BENCHMARKS)
-    options = {"device": given.device, "seconds": given.seconds}
-    options = {name: value for name, value in options.items() if value is not None}
+    options = {name: getattr(given, name) for name in ("device", "seconds", "minutes", "corpus")}
+    options = {name: value for name, value in options.items() if value not in (None, "")}
     taken = list(inspect.signature(BENCHMARKS[given.what]).parameters)[1:]
     allowed = " and ".join(f"--{name}" for name in taken) or "no option"
     check(set(options) <= set(taken), "bench", given.what, f"takes {allowed}")
-    check_number("--seconds", options.get("seconds", 0.0), least=0.0)
+    for name in ("seconds", "minutes"):
+        check_number(f"--{name}", options.get(name, 0.0), least=0.0)
     return options
 
 

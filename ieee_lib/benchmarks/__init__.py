@@ -6,7 +6,7 @@ tables = write(BENCHMARKS["mfu"](Scale.load("gpu"), seconds=300), paths.figures(
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ieee_lib.benchmarks import agreement, mfu, precision, speed
+from ieee_lib.benchmarks import agreement, gpu, mfu, precision, speed
 from ieee_lib.config.scale import Scale
 from ieee_lib.laws.coverage import coverage_frame
 from ieee_lib.plots.saving import SavedFigure, Table, save_figure, write_table
@@ -27,6 +27,7 @@ def coverage(scale: Scale) -> dict[str, Table]:
 BENCHMARKS: dict[str, Callable[..., Results]] = {
     "agreement": agreement.run,
     "coverage": coverage,
+    "gpu": gpu.run,
     "mfu": mfu.run,
     "precision": precision.run,
     "speed": speed.run,
