@@ -28,8 +28,11 @@ $(READY): requirements.lock pyproject.toml
 reproduce: $(READY) ## Train what is missing and execute all notebooks (SCALE=laptop, smoke, workstation, gpu, paper)
 	$(BIN)/python -m ieee_lib reproduce --scale "$(SCALE)"
 
-test: $(READY) ## Run all tests: CPU only, no network
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(READY) ## Run what a change can break, in minutes: CPU only, no network
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not stress"
+
+test-all: $(READY) ## Run all tests: kills, signals, Ray, a browser, whole books too (CI does)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 stress: $(READY) ## Kill, corrupt, fill the disk, write at once (12 minutes); a table to figures/bench/
 	$(BIN)/python -m pytest -m stress tests/stress

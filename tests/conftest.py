@@ -1,9 +1,14 @@
-"""Shared fixtures: a home of its own for every test that writes, a small corpus, shared data."""
+"""Shared fixtures: homes, a small corpus, the smoke book (made once for all workers), real text."""
 
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ieee_lib import ModelConfig, RunSpec, Scale, paths
 from ieee_lib.config import CorpusConfig
@@ -14,6 +19,65 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = ModelConfig(
     n_layer=2, n_head=2, n_kv_head=1, n_embd=16, n_mlp=24, vocab_size=300, block_size=16
 )
+
+
+def run(*arguments, home, cwd=None, check=True):
+    """Run a module of Python in a process of its own, in a home."""
+    environment = {**os.environ, "IEEE_LIB_HOME": str(home)}
+    command = [sys.executable, "-m", *map(str, arguments)]
+    done = subprocess.run(
+        command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Return make(name, fill): a folder that the first worker to ask fills and all then read."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def book(made_once) -> Path:
+    """The home of the smoke book, trained from an empty store; printed.txt: what was said. Read."""
+
+    def fill(home: Path) -> None:
+        (home / "notebooks").symlink_to(ROOT / "notebooks")
+        done = run("ieee_lib", "reproduce", "--scale", "smoke", home=home)
+        (home / "printed.txt").write_text(done.stdout)
+
+    return made_once("book", fill)
+
+
+@pytest.fixture
+def own_book(book, tmp_path) -> Path:
+    """A copy of the smoke book's home, to write to."""
+    return shutil.copytree(book, tmp_path / "book", symlinks=True)
+
+
+@pytest.fixture(scope="session")
+def packed(book, made_once) -> Path:
+    """A copy of the smoke book whose records are packed as an archive. Read."""
+
+    def fill(home: Path) -> None:
+        shutil.copytree(book, home, symlinks=True, dirs_exist_ok=True)
+        run("ieee_lib", "archive", "pack", "--scale", "smoke", home=home)
+
+    return made_once("packed", fill)
 
 
 @pytest.fixture
@@ -43,13 +107,15 @@ def corpus(session_home) -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def smoke_corpora(tmp_path_factory) -> Path:
+def smoke_corpora(made_once) -> Path:
     """The folder of corpora with the smoke scale's own, packed once."""
-    home = tmp_path_factory.mktemp("packed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IEEE_LIB_HOME", str(home))
-        prepare(Scale.load("smoke").corpus)
-    return home / "data" / "corpora"
+
+    def fill(home: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("IEEE_LIB_HOME", str(home))
+            prepare(Scale.load("smoke").corpus)
+
+    return made_once("corpora", fill) / "data" / "corpora"
 
 
 @pytest.fixture(scope="session")

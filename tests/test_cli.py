@@ -89,6 +89,7 @@ ASCII = (
 
 
 @pytest.mark.parametrize("variables", ASCII, ids=["PYTHONIOENCODING", "LC_ALL"])
+@pytest.mark.slow
 def test_a_terminal_that_knows_ascii_only_stops_no_command(home, variables):
     """What it lacks is replaced: the dot between a caption's parts by a bar."""
     store = RunStore.of("laptop")

@@ -21,6 +21,7 @@ def without_home(folder):
     return environment
 
 
+@pytest.mark.slow
 def test_an_empty_folder_works_with_what_came_with_the_package(home, smoke_corpora):
     """Notebooks and recorded runs are the package's; all that is written is below the folder."""
     (home / "data").mkdir()
@@ -54,6 +55,7 @@ def test_a_package_without_a_checkout_finds_what_pip_put_beside_python(tmp_path,
     assert paths.published() == tmp_path / "env" / "share" / "ieee_lib" / "data" / "published"
 
 
+@pytest.mark.slow
 def test_a_user_id_without_a_name_and_a_home_gets_both(home, smoke_corpora):
     """As in a container that runs with an arbitrary user id: Jupyter and torch ask for both."""
     arbitrary = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]

@@ -59,7 +59,9 @@ def test_the_whole_on_a_cpu_and_again(home, monkeypatch, capfd):
         gpu, "_parts", lambda scale, device: [part("mfu", scale, 0.6, has_seconds=True)]
     )
     for ended in ("in time", "measured before"):
-        assert main(("bench", "gpu", "--scale", "smoke", "--device", "cpu", "--minutes", "1.2")) == 0
+        assert (
+            main(("bench", "gpu", "--scale", "smoke", "--device", "cpu", "--minutes", "1.2")) == 0
+        )
         rows = json.loads((home / "figures/bench/tab_gpu.json").read_text())["rows"]
         assert [row["part"] for row in rows] == ["a part", "a piece of the plan"]
         assert rows[0]["ended"] == ended and rows[1]["ended"] == "in time"

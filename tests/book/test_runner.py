@@ -33,6 +33,7 @@ def test_a_part_without_claims_prints_none(printed):
     assert re.search(r"Not run yet: (\d+) of \1 claims", said)
 
 
+@pytest.mark.slow
 def test_what_is_recorded_is_not_left_and_only_claims_that_ran_are_rows(printed, project):
     said = printed("01")
     assert re.search(r"\[1/1\] 01_overfitting_baseline: at least [\d.:]+ (s|min) of", said)

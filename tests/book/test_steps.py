@@ -137,6 +137,8 @@ def git(home, *words):
     subprocess.run(["git", *who, *words], cwd=home, check=True)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("plan")
 def test_a_killed_plan_goes_on_and_trains_no_target_before_a_commit(finished, small, monkeypatch):
     home, printed = finished
     assert "are not committed; their targets wait" in printed[0] and len(printed) >= 2
@@ -148,6 +150,8 @@ def test_a_killed_plan_goes_on_and_trains_no_target_before_a_commit(finished, sm
     assert all(step.is_done(study) for step in chain)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("plan")
 def test_only_records_go_out_and_a_copy_brings_them_together(finished, small, tmp_path):
     home, _ = finished
     stored = {f.name: f.read_bytes() for f in (home / "data" / "runs" / "small").glob("*.json")}
@@ -165,6 +169,8 @@ def test_only_records_go_out_and_a_copy_brings_them_together(finished, small, tm
     assert [result_of(r) for r in there.records()] == [result_of(r) for r in here.records()]
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("plan")
 def test_predictions_are_older_than_their_targets(finished, small, monkeypatch):
     home, _ = finished
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
@@ -184,6 +190,8 @@ def test_predictions_are_older_than_their_targets(finished, small, monkeypatch):
     assert counted.predictions == len(known) and counted.covered == rows.covered.sum()
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("plan")
 def test_the_first_part_of_a_plan_is_a_book(finished, small, monkeypatch):
     home, _ = finished
     monkeypatch.setenv("IEEE_LIB_HOME", str(home))
@@ -210,6 +218,8 @@ def test_the_first_part_of_a_plan_is_a_book(finished, small, monkeypatch):
         verify("small")
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("plan")
 def test_records_that_came_alone_are_drawn(finished, small, tmp_path, monkeypatch):
     """A copy of some steps' records and the predictions, on a machine without the text."""
     home, _ = finished
@@ -304,6 +314,8 @@ def test_the_time_ends_a_plan(project, small, tmp_path):
     assert all(f.suffix == ".json" for f in (tmp_path / "out").rglob("*.*"))
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("plan")
 def test_without_a_network_a_plan_leaves_out_the_hubs_questions(project, small, tmp_path):
     text = small.read_text()
     asking = tmp_path / "asking.toml"

@@ -45,6 +45,7 @@ def test_two_devices_take_the_same_steps_as_one(jobs):
     assert heard[-1] == one.tokens and heard == sorted(heard)
 
 
+@pytest.mark.slow
 def test_two_devices_go_on_from_a_checkpoint_to_the_same_bits(jobs):
     """A process of the two is killed; the checkpoint it leaves carries what both had summed."""
     _, two = jobs
@@ -74,6 +75,7 @@ def test_two_devices_go_on_from_a_checkpoint_to_the_same_bits(jobs):
     assert curves(two) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_worker_may_have_several_devices(jobs):
     executor = LocalExecutor(replace(TWO, executor="local", workers=1))
     progress = Progress("test", jobs)

@@ -23,6 +23,8 @@ from ieee_lib.jobs.ray_cluster import ALONE, LOOPBACK
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.runs.store import RunStore
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
 os.environ |= ALONE
 ray = pytest.importorskip("ray", reason="needs the package ray: pip install 'ieee_lib[ray]'")
 

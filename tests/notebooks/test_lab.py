@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lab")]
+
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -23,19 +23,9 @@ from ieee_lib.claims.statements import STATEMENTS
 from ieee_lib.runs.schema import result_of, sealed
 from ieee_lib.runs.store import pack_archive
 from ieee_lib.study import Study
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
-def run(*arguments, home, cwd=None, check=True):
-    environment = {**os.environ, "IEEE_LIB_HOME": str(home)}
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        env=environment, cwd=cwd, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0 or not check, done.stdout + done.stderr
-    return done
 
 
 def records(home):
@@ -46,25 +36,6 @@ def records(home):
 def digests(home):
     files = [f for f in (home / "figures" / "smoke").iterdir() if f.stem != "contact_sheet"]
     return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-
-
-@pytest.fixture(scope="module")
-def book(tmp_path_factory):
-    """The smoke book from an empty store: its home and what the runner printed."""
-    home = tmp_path_factory.mktemp("book")
-    (home / "notebooks").symlink_to(ROOT / "notebooks")
-    done = run("ieee_lib", "reproduce", "--scale", "smoke", home=home, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return home, done.stdout
-
-
-@pytest.fixture(scope="module")
-def packed(book, tmp_path_factory):
-    """A copy of the smoke book whose records are packed as an archive."""
-    home = tmp_path_factory.mktemp("packed") / "home"
-    shutil.copytree(book[0], home, symlinks=True)
-    run("ieee_lib", "archive", "pack", "--scale", "smoke", home=home)
-    return home
 
 
 def test_every_notebook_is_in_the_book_and_the_other_way_round():
@@ -101,15 +72,15 @@ def test_form(path):
 
 
 def test_the_book_says_what_it_proves_and_where_it_went(book):
-    home, printed = book
+    printed = (book / "printed.txt").read_text()
     assert "proves nothing" in printed and "[1/10] 00_setup: at least" in printed
     assert "[10/10] 09_claims: nothing to train" in printed, "what was trained is not left"
-    executed = sorted(p.stem for p in (home / "data" / "executed" / "smoke").glob("*.ipynb"))
+    executed = sorted(p.stem for p in (book / "data" / "executed" / "smoke").glob("*.ipynb"))
     assert executed == [s.notebook for s in choose("").values()]
 
 
 def test_every_figure_comes_in_three_formats_with_its_numbers(book):
-    folder = book[0] / "figures" / "smoke"
+    folder = book / "figures" / "smoke"
     items = items_of(choose("").values())
     assert {p.stem for p in folder.iterdir() if p.is_file()} == items | {"tab_stages"}
     names = {name for name in items if name.startswith("fig")}
@@ -123,21 +94,20 @@ def test_every_figure_comes_in_three_formats_with_its_numbers(book):
 
 
 def test_the_book_says_where_its_time_went(book):
-    home, printed = book
-    assert "Where the time went:" in printed
-    rows = pd.read_csv(home / "figures" / "smoke" / "tab_stages.csv").set_index("stage").seconds
+    assert "Where the time went:" in (book / "printed.txt").read_text()
+    rows = pd.read_csv(book / "figures" / "smoke" / "tab_stages.csv").set_index("stage").seconds
     assert rows["training steps"] > 0.2 * rows["all"] and (rows > -0.01 * rows["all"]).all()
     assert rows["all"] == pytest.approx(rows.drop("all").sum())
 
 
 def test_every_claim_is_judged_and_written_and_none_is_printed_at_a_scale_that_proves_nothing(book):
-    home, printed = book
-    table = json.loads((home / "figures" / "smoke" / "claims.json").read_text())["rows"]
+    printed = (book / "printed.txt").read_text()
+    table = json.loads((book / "figures" / "smoke" / "claims.json").read_text())["rows"]
     assert [row["statement"] for row in table] == [s.statement for s in STATEMENTS.values()]
     assert "not run yet" not in {row["verdict"] for row in table}
     assert "No verdicts: scale smoke proves nothing." in printed
     assert not [row for row in table if row["statement"] in printed]
-    assert (home / "figures" / "smoke" / "claims.md").is_file()
+    assert (book / "figures" / "smoke" / "claims.md").is_file()
 
 
 def test_no_limit_is_shown_without_its_interval(book):
@@ -154,7 +124,7 @@ def test_no_limit_is_shown_without_its_interval(book):
             for item in value:
                 yield from limits(item)
 
-    folder = book[0] / "figures" / "smoke"
+    folder = book / "figures" / "smoke"
     found = {
         path.stem: list(limits(json.loads(path.read_text()))) for path in folder.glob("fig*.json")
     }
@@ -164,9 +134,8 @@ def test_no_limit_is_shown_without_its_interval(book):
 
 
 def test_an_ensemble_in_a_table_is_what_its_record_says(book):
-    home = book[0]
-    rows = pd.read_csv(home / "figures" / "smoke" / "tab06_limits_in_K.csv").set_index("N")
-    store = {record["run_id"]: record for _, record in records(home).values()}
+    rows = pd.read_csv(book / "figures" / "smoke" / "tab06_limits_in_K.csv").set_index("N")
+    store = {record["run_id"]: record for _, record in records(book).values()}
     scored = [r for r in store.values() if r["kind"] == "ensemble" and len(r["members"]) == 3]
     assert len(scored) >= 4
     matched = 0
@@ -182,11 +151,10 @@ def test_an_ensemble_in_a_table_is_what_its_record_says(book):
 
 def test_the_table_of_a_notebook_is_what_its_records_say(book):
     """The tuned loss in the table is the mean over seeds of the records it names."""
-    home = book[0]
-    row = pd.read_csv(home / "figures" / "smoke" / "tab03_regularized.csv").iloc[0]
+    row = pd.read_csv(book / "figures" / "smoke" / "tab03_regularized.csv").iloc[0]
     losses = [
         record["val_loss"]
-        for _, record in records(home).values()
+        for _, record in records(book).values()
         if record["kind"] == "train"
         and record["parameters"]["total"] == row.N
         and record["spec"]["seed_tokens"] == 4096
@@ -198,10 +166,9 @@ def test_the_table_of_a_notebook_is_what_its_records_say(book):
 
 def test_a_students_row_is_what_its_records_say(book):
     """Losses are means over seeds; retention is the share of the teachers' gain."""
-    home = book[0]
-    rows = pd.read_csv(home / "figures" / "smoke" / "tab09_students.csv").set_index("student")
-    tuned = pd.read_csv(home / "figures" / "smoke" / "tab03_regularized.csv").set_index("model")
-    store = {record["run_id"]: record for _, record in records(home).values()}
+    rows = pd.read_csv(book / "figures" / "smoke" / "tab09_students.csv").set_index("student")
+    tuned = pd.read_csv(book / "figures" / "smoke" / "tab03_regularized.csv").set_index("model")
+    store = {record["run_id"]: record for _, record in records(book).values()}
     samples = {i: r for i, r in store.items() if r["kind"] == "sample"}
     (own,) = (i for i, r in samples.items() if len(r["spec"]["members"]) == 1)
     assert sorted(r["spec"]["kind"] for r in samples.values()) == ["average", "mixture", "mixture"]
@@ -224,9 +191,8 @@ def test_a_students_row_is_what_its_records_say(book):
 
 
 def test_the_accuracy_of_a_notebook_is_what_its_records_say(book):
-    home = book[0]
-    row = pd.read_csv(home / "figures" / "smoke" / "tab10_accuracy.csv").query("K == 3").iloc[0]
-    store = [r for _, r in records(home).values() if r["kind"] == "evaluation"]
+    row = pd.read_csv(book / "figures" / "smoke" / "tab10_accuracy.csv").query("K == 3").iloc[0]
+    store = [r for _, r in records(book).values() if r["kind"] == "evaluation"]
     shares = [
         100 * r["correct"]["acc"][r["subsets"].index([0, 1, 2])].count("1") / r["n_item"]
         for r in store
@@ -234,18 +200,17 @@ def test_the_accuracy_of_a_notebook_is_what_its_records_say(book):
     ]
     assert shares == [pytest.approx(row.continuation)]
     assert {len(r["groups"]) for r in store} == {r["n_item"] for r in store}
-    pairs = pd.read_csv(home / "figures" / "smoke" / "tab10_pairs.csv")
+    pairs = pd.read_csv(book / "figures" / "smoke" / "tab10_pairs.csv")
     difference = pairs["a - b"]
     assert (pairs["a - b ci_low"] <= difference).all()
     assert (difference <= pairs["a - b ci_high"]).all()
 
 
 def test_continued_runs_in_a_table_are_what_their_records_say(book):
-    home = book[0]
-    rows = pd.read_csv(home / "figures" / "smoke" / "tab11_recipes.csv")
+    rows = pd.read_csv(book / "figures" / "smoke" / "tab11_recipes.csv")
     assert len(rows) == 6 and (rows["data efficiency"].dropna() > 0).all()
     rows = rows[rows["target tokens"] == 1024].set_index("recipe")
-    runs = [r for _, r in records(home).values() if r["kind"] == "train" and r["spec"]["start"]]
+    runs = [r for _, r in records(book).values() if r["kind"] == "train" and r["spec"]["start"]]
     assert len({r["spec"]["start"] for r in runs}) == 1
     for name, batch, epochs in (("default", 16, 1), ("smaller batch", 2, 1), ("+ epoching", 2, 4)):
         losses = [
@@ -259,8 +224,9 @@ def test_continued_runs_in_a_table_are_what_their_records_say(book):
     assert rows["data efficiency"]["default"] == pytest.approx(1.0)
 
 
-def test_a_finished_book_trains_nothing_and_redraws_the_same(book):
-    home, _ = book
+@pytest.mark.slow
+def test_a_finished_book_trains_nothing_and_redraws_the_same(own_book):
+    home = own_book
     figures = digests(home)
     before = records(home)
     done = run("ieee_lib", "reproduce", "--scale", "smoke", "--only", "02,03,08", home=home)
@@ -278,11 +244,12 @@ def test_a_finished_book_trains_nothing_and_redraws_the_same(book):
 
 
 def test_the_plan_of_a_finished_book_has_nothing_left(book):
-    printed = run("ieee_lib", "plan", "--scale", "smoke", home=book[0]).stdout
+    printed = run("ieee_lib", "plan", "--scale", "smoke", home=book).stdout
     total = next(line for line in printed.splitlines() if line.startswith("all")).split()
     assert total[1] == total[2] and total[-2:] == ["0", "s"] and "measured here" in printed
 
 
+@pytest.mark.slow
 def test_a_killed_book_goes_on_where_it_was(project):
     """kill -9 once some runs are recorded; the second go trains the rest and changes none."""
     environment = {**os.environ, "IEEE_LIB_HOME": str(project)}
@@ -307,11 +274,12 @@ def test_a_killed_book_goes_on_where_it_was(project):
         assert result_of(record) == result_of(undisturbed[name][1])
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_made_is_named_and_the_others_go_on(book, tmp_path, monkeypatch):
     """A folder lies where a run's weights belong: what needs them is not drawn until it goes."""
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
-    shutil.copytree(book[0] / "data", tmp_path / "data")
-    table = pd.read_csv(book[0] / "figures" / "smoke" / "claims.csv")
+    shutil.copytree(book / "data", tmp_path / "data")
+    table = pd.read_csv(book / "figures" / "smoke" / "claims.csv")
     monkeypatch.setenv("IEEE_LIB_HOME", str(tmp_path))
     run_id = SECTIONS["01"].needs(Study.open("smoke", source="records"))[0].run_id
     (tmp_path / "data" / "runs" / "smoke" / f"{run_id}.json").unlink()
@@ -334,6 +302,7 @@ def test_a_run_that_cannot_be_made_is_named_and_the_others_go_on(book, tmp_path,
     pd.testing.assert_frame_equal(again, table)
 
 
+@pytest.mark.slow
 def test_a_scheduler_may_stop_a_book(project):
     """SIGTERM to the command alone: it says how to go on, and leaves no process behind."""
     environment = {**os.environ, "IEEE_LIB_HOME": str(project)}
@@ -352,17 +321,21 @@ def test_a_scheduler_may_stop_a_book(project):
         os.killpg(stopped.pid, 0)
 
 
-def test_plain_papermill_from_another_directory(book, tmp_path):
+@pytest.mark.slow
+def test_plain_papermill_from_another_directory(own_book, tmp_path):
     notebook = ROOT / "notebooks" / "01_overfitting_baseline.ipynb"
-    run("papermill", str(notebook), "out.ipynb", "-p", "scale", "smoke", home=book[0], cwd=tmp_path)
+    run(
+        "papermill", str(notebook), "out.ipynb", "-p", "scale", "smoke", home=own_book, cwd=tmp_path
+    )
     executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert any(
         "image/png" in o.get("data", {}) for c in executed.cells for o in c.get("outputs", [])
     )
 
 
-def test_a_parameter_reaches_the_notebook(book):
-    home = book[0]
+@pytest.mark.slow
+def test_a_parameter_reaches_the_notebook(own_book):
+    home = own_book
     before = (home / "figures" / "smoke" / "fig02a_loss_against_epochs.json").read_text()
     parameters = ("-p", "max_epochs", "4", "-p", "context", "talk")
     run("ieee_lib", "reproduce", "--scale", "smoke", "--only", "1", *parameters, home=home)
@@ -373,6 +346,7 @@ def test_a_parameter_reaches_the_notebook(book):
     assert (home / "figures" / "smoke" / "fig02a_loss_against_epochs.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_a_recorded_book_is_drawn_without_text_or_training(packed, tmp_path):
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
     shutil.copytree(packed / "data" / "archive", tmp_path / "data" / "archive")
@@ -394,6 +368,7 @@ def test_a_recorded_book_is_drawn_without_text_or_training(packed, tmp_path):
     assert not (tmp_path / "data" / "corpora").exists()
 
 
+@pytest.mark.slow
 def test_a_recorded_book_is_verified_and_compared_with_ones_own(packed, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(packed, home, symlinks=True)
@@ -424,6 +399,7 @@ def test_a_recorded_book_is_verified_and_compared_with_ones_own(packed, tmp_path
     assert "Against the recorded book of this scale:" in again
 
 
+@pytest.mark.slow
 def test_an_archive_that_lacks_or_renames_a_run_is_refused(packed, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(packed, home, symlinks=True)
@@ -441,8 +417,9 @@ def test_an_archive_that_lacks_or_renames_a_run_is_refused(packed, tmp_path):
     assert done.returncode == 2 and f"{member} is not its spec's name" in done.stderr
 
 
-def test_slides_are_drawn_on_any_background_with_a_contact_sheet(book):
-    home = book[0]
+@pytest.mark.slow
+def test_slides_are_drawn_on_any_background_with_a_contact_sheet(own_book):
+    home = own_book
     draw = ("ieee_lib", "figures", "--scale", "smoke", "--format", "svg,png")
     run(*draw, "--context", "talk", "--background", "dark", home=home)
     folder = home / "figures" / "smoke" / "talk" / "dark"
@@ -462,9 +439,10 @@ def test_slides_are_drawn_on_any_background_with_a_contact_sheet(book):
     assert pixels[0, 0, 3] == 0, "the background is not transparent"
 
 
-def test_the_book_becomes_a_site_that_asks_no_other_host(book):
+@pytest.mark.slow
+def test_the_book_becomes_a_site_that_asks_no_other_host(own_book):
     pytest.importorskip("myst_nb", reason="needs Sphinx: pip install 'ieee_lib[book]'")
-    home = book[0]
+    home = own_book
     done = run("ieee_lib", "book", "--scale", "smoke", "--source", "train", home=home)
     assert not done.stderr.strip(), done.stderr
     site = home / "data" / "site" / "smoke"
@@ -483,6 +461,7 @@ def test_the_book_becomes_a_site_that_asks_no_other_host(book):
     assert "Stands on" in pages["03_ensembles.html"] and "searchindex.js" in pages["search.html"]
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_printed_and_the_exit_code_says_so(book, tmp_path):
     home = tmp_path
     (home / "notebooks").mkdir()
@@ -490,7 +469,7 @@ def test_a_failing_cell_is_printed_and_the_exit_code_says_so(book, tmp_path):
     last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
     last.source += "\nraise RuntimeError('on purpose')"
     nbformat.write(notebook, home / "notebooks" / NOTEBOOKS[0].name)
-    (home / "data").symlink_to(book[0] / "data")
+    shutil.copytree(book / "data", home / "data")
     done = run("ieee_lib", "reproduce", "--scale", "smoke", "--only", "00", home=home, check=False)
     assert done.returncode == 1
     assert "on purpose" in done.stderr and "raise RuntimeError" in done.stdout

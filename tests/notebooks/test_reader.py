@@ -121,6 +121,7 @@ def test_the_losses_of_all_subsets_of_an_ensemble(names):
     assert len(subsets) == 2**5 - 1 and subsets.loss.between(3, 6).all()
 
 
+@pytest.mark.slow
 def test_one_more_run_trained_and_added(project):
     (path,) = (ROOT / "notebooks").glob("01_*.ipynb")
     with output(write=False):

@@ -102,6 +102,7 @@ image.composite_image: False
 """
 
 
+@pytest.mark.slow
 def test_nothing_of_a_users_settings_leaks_in(tmp_path):
     """Neither while drawing nor while saving, in the block of a style or after it."""
     settings = tmp_path / "matplotlibrc"

@@ -119,6 +119,7 @@ def test_a_killed_writer_leaves_no_half_record(home):
     assert RunStore.of("smoke").get("abc") is None and not list(RunStore.of("smoke").records())
 
 
+@pytest.mark.slow
 def test_processes_that_want_the_same_runs_train_them_once(home, spec, corpus):
     """Two of three runs are shared: whoever comes second trains the one that is left, alone."""
     specs = [spec.replace(init_seed=seed, epochs=8) for seed in range(4)]

@@ -199,6 +199,7 @@ def test_bad_files_are_named(home):
     assert not list((home / "data" / "corpora").glob("[!.]*/"))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
     """25 MB or 74 MB of text, the same peak to within 40 MB; less does not fill all buffers."""
     peaks = []

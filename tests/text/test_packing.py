@@ -173,6 +173,7 @@ def test_a_text_with_line_ends_is_cut_at_them_alone():
     assert max(map(len, pieces)) <= packing.BATCH_CHARACTERS
 
 
+@pytest.mark.slow
 def test_a_text_without_line_ends_takes_no_more_memory(tmp_path):
     """8 MB in one line; in one piece it took 1.1 GB."""
     peaks = []

@@ -25,6 +25,7 @@ def what_was_found(store, specs):
     return [result_of(store.get(spec.run_id)) for spec in specs]
 
 
+@pytest.mark.slow
 def test_a_job_killed_again_and_again_ends_as_if_undisturbed(home, spec, corpus):
     """kill -9 whenever a checkpoint has been written, twice; then left alone."""
     specs = tuple(spec.replace(epochs=16, init_seed=s, data_seed=s) for s in range(2))

@@ -112,6 +112,7 @@ for word; do case "$word" in *.so) echo nothing that runs > "$word";; esac; done
         ("a compiler whose output cannot run", "invalid ELF header|file too short"),
     ],
 )
+@pytest.mark.slow
 def test_where_nothing_compiles_runs_train_eagerly_after_one_notice(
     spec, corpus, tmp_path, what, reason
 ):

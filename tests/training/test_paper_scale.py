@@ -135,6 +135,7 @@ def trained(spec, corpus, *callbacks, **options):
     }
 
 
+@pytest.mark.slow
 def test_the_smallest_preset_trains_and_goes_on_to_the_same_bits_when_killed(corpus, tmp_path):
     """150M exactly, but for its context: two steps of two sequences of 64 tokens, on a CPU."""
     paper = PAPER.spec("150M", corpus=corpus.fingerprint, wd=0.8, lr=3e-3, epochs=1)
