@@ -7,7 +7,6 @@ working directory here, and made absolute before they go on; elsewhere they are 
 """
 
 import argparse
-import inspect
 import json
 import logging
 import os
@@ -16,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ieee_lib import paths
 from ieee_lib.book.terminal import Parser, check_once, print_anywhere
@@ -24,6 +22,8 @@ from ieee_lib.config.corpus import OPTIONS, corpus_text, flag
 from ieee_lib.errors import InputError, check, check_choice
 
 Command = Callable[[argparse.Namespace], int]
+BENCH_OPTIONS = ("device", "seconds", "minutes", "corpus")
+"""Of which a benchmark takes some."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -311,39 +311,22 @@ def _archive(given: argparse.Namespace) -> int:
 
 
 def _bench(given: argparse.Namespace) -> int:
-    from ieee_lib.benchmarks import BENCHMARKS, write
+    from ieee_lib import benchmarks
     from ieee_lib.config.scale import Scale
 
-    options = _options_of_bench(given)
+    options = {name: vars(given)[name] for name in BENCH_OPTIONS if vars(given)[name]}
+    benchmarks.check_options(given.what, options)
     json_file = Path(given.json) if given.json else None
     if json_file is not None:
         in_folder = json_file.parent.is_dir() and not json_file.is_dir()
         check(in_folder, "--json", given.json, "must be a file in a folder")
-    tables = write(
-        BENCHMARKS[given.what](Scale.load(given.scale), **options), paths.figures("bench")
-    )
+    tables = benchmarks.measure(given.what, Scale.load(given.scale), options)
     for table in tables.values():
         print(table.formatted().to_string(index=False))
     if json_file is not None:
         numbers = {n: json.loads(t.frame.to_json(orient="records")) for n, t in tables.items()}
         json_file.write_text(json.dumps(numbers, indent=1))
     return 0
-
-
-def _options_of_bench(given: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of a benchmark; raises InputError for one that it does not take."""
-    from ieee_lib.benchmarks import BENCHMARKS
-    from ieee_lib.config import check_number
-
-    check_choice("bench", given.what, BENCHMARKS)
-    options = {name: getattr(given, name) for name in ("device", "seconds", "minutes", "corpus")}
-    options = {name: value for name, value in options.items() if value not in (None, "")}
-    taken = list(inspect.signature(BENCHMARKS[given.what]).parameters)[1:]
-    allowed = " and ".join(f"--{name}" for name in taken) or "no option"
-    check(set(options) <= set(taken), "bench", given.what, f"takes {allowed}")
-    for name in ("seconds", "minutes"):
-        check_number(f"--{name}", options.get(name, 0.0), least=0.0)
-    return options
 
 
 def _readme(given: argparse.Namespace) -> int:

@@ -142,7 +142,7 @@ COMMANDS = [
     (["archive", "pack", "--scale", "laptop"], "nothing was trained here at scale laptop; run"),
     (
         ["bench", "quick"],
-        "bench = 'quick': allowed are agreement, coverage, mfu, precision, speed",
+        "bench = 'quick': allowed are agreement, coverage, gpu, mfu, precision, speed",
     ),
     (["bench", "coverage", "--device", "cpu"], "bench = 'coverage': takes no option"),
     (["bench", "agreement", "--seconds", "9"], "bench = 'agreement': takes --device"),

@@ -3,11 +3,16 @@
 tables = write(BENCHMARKS["mfu"](Scale.load("gpu"), seconds=300), paths.figures("bench"))
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from ieee_lib import paths
 from ieee_lib.benchmarks import agreement, gpu, mfu, precision, speed
+from ieee_lib.config import check_number
 from ieee_lib.config.scale import Scale
+from ieee_lib.errors import check, check_choice
 from ieee_lib.laws.coverage import coverage_frame
 from ieee_lib.plots.saving import SavedFigure, Table, save_figure, write_table
 
@@ -33,6 +38,21 @@ BENCHMARKS: dict[str, Callable[..., Results]] = {
     "speed": speed.run,
 }
 """Name -> function of a scale; its other arguments are options of the command line."""
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise InputError for an unknown benchmark, or an option that it does not take."""
+    check_choice("bench", name, BENCHMARKS)
+    taken = list(inspect.signature(BENCHMARKS[name]).parameters)[1:]
+    allowed = " and ".join(f"--{option}" for option in taken) or "no option"
+    check(set(options) <= set(taken), "bench", name, f"takes {allowed}")
+    for option in {"seconds", "minutes"} & set(options):
+        check_number(f"--{option}", options[option], least=0.0)
+
+
+def measure(name: str, scale: Scale, options: Mapping[str, Any]) -> dict[str, Table]:
+    """Run a benchmark, write its tables and figures to figures/bench/, return the tables."""
+    return write(BENCHMARKS[name](scale, **options), paths.figures("bench"))
 
 
 def write(results: Results, folder: Path) -> dict[str, Table]:
