@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import f as f_distribution
 
 from ieee_lib import claims
 from ieee_lib.claims import DOES_NOT, HOLDS, UNTESTABLE
+from ieee_lib.claims.judge import _free_exponent
 from ieee_lib.laws import Estimate, fit_ensembles, fit_power_law, seed_means
 from ieee_lib.laws.estimates import measured_mean
 from ieee_lib.plots import Table
@@ -119,7 +121,11 @@ def test_a_power_law_holds_only_where_a_misfit_would_show():
     assert few.verdict == UNTESTABLE, "one degree of freedom knows no noise"
     bent = fit_power_law([1, 2, 4, 8], [4.5, 4.2, 4.3, 4.1], sigma=0.01)
     assert claims.follows_power_law(bent).verdict == DOES_NOT
-    assert claims.follows_power_law(bent).p < 1e-6
+    chance = f_distribution.sf(bent.chi2, 1, 1e9)
+    assert claims.follows_power_law(bent).p == pytest.approx(chance, rel=1e-6) and chance < 1e-6
+    rough = fit_power_law([1, 2, 4, 8, 16], [4.5, 4.2, 4.3, 4.1, 4.2], sigma=0.03, dof=6)
+    chance = f_distribution.sf(rough.chi2 / 3, 3, 6)
+    assert claims.follows_power_law(rough).p == pytest.approx(chance, rel=1e-6)
     bare = claims.follows_power_law(fit_power_law(x[:3], on_it[:3], sigma=0.01))
     assert bare.verdict == UNTESTABLE and bare.reason == "no degree of freedom"
 
@@ -194,6 +200,9 @@ def test_an_exponent_of_K_has_the_interval_of_the_jackknife():
     ends = max(abs(ci_low - 1), abs(ci_high - 1))
     assert row.measure == pytest.approx(abs(law.free.alpha - 1))
     assert 0 < ci_high - ci_low < 1 and row.ci_high == pytest.approx(ends, rel=0.15)
+    beta = _free_exponent(law)
+    assert beta.dof == 4  # of the jackknife over five members
+    assert beta.ci_high - beta.ci_low == pytest.approx(ci_high - ci_low, rel=0.02)
 
 
 def test_members_are_held_against_the_largest_model_that_they_reach():

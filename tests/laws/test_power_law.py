@@ -216,6 +216,15 @@ def test_what_the_form_may_be_wrong_by_widens_the_limit_and_what_lies_beyond():
     assert law.to_dict()["discrepancy"] is None
 
 
+def test_only_an_end_below_zero_is_no_bound():
+    """Losses of a fraction of a nat, as those of a probe may be, bound their limit as others do."""
+    x = np.array([1.0, 2, 4, 8, 16])
+    low, high = fit_power_law(x, 0.4 + 0.5 / x, sigma=0.005).interval("E")
+    assert 0.3 < low < 0.4 < high < 0.5
+    low, high = fit_power_law(x, 0.005 + 0.5 / x, sigma=0.005).interval("E")
+    assert low == -np.inf and 0.005 < high < 0.1
+
+
 def test_draws_of_a_limit_have_the_distribution_of_its_interval():
     law = fit_power_law(tuned().assign(dof=6), x="N")
     limit = law.limit
