@@ -105,6 +105,7 @@ ARCHIVES = sorted((ROOT / "data" / "archive").glob("*.jsonl.gz"))
 
 
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name.split(".")[0])
+@pytest.mark.slow
 def test_a_recorded_book_needs_nothing_but_the_repository(archive, home, capsys):
     """Neither the text nor the questions that its runs were made with."""
     (home / "data").mkdir()

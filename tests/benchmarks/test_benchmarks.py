@@ -46,6 +46,7 @@ def test_bf16_products_contend_on_the_cpus_that_have_them(tiny, monkeypatch, has
     assert names == (expected if has and device == "cpu" else [])
 
 
+@pytest.mark.slow
 def test_the_table_compares_with_the_plain_loop(tiny, monkeypatch):
     kept = [c for c in contenders.contenders() if c.name == contenders.PLAIN or "eager" in c.name]
     kept = [c for c in kept if "2" in c.name or c.n_member == 1]
@@ -83,6 +84,7 @@ def test_utilisation_tries_larger_batches_until_they_gain_nothing(tiny, monkeypa
     assert list(mfu.run(tiny, device="cpu")["tab_mfu"].frame["sequences a pass"]) == [1, 2, 4]
 
 
+@pytest.mark.slow
 def test_text_is_measured(home, monkeypatch):
     monkeypatch.setattr(text, "CHARACTERS", 400_000)
     words = [f"line {i} of a text that says {i * i % 97} things\n" * 20 for i in range(40)]
@@ -162,6 +164,7 @@ def test_gains_are_of_the_stack_of_eight_over_the_others_and_one_of_its_own():
     assert sum("stack" in name for name in row) == 1
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_in_every_way_that_should_not_matter(home, smoke_corpora, monkeypatch):
     monkeypatch.setattr(train, "can_compile", lambda on_gpu: False)  # test_train.py compiles
     (home / "data").mkdir()
@@ -172,6 +175,7 @@ def test_a_run_is_the_same_in_every_way_that_should_not_matter(home, smoke_corpo
     assert table.apart["bf16-mixed"] > 0, "nothing was computed in bfloat16"
 
 
+@pytest.mark.slow
 def test_final_losses_in_both_precisions_stand_beside_the_noise(home, smoke_corpora, monkeypatch):
     monkeypatch.setattr(train, "can_compile", lambda on_gpu: False)
     monkeypatch.setattr(precision, "SEEDS", 2)

@@ -552,6 +552,7 @@ def same_model(shared_data):
 
 
 @pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.slow
 def test_the_adapter_and_lm_evals_hf_model_agree(name, same_model, shared_data):
     import lm_eval
     from lm_eval.models.huggingface import HFLM

@@ -33,6 +33,7 @@ def curves(job):
     return [[p[kind] for r in records for p in r["curve"]] for kind in ("val_loss", "train_loss")]
 
 
+@pytest.mark.slow
 def test_two_devices_take_the_same_steps_as_one(jobs):
     one, two = jobs
     one.run(ALONE)
