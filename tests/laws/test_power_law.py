@@ -18,8 +18,9 @@ from ieee_lib.laws import (
     published_law,
 )
 from ieee_lib.laws.estimates import noise_of, t_scale
+from ieee_lib.laws.profile import limit_ends
 from ieee_lib.laws.published import published, reference_points
-from ieee_lib.laws.scan import fit_many, power_law
+from ieee_lib.laws.scan import ALPHAS, fit_many, linear_fits, power_law
 from ieee_lib.plots import law_text
 from tests.synthetic import ensembles_by_model, tuned
 
@@ -214,6 +215,16 @@ def test_what_the_form_may_be_wrong_by_widens_the_limit_and_what_lies_beyond():
     assert wrong.without("a").discrepancy == (0.05, 3)
     assert wrong.to_dict()["discrepancy"] == {"tau": 0.05, "dof": 3}
     assert law.to_dict()["discrepancy"] is None
+
+
+def test_a_limit_ends_where_the_logarithm_leaves_the_region():
+    """On the smallest exponent's own chi2 hangs whether E has a lower end, to the last bit."""
+    x, sigma = np.array([1.0, 2, 4, 8, 16]), np.full(5, 0.02)
+    y = 4 - 0.1 * np.log(x) + 0.02 * np.array([1, -1, 0, 1, -1])
+    excess = linear_fits(ALPHAS, x, y[None], sigma)[3][:, 0]
+    reach = np.sqrt(excess[ALPHAS.argmin()] - excess.min())
+    low, high = limit_ends(ALPHAS, x, y, sigma, np.array([0.99 * reach, 1.01 * reach]))
+    assert np.isfinite(low[0]) and low[1] == -np.inf and np.isfinite(high).all()
 
 
 def test_only_an_end_below_zero_is_no_bound():
