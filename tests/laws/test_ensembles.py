@@ -156,3 +156,9 @@ def test_a_chain_counts_the_first_k_alone_and_no_noise_of_replicates():
     assert laws["replicates"].limit.se == pytest.approx(0.01 / np.sqrt(5))
     fewer = chained.without(chained.members[-1])
     assert fewer.K == 4 and fewer.influence.deviations is None
+
+
+def test_the_table_of_an_ensemble_gives_its_members_mean_and_all_of_them():
+    row = ensembles_frame({"m": ensemble(limit=4.0, gain=0.4, K=5)}).iloc[0]
+    assert row["one member"] == pytest.approx(4.4) and row["all members"] == pytest.approx(4.08)
+    assert row.limit.value == pytest.approx(4.0) and row.K == 5 and row.beta == pytest.approx(1.0)
