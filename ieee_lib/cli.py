@@ -1,4 +1,4 @@
-"""The command line: reproduce, plan, run-plan, predict, figures, book, archive, bench, ...
+"""The command line: reproduce, try, plan, run-plan, predict, figures, book, archive, bench, ...
 
 Exit code 2 is bad input, 3 a book in which some runs could not be made. Paths are relative to the
 working directory here, and made absolute before they go on; elsewhere they are below data/.
@@ -17,8 +17,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ieee_lib import paths
-from ieee_lib.book.terminal import Parser, check_once, print_anywhere
-from ieee_lib.config.corpus import OPTIONS, corpus_text, flag
+from ieee_lib.book.terminal import (
+    Parser,
+    absolute,
+    add_corpus,
+    add_looks,
+    add_only,
+    check_once,
+    print_anywhere,
+    typed_scale,
+)
+from ieee_lib.config.corpus import OPTIONS, corpus_text
 from ieee_lib.errors import InputError, check, check_choice
 
 Command = Callable[[argparse.Namespace], int]
@@ -72,19 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     def with_scale(name: str, function: Command, help: str) -> argparse.ArgumentParser:
         sub = command(name, function, help)
         what = "smoke, laptop, workstation, gpu, paper or a .toml"
-        sub.add_argument("--scale", default="laptop", type=_scale, help=what)
+        sub.add_argument("--scale", default="laptop", type=typed_scale, help=what)
         return sub
-
-    def add_only(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument(
-            "--only", default="", help="sections, such as 01,02; default: all of the paper"
-        )
-
-    def add_corpus(sub: argparse.ArgumentParser, what: str) -> None:
-        group = sub.add_argument_group("text")
-        group.add_argument("--corpus", metavar="TEXT", default="", type=_corpus, help=what)
-        for name, says in OPTIONS.items():
-            group.add_argument(flag(name), metavar="X", type=_corpus, help=says)
 
     instead = "text instead of the scale's: files:PATH (a file, a folder, a glob) or hub:…"
 
@@ -102,6 +100,14 @@ def _parser() -> argparse.ArgumentParser:
         "-p", nargs=2, action="append", default=[], dest="parameters", metavar=names, help=what
     )
 
+    what = "which recipe helps on one's own text: tune, compare and answer within some minutes"
+    sub = command("try", _try, what)
+    sub.add_argument("--tokens", type=int, default=0, help="D; 0: as many as the budget allows")
+    sub.add_argument("--parameters", type=int, default=0, help="N; 0: what suits D and the budget")
+    sub.add_argument("--minutes", type=float, default=20.0, help="that it may take")
+    add_looks(sub)
+    add_corpus(sub, "the text: files:PATH (a file, a folder, a glob) or hub:…")
+
     sub = with_scale("plan", _plan, "print runs, tokens, FLOPs and hours; trains nothing")
     add_only(sub)
     sub.add_argument("--executor", help="inline, local or ray: print order and wall time too")
@@ -111,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = with_scale("run-plan", _run_plan, "train what fits a time, by value; records go to --out")
     sub.add_argument("--budget-minutes", type=float, required=True, help="then it stops")
-    sub.add_argument("--out", type=_absolute, required=True, help="folder of records")
+    sub.add_argument("--out", type=absolute, required=True, help="folder of records")
     what = "train nothing whose prediction is not committed"
     sub.add_argument("--hold", action="store_true", help=what)
     add_corpus(sub, instead)
@@ -122,8 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = with_scale("figures", _figures, "redraw figures and tables from records; trains nothing")
     add_only(sub)
     sub.add_argument("--source", default="records", help="records (of this machine) or archive")
-    sub.add_argument("--context", default="paper", help="paper or talk")
-    sub.add_argument("--background", default="white", help="white, transparent or dark")
+    add_looks(sub)
     sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
     add_corpus(sub, "the corpus the runs were trained on")
 
@@ -163,21 +168,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return given
 
 
-def _absolute(text: str) -> str:
-    return os.path.join(os.getcwd(), os.path.expanduser(text))
-
-
-def _scale(text: str) -> str:
-    return _absolute(text) if text.endswith(".toml") else text
-
-
-def _corpus(text: str) -> str:
-    kind, _, path = text.partition(":")
-    if path and kind in ("files", "file"):
-        return f"{kind}:{paths.typed(path) if kind == 'files' else _absolute(path)}"
-    return text
-
-
 def _reproduce(given: argparse.Namespace) -> int:
     from ieee_lib.book.runner import reproduce
 
@@ -189,6 +179,13 @@ def _reproduce(given: argparse.Namespace) -> int:
         corpus=given.corpus,
         parameters=check_once(given.parameters),
     )
+
+
+def _try(given: argparse.Namespace) -> int:
+    from ieee_lib.book.your_text import try_text
+
+    names = ("corpus", "tokens", "parameters", "minutes", "context", "background")
+    return try_text(**{name: getattr(given, name) for name in names})
 
 
 def _plan(given: argparse.Namespace) -> int:

@@ -10,7 +10,8 @@ import pytest
 from ieee_lib import Scale
 from ieee_lib.book.run import declared
 from ieee_lib.book.sections import SECTIONS
-from ieee_lib.cli import _corpus, _parse, main
+from ieee_lib.book.terminal import typed_corpus
+from ieee_lib.cli import _parse, main
 from ieee_lib.runs.store import Archive, RunStore
 from ieee_lib.text.sources import open_source
 from tests.conftest import ROOT
@@ -61,7 +62,7 @@ def explained(capsys, *words):
 
 def test_commands_are_explained(capsys):
     printed = explained(capsys)
-    commands = ("reproduce", "plan", "figures", "export", "archive", "readme")
+    commands = ("reproduce", "try", "plan", "figures", "export", "archive", "readme")
     assert all(name in printed for name in commands)
 
 
@@ -148,10 +149,10 @@ def test_a_text_below_data_is_named_without_the_folders_of_this_machine(project,
     """So that a record, and an archive of records, can be read elsewhere."""
     (project / "data" / "text").mkdir(parents=True)
     monkeypatch.chdir(project / "data" / "text")
-    assert _corpus("files:*.txt") == "files:text/*.txt"
+    assert typed_corpus("files:*.txt") == "files:text/*.txt"
     monkeypatch.chdir(project)
-    assert _corpus("files:data/text/*.txt") == "files:text/*.txt"
-    assert _corpus("files:elsewhere/*.txt") == f"files:{project}/elsewhere/*.txt"
+    assert typed_corpus("files:data/text/*.txt") == "files:text/*.txt"
+    assert typed_corpus("files:elsewhere/*.txt") == f"files:{project}/elsewhere/*.txt"
 
 
 TYPED = [
@@ -165,7 +166,7 @@ TYPED = [
 
 
 @pytest.mark.parametrize(("typed", "said"), TYPED)
-@pytest.mark.parametrize("command", ["reproduce", "plan", "figures", "predict"])
+@pytest.mark.parametrize("command", ["reproduce", "plan", "figures", "predict", "try"])
 def test_every_option_of_a_corpus_can_be_typed(project, monkeypatch, typed, said, command):
     """And reaches a study in the words that a notebook's `corpus` takes."""
     (project / "data").mkdir()

@@ -77,7 +77,7 @@ def run_plan(
         stack.callback(_hand_out, out, loaded.name)
         stack.enter_context(sharing_workers(loaded.execution))
         try:
-            with _interrupted_at(deadline):
+            with interrupted_at(deadline):
                 study = Study.open(loaded, corpus=corpus)
                 _run_steps(study, deadline, out, hold, failed)
         except KeyboardInterrupt:
@@ -174,7 +174,7 @@ def _report_waiting(name: str, hold: bool) -> None:
 
 
 @contextlib.contextmanager
-def _interrupted_at(deadline: float) -> Iterator[None]:
+def interrupted_at(deadline: float) -> Iterator[None]:
     """Interrupt the main thread as Ctrl-C does; again every 5 s, should it be lost."""
 
     def end(number: int, frame: object) -> None:

@@ -154,7 +154,7 @@ def _run(
     for number, section in sections.items():
         began = time.monotonic()
         out = executed(study.scale.name, study.source) / f"{section.notebook}.ipynb"
-        code = _execute(section, out, parameters[number])
+        code = execute(section, out, parameters[number])
         if code not in (0, INCOMPLETE):
             return incomplete, code
         if code == INCOMPLETE:
@@ -209,7 +209,7 @@ def _train(section: Section, parameters: Mapping[str, Any]) -> bool:
     return True
 
 
-def _execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
+def execute(section: Section, out: Path, parameters: Mapping[str, Any]) -> int:
     """Execute one notebook; returns 0, 2 for bad input found by a cell, `INCOMPLETE`, else 1."""
     import papermill
     from nbclient.exceptions import DeadKernelError

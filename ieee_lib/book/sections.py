@@ -13,7 +13,7 @@ from typing import Any
 from ieee_lib import paths, predictions
 from ieee_lib.book import needs
 from ieee_lib.config import RunSpec
-from ieee_lib.errors import check_choice
+from ieee_lib.errors import check, check_choice
 from ieee_lib.recipes import beyond, data_scaling, distill, downstream, midtraining, single
 from ieee_lib.study import Study
 
@@ -91,6 +91,9 @@ _SECTIONS = (
     Section("11_predictions", "Predictions", predictions.prediction_specs, optional=True),
 )
 
+YOUR_TEXT = Section("12_your_text", "Your text", optional=True)
+"""On a text and scale of its own, so in no scale's book: the command `try` runs it."""
+
 SECTIONS = {section.number: section for section in _SECTIONS}
 """Number -> section, in the order of the book."""
 
@@ -104,6 +107,8 @@ def choose(only: str = "") -> dict[str, Section]:
     """Return the sections of a list such as "01,02"; empty: the paper's. Raises InputError."""
     numbers = [number.strip().zfill(2) for number in only.split(",") if number.strip()]
     for number in numbers:
+        allowed = "has a text and a scale of its own; `python -m ieee_lib try` runs it"
+        check(number != YOUR_TEXT.number, "only", number, allowed)
         check_choice("only", number, SECTIONS)
     if numbers:
         return {number: section for number, section in SECTIONS.items() if number in numbers}

@@ -7,9 +7,12 @@ Parser(prog="python -m ieee_lib").parse_args(words)
 import argparse
 import codecs
 import io
+import os
 import sys
 from typing import Any, NoReturn
 
+from ieee_lib import paths
+from ieee_lib.config.corpus import OPTIONS, flag
 from ieee_lib.errors import check
 
 PLAIN = {
@@ -59,3 +62,42 @@ def check_once(pairs: list[list[str]]) -> dict[str, str]:
         check(name not in parameters, "-p", name, "must be given once")
         parameters[name] = value
     return parameters
+
+
+def add_corpus(sub: argparse.ArgumentParser, what: str) -> None:
+    """Add --corpus, which is `what`, and every option of a corpus."""
+    group = sub.add_argument_group("text")
+    group.add_argument("--corpus", metavar="TEXT", default="", type=typed_corpus, help=what)
+    for name, says in OPTIONS.items():
+        group.add_argument(flag(name), metavar="X", type=typed_corpus, help=says)
+
+
+def add_only(sub: argparse.ArgumentParser) -> None:
+    """Add the choice of sections."""
+    sub.add_argument(
+        "--only", default="", help="sections, such as 01,02; default: all of the paper"
+    )
+
+
+def add_looks(sub: argparse.ArgumentParser) -> None:
+    """Add the size and the background of figures."""
+    sub.add_argument("--context", default="paper", help="paper or talk")
+    sub.add_argument("--background", default="white", help="white, transparent or dark")
+
+
+def absolute(text: str) -> str:
+    """Return a path of the working directory as an absolute one."""
+    return os.path.join(os.getcwd(), os.path.expanduser(text))
+
+
+def typed_scale(text: str) -> str:
+    """Return a scale's name, or the absolute path of its file."""
+    return absolute(text) if text.endswith(".toml") else text
+
+
+def typed_corpus(text: str) -> str:
+    """Return a text's name with its path made absolute, or below data/."""
+    kind, _, path = text.partition(":")
+    if path and kind in ("files", "file"):
+        return f"{kind}:{paths.typed(path) if kind == 'files' else absolute(path)}"
+    return text

@@ -50,6 +50,7 @@ from ieee_lib.claims.verdicts import (
     table,
     without_measure,
 )
+from ieee_lib.claims.your_text import answers, edge_warnings, in_words
 
 __all__ = [
     "DIGITS",
@@ -63,12 +64,14 @@ __all__ = [
     "Statement",
     "Summary",
     "Verdict",
+    "answers",
     "best_ensemble_below_limit",
     "correction",
     "decay_helps",
     "decay_is_large",
     "difference_above",
     "difference_below",
+    "edge_warnings",
     "efficiency_is_constant",
     "either_seed_suffices",
     "ensemble_below_regularized",
@@ -79,6 +82,7 @@ __all__ = [
     "helps_downstream",
     "heuristic_helps",
     "heuristic_is_optimal",
+    "in_words",
     "keeps_gain",
     "limit_below_standard",
     "limits_fall_with_size",

@@ -261,4 +261,7 @@ def _work(pipe: Connection, slot: int, execution: Execution) -> None:
             job: Job = pipe.recv()
         except EOFError:
             return
-        pipe.send(attempt(job.run, execution, pipe.send))
+        try:
+            pipe.send(attempt(job.run, execution, pipe.send))
+        except KeyboardInterrupt:  # ended by its parent, which knows
+            raise SystemExit(1) from None

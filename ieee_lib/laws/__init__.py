@@ -57,6 +57,7 @@ from ieee_lib.laws.published import (
     published_points,
     refits,
 )
+from ieee_lib.laws.recipe_gains import compare_recipes, rise_with_epochs
 from ieee_lib.laws.scan import MIN_POINTS
 from ieee_lib.laws.tables import LAW_DIGITS, laws_frame
 from ieee_lib.laws.units import scale_of, unit_of
@@ -80,6 +81,7 @@ __all__ = [
     "accuracies",
     "best_ensemble",
     "compare_limits",
+    "compare_recipes",
     "concat",
     "data_efficiencies",
     "data_efficiency",
@@ -114,6 +116,7 @@ __all__ = [
     "rank_correlation",
     "refits",
     "replicate_noise",
+    "rise_with_epochs",
     "scale_of",
     "seed_mean",
     "seed_means",

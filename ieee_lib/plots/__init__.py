@@ -74,6 +74,7 @@ from ieee_lib.plots.regularized import (
 from ieee_lib.plots.saving import SavedFigure, Table
 from ieee_lib.plots.setup import parameter_shares
 from ieee_lib.plots.style import COLORS, MARKERS, style, tall, use_style, wide
+from ieee_lib.plots.your_text import losses_by_recipe, worth_in_data
 
 __all__ = [
     "COLORS",
@@ -123,6 +124,7 @@ __all__ = [
     "loss_by_data",
     "loss_by_recipe",
     "loss_by_seed",
+    "losses_by_recipe",
     "means",
     "one_curve",
     "one_member_and_limit",
@@ -140,4 +142,5 @@ __all__ = [
     "tall",
     "use_style",
     "wide",
+    "worth_in_data",
 ]

@@ -26,9 +26,18 @@ from ieee_lib.recipes.midtraining import (
 )
 from ieee_lib.recipes.setup import model_sizes
 from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_sweep
+from ieee_lib.recipes.text_plan import open_text
 from ieee_lib.recipes.tuned import certificate, regularized, standard
+from ieee_lib.recipes.your_text import (
+    base_noise,
+    longer_than_tuned,
+    members_within,
+    student_within,
+    tune_within,
+)
 
 __all__ = [
+    "base_noise",
     "beyond_ensembles",
     "certificate",
     "continued_ensemble",
@@ -41,7 +50,10 @@ __all__ = [
     "epochs_and_decay",
     "heuristic_ensembles",
     "heuristic_neighbours",
+    "longer_than_tuned",
+    "members_within",
     "model_sizes",
+    "open_text",
     "overfitting",
     "recorded_ensembles",
     "regularized",
@@ -51,7 +63,9 @@ __all__ = [
     "standard",
     "standard_by_data",
     "student_sweep",
+    "student_within",
     "students",
     "teachers",
+    "tune_within",
     "weight_decay_sweep",
 ]
