@@ -162,3 +162,10 @@ def test_the_table_of_an_ensemble_gives_its_members_mean_and_all_of_them():
     row = ensembles_frame({"m": ensemble(limit=4.0, gain=0.4, K=5)}).iloc[0]
     assert row["one member"] == pytest.approx(4.4) and row["all members"] == pytest.approx(4.08)
     assert row.limit.value == pytest.approx(4.0) and row.K == 5 and row.beta == pytest.approx(1.0)
+
+
+def test_a_point_in_K_has_the_noise_of_its_members_influence():
+    law = ensemble(noise=0.02, interaction=0.02, K=5)
+    for k, se in zip(law.points.k, law.points.se, strict=True):
+        assert se == pytest.approx(law.at(k).se, rel=1e-12)
+    assert law.points.se.nunique() == 5

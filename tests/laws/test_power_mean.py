@@ -61,6 +61,13 @@ def test_exact_cells_give_the_exact_surface(surface):
         surface.at(5e6)
 
 
+def test_two_D_are_enough_and_one_is_not():
+    two = fit_power_mean(cells(counts=COUNTS[:2]))
+    assert two.chi2 < 1e-2 and two.at(COUNTS[0]).E > two.at(COUNTS[1]).E
+    with pytest.raises(InputError, match="need at least two"):
+        fit_power_mean(pd.concat([cells(counts=COUNTS[:1])] * 2, ignore_index=True))
+
+
 def test_the_noise_of_a_slice_is_that_of_all_cells_to_first_order(surface):
     """Refit to cells moved one at a time: the limit moves as the response says."""
     D = COUNTS[1]
