@@ -73,6 +73,7 @@ def test_form(path):
     assert len(parameters) == 1 and 4 <= len(lines) <= 8 and all("  # " in line for line in lines)
 
 
+@pytest.mark.xdist_group("book")
 def test_the_book_says_what_it_proves_and_where_it_went(book):
     printed = (book / "printed.txt").read_text()
     assert "proves nothing" in printed and "[1/10] 00_setup: at least" in printed
@@ -81,6 +82,7 @@ def test_the_book_says_what_it_proves_and_where_it_went(book):
     assert executed == [s.notebook for s in choose("").values()]
 
 
+@pytest.mark.xdist_group("book")
 def test_every_figure_comes_in_three_formats_with_its_numbers(book):
     folder = book / "figures" / "smoke"
     items = items_of(choose("").values())
@@ -95,6 +97,7 @@ def test_every_figure_comes_in_three_formats_with_its_numbers(book):
         assert re.search("smoke|paper's", numbers["caption"]) and len(numbers) > 1
 
 
+@pytest.mark.xdist_group("book")
 def test_the_book_says_where_its_time_went(book):
     assert "Where the time went:" in (book / "printed.txt").read_text()
     rows = pd.read_csv(book / "figures" / "smoke" / "tab_stages.csv").set_index("stage").seconds
@@ -102,6 +105,7 @@ def test_the_book_says_where_its_time_went(book):
     assert rows["all"] == pytest.approx(rows.drop("all").sum())
 
 
+@pytest.mark.xdist_group("book")
 def test_every_claim_is_judged_and_written_and_none_is_printed_at_a_scale_that_proves_nothing(book):
     printed = (book / "printed.txt").read_text()
     table = json.loads((book / "figures" / "smoke" / "claims.json").read_text())["rows"]
@@ -112,6 +116,7 @@ def test_every_claim_is_judged_and_written_and_none_is_printed_at_a_scale_that_p
     assert (book / "figures" / "smoke" / "claims.md").is_file()
 
 
+@pytest.mark.xdist_group("book")
 def test_no_limit_is_shown_without_its_interval(book):
     """In the numbers behind every figure, an asymptote never comes alone."""
 
@@ -135,6 +140,7 @@ def test_no_limit_is_shown_without_its_interval(book):
     assert shown >= {"fig01", "fig03", "fig04a", "fig05", "fig06", "fig07a", "fig07b", "fig07"}
 
 
+@pytest.mark.xdist_group("book")
 def test_an_ensemble_in_a_table_is_what_its_record_says(book):
     rows = pd.read_csv(book / "figures" / "smoke" / "tab06_limits_in_K.csv").set_index("N")
     store = {record["run_id"]: record for _, record in records(book).values()}
@@ -151,6 +157,7 @@ def test_an_ensemble_in_a_table_is_what_its_record_says(book):
     assert matched == 4
 
 
+@pytest.mark.xdist_group("book")
 def test_the_table_of_a_notebook_is_what_its_records_say(book):
     """The tuned loss in the table is the mean over seeds of the records it names."""
     row = pd.read_csv(book / "figures" / "smoke" / "tab03_regularized.csv").iloc[0]
@@ -166,6 +173,7 @@ def test_the_table_of_a_notebook_is_what_its_records_say(book):
     assert len(losses) == 2 and row.loss == pytest.approx(sum(losses) / 2)
 
 
+@pytest.mark.xdist_group("book")
 def test_a_students_row_is_what_its_records_say(book):
     """Losses are means over seeds; retention is the share of the teachers' gain."""
     rows = pd.read_csv(book / "figures" / "smoke" / "tab09_students.csv").set_index("student")
@@ -192,6 +200,7 @@ def test_a_students_row_is_what_its_records_say(book):
     assert rows.retention.tolist() == pytest.approx(kept.tolist(), abs=1e-6)
 
 
+@pytest.mark.xdist_group("book")
 def test_the_accuracy_of_a_notebook_is_what_its_records_say(book):
     row = pd.read_csv(book / "figures" / "smoke" / "tab10_accuracy.csv").query("K == 3").iloc[0]
     store = [r for _, r in records(book).values() if r["kind"] == "evaluation"]
@@ -208,6 +217,7 @@ def test_the_accuracy_of_a_notebook_is_what_its_records_say(book):
     assert (difference <= pairs["a - b ci_high"]).all()
 
 
+@pytest.mark.xdist_group("book")
 def test_continued_runs_in_a_table_are_what_their_records_say(book):
     rows = pd.read_csv(book / "figures" / "smoke" / "tab11_recipes.csv")
     assert len(rows) == 6 and (rows["data efficiency"].dropna() > 0).all()
@@ -245,6 +255,7 @@ def test_a_finished_book_trains_nothing_and_redraws_the_same(own_book):
     assert digests(home) == figures
 
 
+@pytest.mark.xdist_group("book")
 def test_the_plan_of_a_finished_book_has_nothing_left(book):
     printed = run("ieee_lib", "plan", "--scale", "smoke", home=book).stdout
     total = next(line for line in printed.splitlines() if line.startswith("all")).split()
