@@ -311,7 +311,8 @@ def _bench(given: argparse.Namespace) -> int:
     from ieee_lib import benchmarks
     from ieee_lib.config.scale import Scale
 
-    options = {name: vars(given)[name] for name in BENCH_OPTIONS if vars(given)[name]}
+    given_options = {name: vars(given)[name] for name in BENCH_OPTIONS}
+    options = {name: value for name, value in given_options.items() if value not in (None, "")}
     benchmarks.check_options(given.what, options)
     json_file = Path(given.json) if given.json else None
     if json_file is not None:

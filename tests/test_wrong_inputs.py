@@ -146,6 +146,8 @@ COMMANDS = [
         "bench = 'quick': allowed are agreement, coverage, gpu, mfu, precision, speed",
     ),
     (["bench", "coverage", "--device", "cpu"], "bench = 'coverage': takes no option"),
+    (["bench", "coverage", "--seconds", "0"], "bench = 'coverage': takes no option"),
+    (["bench", "gpu", "--minutes", "0"], "minutes = 0.0: must be positive"),
     (["bench", "agreement", "--seconds", "9"], "bench = 'agreement': takes --device"),
     (["bench", "--device", "tpu"], "device = 'tpu': allowed are cpu, cuda"),
     (["bench", "--seconds", "-1"], "--seconds = -1.0: must be a number at least 0"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from ieee_lib.config.scale_tables import EPOCHS_GRID, LR_GRID, WD_GRID
+from ieee_lib.config.scale_tables import GRIDS
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.estimates import Estimate, estimates
 
@@ -25,9 +25,6 @@ UNCERTIFIED = "uncertified"
 
 UNNOTICED = 0.01
 """Nats/token below which a gain is none in practice."""
-
-GRIDS = {"wd": WD_GRID, "lr": LR_GRID, "epochs": tuple(e for e in EPOCHS_GRID if e <= 64)}
-"""What a search tries on each axis."""
 
 Rows = dict[str, dict[Any, Any]]
 """Recipe -> its row of `laws.compare_recipes`."""

@@ -32,7 +32,13 @@ WD_GRID = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 LR_GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 EPOCHS_GRID = (1, 2, 4, 8, 16, 32, 64, 128)
 """The paper's search grid (Sec. 3; utils.py of its code). 128 epochs are in Fig 2 only: a search
-never tries them (`recipes.search.GRIDS`)."""
+never tries them."""
+GRIDS: dict[str, tuple[float, ...]] = {
+    "wd": WD_GRID,
+    "lr": LR_GRID,
+    "epochs": tuple(e for e in EPOCHS_GRID if e <= 64),
+}
+"""Values that a search tries on each axis (v1 App B.1)."""
 
 WeightDecay = Annotated[float, one_of(WD_GRID)]
 LearningRate = Annotated[float, one_of(LR_GRID)]

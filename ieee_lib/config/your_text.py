@@ -8,6 +8,7 @@ their certified optima lie; the search moves from there.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -74,12 +75,13 @@ def your_scale(
     moves: int = 3,
     val_sequences: int = 192,
     compiled: bool = True,
-    bf16: bool = False,
+    has_bf16: Callable[[], bool] = lambda: False,
 ) -> Scale:
     """Return the scale of a text: models near the sizes, the base D, and its half and quarter.
 
     The first size is the one that ensembles, smaller D and the student are made of. K: members;
-    moves: of a search's centre, at most. Raises InputError for values that no scale may have.
+    moves: of a search's centre, at most. has_bf16: of this CPU, asked of large models only. Raises
+    InputError for values that no scale may have.
     """
     models, settings = {}, []
     for size in sizes:
@@ -99,7 +101,7 @@ def your_scale(
         for m, n in settings
     ]
     sweep = {"model": model, "epochs": (1,), "wd": (0.1,), "lr": 3e-3}
-    is_large = bf16 and N >= BF16_FROM
+    in_bf16 = N >= BF16_FROM and has_bf16()
     return Scale.from_dict(
         name,
         {
@@ -112,7 +114,7 @@ def your_scale(
                 "batch_size": BATCH_SIZE,
                 "val_sequences": val_sequences,
                 "evals": 2,
-                "precision": "bf16-products" if is_large else "32-true",
+                "precision": "bf16-products" if in_bf16 else "32-true",
             },
             "execution": execution(compiled),
             "search": {"seeds": 1, "tolerance": 2.0, "max_moves": moves, "screen": 3.0},

@@ -75,12 +75,3 @@ def _quota(folder: Path) -> Iterator[float]:
             quota, period = " ".join((folder / name).read_text() for name in names).split()
             if int(quota) > 0:  # -1: no limit
                 yield int(quota) / int(period)
-
-
-def multiplies_bf16(system: Path = Path("/")) -> bool:
-    """Say whether this machine's CPU has products in bf16 (AVX-512 BF16 or AMX)."""
-    try:
-        flags = (system / "proc/cpuinfo").read_text().split()
-    except OSError:  # no Linux
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

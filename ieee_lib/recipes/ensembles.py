@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from ieee_lib.config import EnsembleSpec
-from ieee_lib.config.scale_tables import EPOCHS_GRID, Settings
+from ieee_lib.config.scale_tables import EPOCHS_GRID, GRIDS, Settings
 from ieee_lib.laws.estimates import replicate_noise
-from ieee_lib.recipes.search import GRIDS, neighbours
+from ieee_lib.recipes.search import neighbours
 from ieee_lib.recipes.single import sweep_points
 from ieee_lib.study import Study
 

@@ -19,19 +19,12 @@ import numpy as np
 import pandas as pd
 
 from ieee_lib.config import RunSpec
-from ieee_lib.config.scale_tables import EPOCHS_GRID, LR_GRID, WD_GRID, Settings
+from ieee_lib.config.scale_tables import GRIDS, Settings
 from ieee_lib.runs.frames import pooled_noise, seed_means
 from ieee_lib.study import Study
 
 TUNED = ["wd", "lr", "epochs"]
 """The settings that tell the points of a search apart."""
-
-GRIDS: dict[str, tuple[float, ...]] = {
-    "wd": WD_GRID,
-    "lr": LR_GRID,
-    "epochs": tuple(e for e in EPOCHS_GRID if e <= 64),
-}
-"""Values that a search tries on each axis (v1 App B.1)."""
 
 CERTIFIED = "certified"
 WITHIN_NOISE = "certified within noise"

@@ -19,7 +19,7 @@ from ieee_lib.config.scale import Scale
 from ieee_lib.config.scale_tables import Settings
 from ieee_lib.config.your_text import BLOCK_SIZE, SEED_TOKENS_STEP, VOCAB_SIZE, your_scale
 from ieee_lib.errors import InputError, check, check_choice
-from ieee_lib.jobs.machine import multiplies_bf16, worker_count
+from ieee_lib.jobs.machine import worker_count
 from ieee_lib.recipes.budget import Plan, deadline_after, seconds
 from ieee_lib.recipes.search import certifying_specs
 from ieee_lib.recipes.single import AXES
@@ -113,10 +113,16 @@ def _scaler(packed: Corpus, config: CorpusConfig, minutes: float) -> Scaler:
             moves=6,
             val_sequences=min(384, held // 8 * 8),
             compiled=minutes >= COMPILES_FROM,
-            bf16=multiplies_bf16(),
+            has_bf16=_has_bf16,
         )
 
     return scale
+
+
+def _has_bf16() -> bool:
+    from ieee_lib.model.products import has_bf16
+
+    return has_bf16()
 
 
 def _rate_of_worker(study: Study, minutes: float) -> float:

@@ -9,7 +9,6 @@ What ends for want of time is said, and goes on when the same is asked for again
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -112,7 +111,7 @@ def longer_than_tuned(study: Study, standard: pd.DataFrame) -> pd.DataFrame:
     centre = ensembles.centre_of(ensembles.centres_of(standard), study.scale.ensembles.model)
     specs = []
     for epochs in (centre.epochs, 2 * centre.epochs):
-        point = dataclasses.replace(centre, epochs=epochs)
+        point = replace(centre, epochs=epochs)
         specs += specs_of(study, point, study.scale.seeds)
     return study.ensure([spec for spec in specs if study.store.has(spec.run_id)])
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,14 +11,14 @@ import pytest
 
 from ieee_lib import InputError, Scale, recipes
 from ieee_lib.claims.your_text import answers, edge_warnings, gain_text, in_words, verdict
-from ieee_lib.config import ModelConfig
-from ieee_lib.config.your_text import shape_near, starting_settings
+from ieee_lib.config import CorpusConfig, ModelConfig
+from ieee_lib.config.your_text import shape_near, starting_settings, your_scale
 from ieee_lib.laws import compare_recipes, fit_power_law, rise_with_epochs
 from ieee_lib.laws.estimates import assumed
 from ieee_lib.recipes import text_plan
 from ieee_lib.recipes.budget import deadline_after, until
 from ieee_lib.runs.frames import Noise
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 
 
 def write_text(path, n_character):
@@ -225,11 +223,21 @@ def test_an_optimum_at_the_edge_of_the_grid_is_warned_of():
     assert "wd = 6.4" in warnings[0] and "epochs = 64" in warnings[1]
 
 
+def test_large_models_are_multiplied_in_bf16_where_the_cpu_has_it():
+    corpus = CorpusConfig(source="stdlib", vocab_size=1024)
+
+    def precision(N, has_bf16):
+        scale = your_scale("text-a", corpus, D=262_144, sizes=(N,), has_bf16=has_bf16)
+        return scale.training.precision
+
+    assert precision(5e5, lambda: True) == "bf16-products"
+    assert precision(5e5, lambda: False) == "32-true"
+    assert precision(1e5, lambda: pytest.fail("asked of a small model")) == "32-true"
+
+
 def run_try(home, *arguments):
-    command = [sys.executable, "-m", "ieee_lib", "try", *arguments]
-    environment = {**os.environ, "IEEE_LIB_HOME": str(home)}
     began = time.monotonic()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    done = run("ieee_lib", "try", *arguments, home=home, check=False)
     return done, time.monotonic() - began
 
 
