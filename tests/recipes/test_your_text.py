@@ -18,7 +18,9 @@ from ieee_lib.laws.estimates import assumed
 from ieee_lib.recipes import text_plan
 from ieee_lib.recipes.budget import deadline_after, until
 from ieee_lib.runs.frames import Noise
+from ieee_lib.text.corpus import folder_of, open_corpus
 from tests.conftest import ROOT, run
+from tests.kinds import KINDS
 
 
 def write_text(path, n_character):
@@ -76,6 +78,26 @@ def test_a_plan_keeps_to_its_budget_and_a_larger_one_buys_more(text):
     assert D3 < D8 <= D120 and N3[0] < N8[0]
     assert len(N120) == 2 and 0.7 <= N120[0] / D120 <= 2 < N120[1] / D120 <= 7
     assert 0.7 <= N3[0] / D3 <= 3
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "joined.txt", *KINDS])
+def test_every_kind_of_input_is_planned_for_alike(text, home, name):
+    """One long file, one joined by separators, and all that is read elsewhere: the same text."""
+    whole = (home / "mine.txt").read_text()[:120_000]
+    texts = [whole[start : start + 4_000] for start in range(0, len(whole), 4_000)]
+    corpus = f"files:{home / name} --vocab-size 300"
+    if name == "joined.txt":
+        (home / name).write_text("<|endoftext|>".join(texts))
+        corpus += " --split '<|endoftext|>'"
+    elif name in KINDS:
+        KINDS[name](home / name, texts)
+    study, plan = recipes.open_text(corpus, tokens=8_192, parameters=20_000, minutes=4)
+    assert study.scale.base_tokens == 8_192 and len(plan.table) == 4
+    documents = open_corpus(folder_of(study.scale.corpus)).manifest["documents"]
+    if name == "mine.txt":  # one document, whose end is held out
+        assert documents["cut"] == documents["train"] == 1, documents
+    else:
+        assert documents["train"] + documents["val"] == 30, documents
 
 
 def test_given_D_and_N_are_taken_or_refused_with_what_fits(text):

@@ -1,72 +1,29 @@
 """Local files: every kind that is read gives its texts, and names file and line of what is none."""
 
-import bz2
-import gzip
 import json
-import lzma
-import zipfile
 
 import datasets
 import numpy as np
 import pandas as pd
 import pytest
-import zstandard
 
 from ieee_lib import InputError
 from ieee_lib.config import CorpusConfig
 from ieee_lib.text import files
 from ieee_lib.text.packing import prepare
 from ieee_lib.text.sources import open_source
+from tests.kinds import KINDS, table, zipped
 
 TEXTS = ["one, of\n\ntwo", 'a "second"', "third"]
-LINES = "".join(json.dumps({"n": i, "text": text}) + "\n" for i, text in enumerate(TEXTS)).encode()
-TABLE = pd.DataFrame({"n": range(3), "text": TEXTS})
 
 
 def read(source, field="text", split="document"):
     return list(open_source(f"files:{source}", field).documents(files.Cut(split)))
 
 
-def zipped(path, members):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-
-
-MAKERS = {
-    "a.jsonl": lambda path: path.write_bytes(LINES),
-    "a.ndjson": lambda path: path.write_bytes(b"\xef\xbb\xbf" + LINES),
-    "a.json": lambda path: path.write_text(TABLE.to_json(orient="records", indent=2)),
-    "lines.json": lambda path: path.write_bytes(LINES),
-    "texts.json": lambda path: path.write_text(json.dumps(TEXTS)),
-    "a.csv": lambda path: TABLE.to_csv(path, index=False, encoding="utf-8-sig"),
-    "a.tsv.xz": lambda path: path.write_bytes(lzma.compress(TABLE.to_csv(sep="\t").encode())),
-    "a.parquet": TABLE.to_parquet,
-    "a.jsonl.gz": lambda path: path.write_bytes(gzip.compress(LINES)),
-    "a.jsonl.bz2": lambda path: path.write_bytes(bz2.compress(LINES)),
-    "a.jsonl.zst": lambda path: path.write_bytes(  # of two frames, as parallel compressors write
-        zstandard.compress(LINES[:50]) + zstandard.compress(LINES[50:])
-    ),
-    "a.zip": lambda path: zipped(
-        path, {"x/0.txt": TEXTS[0], "x/1.txt": TEXTS[1], "x/2.md": TEXTS[2], "x/cover.png": b"\x89"}
-    ),
-    "b.zip": lambda path: zipped(path, {"a.jsonl": LINES, "__MACOSX/._a.jsonl": b"\0"}),
-    "folder": lambda path: [
-        (path / "in").mkdir(parents=True),
-        [(path / "in" / f"{i}.md").write_text(text) for i, text in enumerate(TEXTS)],
-        (path / ".DS_Store").write_bytes(b"\0"),
-        (path / "cover.png").write_bytes(b"\x89"),
-    ],
-    "saved": lambda path: datasets.Dataset.from_pandas(TABLE).save_to_disk(path),
-    "splits": lambda path: datasets.DatasetDict(
-        train=datasets.Dataset.from_pandas(TABLE), test=datasets.Dataset.from_pandas(TABLE[:1])
-    ).save_to_disk(path),
-}
-
-
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", KINDS)
 def test_every_kind_is_read(home, name):
-    MAKERS[name](home / name)
+    KINDS[name](home / name, TEXTS)
     assert read(home / name) == TEXTS
     with_n = [f"{i}\n{text}" for i, text in enumerate(TEXTS)]
     if name in ("a.csv", "a.tsv.xz"):  # where every field is text
@@ -74,16 +31,16 @@ def test_every_kind_is_read(home, name):
 
 
 def test_a_folder_says_what_it_leaves_out_and_sees_changes(home):
-    MAKERS["folder"](home / "folder")
+    KINDS["folder"](home / "folder", TEXTS)
     source = open_source(f"files:{home}/folder")
     assert source.not_read() == [".png"] and len(source.paths()) == 3
     before = source.state()
     (home / "folder" / "in" / "new.md").write_text("new")
     assert source.state() != before
-    MAKERS["saved"](home / "saved")
+    KINDS["saved"](home / "saved", TEXTS)
     source = open_source(f"files:{home}/saved")
     before = source.state()
-    datasets.Dataset.from_pandas(TABLE[:2]).save_to_disk(home / "saved")
+    datasets.Dataset.from_pandas(table(TEXTS[:2])).save_to_disk(home / "saved")
     assert source.state() != before
 
 
@@ -109,7 +66,7 @@ def test_what_is_not_read_is_named_with_what_to_do(home, name, message):
 
 
 def test_a_folder_of_two_kinds_is_not_guessed(home):
-    MAKERS["folder"](home / "folder")
+    KINDS["folder"](home / "folder", TEXTS)
     (home / "folder" / "meta.json").write_text("{}")
     with pytest.raises(InputError, match=r"matches .json, .md; .*choose one by a glob such as"):
         read(home / "folder")
@@ -188,7 +145,7 @@ def test_a_record_without_text_is_left_out_and_counted(home):
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet", "a.csv", "saved"])
 def test_a_field_that_no_record_has_is_named_with_those_it_has(home, name):
-    MAKERS[name](home / name)
+    KINDS[name](home / name, TEXTS)
     with pytest.raises(InputError, match=r"text_field = 'body': .* has the fields n, text"):
         read(home / name, "text+body")
 
@@ -216,7 +173,7 @@ def test_a_byte_order_mark_is_no_text(home):
 
 @pytest.mark.parametrize("name", ["a.jsonl.zst", "a.jsonl.gz", "a.jsonl.bz2", "a.tsv.xz", "a.zip"])
 def test_a_file_cut_short_is_damaged(home, name):
-    MAKERS[name](home / name)
+    KINDS[name](home / name, TEXTS)
     (home / name).write_bytes((home / name).read_bytes()[:-12])
     with pytest.raises(InputError, match=r": is damaged: "):
         read(home / name)
