@@ -26,6 +26,14 @@ def pins():
     return {name.replace("_", "-").lower(): pin for name, pin in (x.split("==") for x in lines)}
 
 
+@pytest.mark.xdist_group("named")
+def test_workers_keep_groups_together(request):
+    """xdist sends tests of one name to one worker; it must be able to give them that name."""
+    if not hasattr(request.config, "workerinput"):
+        pytest.skip("needs workers: pytest -n 2 --dist loadgroup")
+    assert request.node.nodeid.endswith("@named")
+
+
 def test_conda_and_make_install_the_same_lock():
     environment = (ROOT / "environment.yml").read_text()
     assert re.findall(r"- -r (\S+)", environment) == ["requirements.lock"]
