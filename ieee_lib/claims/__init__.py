@@ -4,6 +4,7 @@ judged = [overfits(runs), standard_stalls(tuned)]
 table(judged), summary(judged)
 """
 
+from ieee_lib.claims.elsewhere import Finding, elsewhere_table, seen_elsewhere
 from ieee_lib.claims.judge import (
     best_ensemble_below_limit,
     decay_helps,
@@ -61,6 +62,7 @@ __all__ = [
     "UNTESTABLE",
     "Claim",
     "Correction",
+    "Finding",
     "Statement",
     "Summary",
     "Verdict",
@@ -74,6 +76,7 @@ __all__ = [
     "edge_warnings",
     "efficiency_is_constant",
     "either_seed_suffices",
+    "elsewhere_table",
     "ensemble_below_regularized",
     "excess_is_one_over_k",
     "exponents_agree",
@@ -93,6 +96,7 @@ __all__ = [
     "predicts_error",
     "recipes_are_ordered",
     "saves_data",
+    "seen_elsewhere",
     "small_beat_big",
     "standard_stalls",
     "summary",

@@ -1,10 +1,9 @@
 """The scale of one's own text: shapes near N, starting settings, and a ladder of three D.
 
-    scale = your_scale("text-9f86d081", corpus, D=65_536, sizes=(100_000,), K=3)
+    scale = your_scale("text-9f86d081", corpus, D=65_536, sizes=(100_000,), start=start, K=3)
     scale.models                             # {"0.1M": ...}
 
-Proportions are those of the shipped laptop and workstation scales, and the settings start where
-their certified optima lie; the search moves from there.
+Proportions are those of the shipped laptop and workstation scales; the search moves from its start.
 """
 
 import math
@@ -15,7 +14,6 @@ from typing import Any
 from ieee_lib.config.corpus import CorpusConfig
 from ieee_lib.config.model import ModelConfig
 from ieee_lib.config.scale import Scale
-from ieee_lib.config.scale_tables import LR_GRID, WD_GRID
 
 BLOCK_SIZE, BATCH_SIZE, VOCAB_SIZE = 64, 8, 1024
 STEP = BLOCK_SIZE * BATCH_SIZE
@@ -47,21 +45,9 @@ def _shape(width: int) -> dict[str, int]:
     return {"n_embd": width, "n_mlp": 4 * round(width * 2.5 / 4), "n_layer": n_layer, **heads}
 
 
-def starting_settings(N: int, D: int, recipe: str) -> dict[str, Any]:
-    """Return where a search starts at N parameters and D tokens: wd, lr and epochs.
-
-    The standard recipe has wd 0.1. The regularized one starts at
-
-        lr · wd · steps per epoch = 0.8 (N / D)^0.5,
-
-    the middle of this project's certified optima, which lie within a factor of 3.
-    """
-    if recipe == "standard":
-        return {"wd": 0.1, "lr": 3e-3, "epochs": 16 if N <= 2.5 * D else 8}
-    lr = 1e-2 if N < 400_000 else 3e-3
-    wd = 0.8 * math.sqrt(N / D) / (lr * D / STEP)
-    nearest = min(WD_GRID[1:], key=lambda choice: abs(math.log(choice / wd)))
-    return {"wd": nearest, "lr": LR_GRID[LR_GRID.index(lr)], "epochs": 16}
+def standard_start(N: int, D: int) -> dict[str, Any]:
+    """Return where the search of the standard recipe starts at N parameters and D tokens."""
+    return {"wd": 0.1, "lr": 3e-3, "epochs": 16 if N <= 2.5 * D else 8}
 
 
 def your_scale(
@@ -70,6 +56,7 @@ def your_scale(
     *,
     D: int,
     sizes: tuple[float, ...],
+    start: Callable[[int, int], dict[str, Any]],
     K: int = 3,
     seeds: int = 3,
     moves: int = 3,
@@ -79,9 +66,10 @@ def your_scale(
 ) -> Scale:
     """Return the scale of a text: models near the sizes, the base D, and its half and quarter.
 
-    The first size is the one that ensembles, smaller D and the student are made of. K: members;
-    moves: of a search's centre, at most. has_bf16: of this CPU, asked of large models only. Raises
-    InputError for values that no scale may have.
+    The first size is the one that ensembles, smaller D and the student are made of. start: N and D
+    -> wd, lr and epochs where the search of the regularized recipe starts. K: members; moves: of a
+    search's centre, at most. has_bf16: of this CPU, asked of large models only. Raises InputError
+    for values that no scale may have.
     """
     models, settings = {}, []
     for size in sizes:
@@ -93,13 +81,8 @@ def your_scale(
     model, N = settings[0]
     ladder = (D // 4, D // 2, D)
     cells = [(model, N, tokens) for tokens in ladder[:2]] + [(*each, D) for each in settings]
-    standard = [
-        {"model": m, "seed_tokens": d, **starting_settings(n, d, "standard")} for m, n, d in cells
-    ]
-    regularized = [
-        {"model": m, "seed_tokens": D, **starting_settings(n, D, "regularized")}
-        for m, n in settings
-    ]
+    standard = [{"model": m, "seed_tokens": d, **standard_start(n, d)} for m, n, d in cells]
+    regularized = [{"model": m, "seed_tokens": D, **start(n, D)} for m, n in settings]
     sweep = {"model": model, "epochs": (1,), "wd": (0.1,), "lr": 3e-3}
     in_bf16 = N >= BF16_FROM and has_bf16()
     return Scale.from_dict(

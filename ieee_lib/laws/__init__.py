@@ -60,6 +60,7 @@ from ieee_lib.laws.published import (
 from ieee_lib.laws.recipe_gains import compare_recipes, rise_with_epochs
 from ieee_lib.laws.scan import MIN_POINTS
 from ieee_lib.laws.tables import LAW_DIGITS, laws_frame
+from ieee_lib.laws.timescale import slopes, timescale_line
 from ieee_lib.laws.units import scale_of, unit_of
 from ieee_lib.runs.frames import mean_curve, pooled_noise, seed_means
 
@@ -121,7 +122,9 @@ __all__ = [
     "seed_mean",
     "seed_means",
     "settings_label",
+    "slopes",
     "surface",
     "target_efficiency",
+    "timescale_line",
     "unit_of",
 ]

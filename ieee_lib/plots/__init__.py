@@ -74,6 +74,7 @@ from ieee_lib.plots.regularized import (
 from ieee_lib.plots.saving import SavedFigure, Table
 from ieee_lib.plots.setup import parameter_shares
 from ieee_lib.plots.style import COLORS, MARKERS, style, tall, use_style, wide
+from ieee_lib.plots.timescale import decay_against_ratio, slopes_in_ratio
 from ieee_lib.plots.your_text import losses_by_recipe, worth_in_data
 
 __all__ = [
@@ -90,6 +91,7 @@ __all__ = [
     "count_ticks",
     "curve",
     "data_efficiency_arrow",
+    "decay_against_ratio",
     "differences_from_base",
     "efficiency_axis",
     "efficiency_by_data",
@@ -137,6 +139,7 @@ __all__ = [
     "published_sizes",
     "remove",
     "short_count",
+    "slopes_in_ratio",
     "students_against_total_parameters",
     "style",
     "tall",

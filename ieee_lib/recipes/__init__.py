@@ -24,6 +24,7 @@ from ieee_lib.recipes.midtraining import (
     continued_probe,
     continued_setting,
 )
+from ieee_lib.recipes.optima import known_optima, suggest_settings
 from ieee_lib.recipes.setup import model_sizes
 from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_sweep
 from ieee_lib.recipes.text_plan import open_text
@@ -50,6 +51,7 @@ __all__ = [
     "epochs_and_decay",
     "heuristic_ensembles",
     "heuristic_neighbours",
+    "known_optima",
     "longer_than_tuned",
     "members_within",
     "model_sizes",
@@ -65,6 +67,7 @@ __all__ = [
     "student_sweep",
     "student_within",
     "students",
+    "suggest_settings",
     "teachers",
     "tune_within",
     "weight_decay_sweep",

@@ -10,6 +10,7 @@ short runs, trained once.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -17,10 +18,17 @@ from ieee_lib.config import RunSpec, SampleSpec, check_integer, check_number
 from ieee_lib.config.corpus import CorpusConfig, parse_corpus
 from ieee_lib.config.scale import Scale
 from ieee_lib.config.scale_tables import Settings
-from ieee_lib.config.your_text import BLOCK_SIZE, SEED_TOKENS_STEP, VOCAB_SIZE, your_scale
+from ieee_lib.config.your_text import (
+    BLOCK_SIZE,
+    SEED_TOKENS_STEP,
+    STEP,
+    VOCAB_SIZE,
+    your_scale,
+)
 from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.jobs.machine import worker_count
 from ieee_lib.recipes.budget import Plan, deadline_after, seconds
+from ieee_lib.recipes.optima import settings_law
 from ieee_lib.recipes.search import certifying_specs
 from ieee_lib.recipes.single import AXES
 from ieee_lib.recipes.your_text import known_search_specs, member_specs, student_of
@@ -35,6 +43,9 @@ TWO_SIZES = (1.25, 5.0)
 """N / D of two sizes, where the budget has room for them."""
 COMPILES_FROM = 3.0
 """Minutes of a budget from which compiling pays."""
+MOST_EPOCHS = 16
+"""Epochs that a search starts at, at most: twice as many are twice the cost of all that follows,
+and the search moves there where they help."""
 MEASURED = 16
 """Short runs that the machine's rate is measured with."""
 
@@ -102,6 +113,11 @@ def _scaler(packed: Corpus, config: CorpusConfig, minutes: float) -> Scaler:
         "text, or hold out another share (val_fraction)"
     )
     check(train >= SMALLEST_D and held >= FEWEST_VAL, "corpus", config.source, allowed)
+    law = settings_law()
+
+    def start(N: int, D: int) -> dict[str, Any]:
+        near = law.suggest(N, D, STEP).start
+        return {**near, "epochs": min(near["epochs"], MOST_EPOCHS)}
 
     def scale(D: int, sizes: tuple[float, ...]) -> Scale:
         return your_scale(
@@ -109,6 +125,7 @@ def _scaler(packed: Corpus, config: CorpusConfig, minutes: float) -> Scaler:
             config,
             D=D,
             sizes=sizes,
+            start=start,
             K=3 if minutes < 15 else 5,
             moves=6,
             val_sequences=min(384, held // 8 * 8),

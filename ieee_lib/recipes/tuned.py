@@ -14,10 +14,12 @@ from scipy.stats import f as f_distribution
 
 from ieee_lib.laws.estimates import SETTINGS, seed_mean
 from ieee_lib.recipes import single
+from ieee_lib.recipes.optima import suggested_starts
 from ieee_lib.recipes.search import (
     SearchResult,
     better_recorded,
     certificates_frame,
+    search,
     specs_of,
     tuned_frame,
 )
@@ -47,7 +49,8 @@ def regularized(study: Study, seed_tokens: int | None = None) -> pd.DataFrame:
     One row a model, smallest N first: N (parameters), D (tokens), tuned settings, loss (nats/token,
     mean over n seeds), se (its standard error), sigma (standard deviation between seeds, see
     `point_noises`) with its dof, status of the search, moves, tokens and flops of one run, run_ids
-    of the seeds. Trains what is missing. Source: Sec. 3, Fig 3.
+    of the seeds. Trains what is missing. At a D for which the scale gives no start, a search begins
+    at `suggest_settings`. Source: Sec. 3, Fig 3.
     """
     return _tuned(study, "regularized", seed_tokens)
 
@@ -61,7 +64,7 @@ def certificate(
     has recorded stands below them (`recorded`), where it is lower or equal within noise.
     """
     results, runs = [], study.runs()
-    for result in single.tune(study, recipe, seed_tokens):
+    for result in _searches(study, recipe, seed_tokens):
         better = better_recorded(study, result, single.AXES[recipe], runs)
         rows = result.certificate.to_dict("records") + ([better] if better else [])
         results.append(dataclasses.replace(result, certificate=pd.DataFrame(rows)))
@@ -76,7 +79,7 @@ def _tuned(study: Study, recipe: str, seed_tokens: int | None) -> pd.DataFrame:
 
 def _tune(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
     scale = study.scale
-    results = single.tune(study, recipe, seed_tokens)
+    results = _searches(study, recipe, seed_tokens)
     table = tuned_frame(results)
     table["N"] = [scale.models[name].count().total for name in table.model]
     runs = _seed_runs(study, recipe, results)
@@ -102,6 +105,16 @@ def _tune(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
             }
         )
     return table.assign(**pd.DataFrame(rows, index=table.index))[COLUMNS]
+
+
+def _searches(study: Study, recipe: str, seed_tokens: int | None) -> list[SearchResult]:
+    """Return a recipe's searches; they are suggested a start where the scale gives none."""
+    D = seed_tokens or study.scale.base_tokens
+    if recipe != "regularized" or study.scale.settings(recipe, D):
+        return single.tune(study, recipe, D)
+    starts = suggested_starts(study, D)
+    label = f"{recipe} recipe from suggested settings, D = {D:,}"
+    return search(study, starts, axes=single.AXES[recipe], label=label)
 
 
 def _seed_runs(study: Study, recipe: str, results: Sequence[SearchResult]) -> pd.DataFrame:

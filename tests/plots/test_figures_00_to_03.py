@@ -83,3 +83,25 @@ def test_the_papers_overfitting_is_drawn_as_printed(ax):
     assert list(ax.lines[0].get_ydata()) == list(sizes.sort_values("N").loss)
     ticks = [text.get_text() for text in ax.get_xticklabels()]
     assert ticks == ["150M", "300M", "600M", "1.4B", "", "3.2B"]
+
+
+def test_the_timescale_shows_what_is_certified_and_what_is_not(study, ax):
+    optima = recipes.known_optima(study)
+    plots.decay_against_ratio(ax, optima, laws.timescale_line(optima[optima.counts]))
+    shown = labels(ax)
+    assert {"laptop scale (4)", "laptop scale, not certified (8)", "the paper (16)"} <= set(shown)
+    points = dict(zip(shown, ax.get_legend_handles_labels()[0], strict=True))
+    certified = optima[optima.counts & (optima.source == "laptop scale")]
+    assert list(points["laptop scale (4)"].get_ydata()) == list(certified.decay)
+    hollow = points["laptop scale, not certified (8)"].get_markerfacecolor()
+    assert hollow == "white" != points["laptop scale (4)"].get_markerfacecolor()
+    assert len(ax.collections) == 2, "a band for each source in the line"
+
+
+def test_slopes_beyond_the_axis_are_cut_with_an_arrow(study, ax):
+    table = laws.slopes(recipes.known_optima(study))
+    plots.slopes_in_ratio(ax, table)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names[0] == "all certified and published (20)" and "Power Lines, one pass" in names
+    wide = (table["slope ci_high"] > 0.75).sum() + (table["slope ci_low"] < -0.75).sum()
+    assert wide == 2 == len(ax.texts)

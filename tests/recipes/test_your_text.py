@@ -9,10 +9,10 @@ import nbformat
 import pandas as pd
 import pytest
 
-from ieee_lib import InputError, Scale, recipes
+from ieee_lib import InputError, recipes
 from ieee_lib.claims.your_text import answers, edge_warnings, gain_text, in_words, verdict
 from ieee_lib.config import CorpusConfig, ModelConfig
-from ieee_lib.config.your_text import shape_near, starting_settings, your_scale
+from ieee_lib.config.your_text import shape_near, your_scale
 from ieee_lib.laws import compare_recipes, fit_power_law, rise_with_epochs
 from ieee_lib.laws.estimates import assumed
 from ieee_lib.recipes import text_plan
@@ -52,16 +52,16 @@ def test_a_shape_has_about_the_parameters_asked_for(N):
     assert model.count().total == pytest.approx(N, rel=0.2)
 
 
-def test_searches_start_near_the_optima_of_the_recorded_scales():
-    for name in ("laptop", "workstation"):
-        scale = Scale.load(name)
-        for row in scale.settings("regularized", scale.base_tokens):
-            N = scale.models[row.model].count().total
-            start = starting_settings(N, row.seed_tokens, "regularized")
-            assert start["epochs"] == row.epochs
-            # Longer contexts have fewer steps an epoch.
-            steps = scale.training.block_size / 64
-            assert 1 / 8 <= start["wd"] * start["lr"] / (row.wd * row.lr / steps) <= 8
+def test_searches_start_at_what_is_suggested_and_no_longer(text):
+    for ratio in (0.5, 5.0):
+        study, _ = recipes.open_text(
+            text, tokens=32_768, parameters=int(ratio * 32_768), minutes=60
+        )
+        (start,) = study.scale.regularized
+        (N,) = total(study.scale)
+        near = recipes.suggest_settings(N, 32_768, 512).start
+        assert (start.wd, start.lr) == (near["wd"], near["lr"])
+        assert start.epochs == min(near["epochs"], text_plan.MOST_EPOCHS)
 
 
 def test_a_plan_keeps_to_its_budget_and_a_larger_one_buys_more(text):
@@ -249,7 +249,8 @@ def test_large_models_are_multiplied_in_bf16_where_the_cpu_has_it():
     corpus = CorpusConfig(source="stdlib", vocab_size=1024)
 
     def precision(N, has_bf16):
-        scale = your_scale("text-a", corpus, D=262_144, sizes=(N,), has_bf16=has_bf16)
+        sizes, start = (N,), lambda N, D: {"wd": 0.8, "lr": 1e-2, "epochs": 16}
+        scale = your_scale("text-a", corpus, D=262_144, sizes=sizes, start=start, has_bf16=has_bf16)
         return scale.training.precision
 
     assert precision(5e5, lambda: True) == "bf16-products"
