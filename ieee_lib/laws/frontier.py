@@ -85,7 +85,7 @@ class Frontier:
     @cached_property
     def _lowest(self) -> Floats:
         """Running minimum of losses: in column 0 as measured, then one column a draw."""
-        losses = np.stack([[loss.value, *loss.draws] for loss in self.points.loss])
+        losses = np.stack([np.append(loss.value, loss.draws) for loss in self.points.loss])
         return np.fmin.accumulate(losses, axis=0)
 
     def lowest_at(self, budgets: Floats) -> Floats:

@@ -95,5 +95,11 @@ def _students(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     model, table = study.scale.ensembles.model, study.scale.distillation
     N = study.scale.models[model].count().total
-    shared = {"model": model, "N": N, "lr": table.lr, "epochs": table.epochs, "K": 1}
+    shared: dict[str, Any] = {
+        "model": model,
+        "N": N,
+        "lr": table.lr,
+        "epochs": table.epochs,
+        "K": 1,
+    }
     return students.assign(**shared, recipe="distilled", parameters=N)
