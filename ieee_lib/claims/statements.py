@@ -2,6 +2,8 @@
 
 STATEMENTS["overfits"].criterion, STATEMENTS["overfits"].version
 
+`heuristic_gains_in_limit_only` is ours, no statement of the paper: seen in the laptop's records.
+
 A criterion that turned out to be wrong is replaced, never edited: what it said before stays in
 `earlier`, and its version counts them. The seal is a checksum of all of them, so that no text of
 the past or present can change unnoticed (a test holds every seal).
