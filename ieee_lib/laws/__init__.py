@@ -46,6 +46,15 @@ from ieee_lib.laws.estimates import (
 )
 from ieee_lib.laws.fit import fit_power_law, fit_through, published_law
 from ieee_lib.laws.forms import FORM_DIGITS, FORMS, FREE, SizeLaws, fit_sizes
+from ieee_lib.laws.frontier import (
+    CROSSING_DIGITS,
+    Frontier,
+    crossings,
+    ensemble_points,
+    fit_frontiers,
+    leading_notes,
+    overtakes,
+)
 from ieee_lib.laws.joint import N_then_K, loss_surface, surface
 from ieee_lib.laws.power_law import Limit, PowerLaw
 from ieee_lib.laws.power_mean import fit_power_mean
@@ -54,6 +63,7 @@ from ieee_lib.laws.published import (
     limit_pairs,
     multipliers,
     published,
+    published_costs,
     published_points,
     refits,
 )
@@ -65,6 +75,7 @@ from ieee_lib.laws.units import scale_of, unit_of
 from ieee_lib.runs.frames import mean_curve, pooled_noise, seed_means
 
 __all__ = [
+    "CROSSING_DIGITS",
     "ENSEMBLE_DIGITS",
     "FORMS",
     "FORM_DIGITS",
@@ -75,6 +86,7 @@ __all__ = [
     "Discrepancy",
     "EnsembleLaw",
     "Estimate",
+    "Frontier",
     "Limit",
     "N_then_K",
     "PowerLaw",
@@ -84,9 +96,11 @@ __all__ = [
     "compare_limits",
     "compare_recipes",
     "concat",
+    "crossings",
     "data_efficiencies",
     "data_efficiency",
     "effective_data",
+    "ensemble_points",
     "ensembles_frame",
     "error_of",
     "error_rate",
@@ -95,11 +109,13 @@ __all__ = [
     "expand",
     "fit_ensembles",
     "fit_ensembles_by_data",
+    "fit_frontiers",
     "fit_power_law",
     "fit_power_mean",
     "fit_sizes",
     "fit_through",
     "laws_frame",
+    "leading_notes",
     "limit_pairs",
     "loss_surface",
     "losses_by_data",
@@ -109,9 +125,11 @@ __all__ = [
     "mean_errors",
     "missing_limits",
     "multipliers",
+    "overtakes",
     "paired_differences",
     "pooled_noise",
     "published",
+    "published_costs",
     "published_law",
     "published_points",
     "rank_correlation",

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ieee_lib import paths
+from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
 from ieee_lib.laws.data_efficiency import data_efficiency
 from ieee_lib.laws.estimates import assumed
@@ -46,6 +47,50 @@ def published_points(name: str) -> pd.DataFrame:
         for loss, words in zip(table.loss, names.to_dict("split")["data"], strict=True)
     ]
     return table.assign(loss=pd.Series(losses))
+
+
+def published_costs() -> pd.DataFrame:
+    """Return the paper's points at 200M tokens whose training compute follows from public settings.
+
+    Columns: recipe, model, N, D, K, wd, epochs, flops (of a student also its teachers' and what
+    they wrote), parameters (N x K), loss (estimates at `NOISE`), source. What is not public is not
+    here: regularized losses of 150M and 600M, tuned settings of 1.5B and 3.2B (and the epochs of
+    the standard 3.2B: two are printed), settings of 5 x 1.4B.
+    FLOPs follow `ModelConfig.flops_per_token` at the paper's shapes; writing is a forward pass.
+    """
+    usual = pd.concat([published("fig2_sizes"), published("fig2_epochs")], ignore_index=True)
+    usual = usual.fillna({"model": "300M", "N": 3e8}).query("model != '3.2B'")
+    usual = usual.assign(recipe="standard", K=1, wd=0.1, trained=1)
+    points = pd.concat([usual, published("compute")], ignore_index=True)
+    points = points.drop_duplicates(["recipe", "model", "K", "wd", "epochs", "trained"])
+    scale = Scale.load("paper")
+    per_token = points.model.map({m: c.flops_per_token() for m, c in scale.models.items()})
+    students = points[["student_tokens", "sampled_tokens"]].fillna(0)
+    tokens = points.trained * points.epochs * scale.base_tokens + students.student_tokens
+    names = points[["recipe", "model", "K", "wd", "epochs", "trained"]].to_dict("split")["data"]
+    losses = [
+        assumed(loss, sigma=NOISE, name=" ".join(map(str, words)))
+        for loss, words in zip(points.loss, names, strict=True)
+    ]
+    columns = [
+        "recipe",
+        "model",
+        "N",
+        "D",
+        "K",
+        "wd",
+        "epochs",
+        "flops",
+        "parameters",
+        "loss",
+        "source",
+    ]
+    return points.assign(
+        D=scale.base_tokens,
+        flops=per_token * (tokens + students.sampled_tokens / 3),
+        parameters=points.N * points.K,
+        loss=pd.Series(losses, points.index),
+    )[columns].reset_index(drop=True)
 
 
 def reference_points(row: Mapping[Hashable, Any]) -> tuple[pd.Series, pd.Series]:

@@ -36,6 +36,7 @@ from ieee_lib.plots.ensembles import (
     one_member_and_limit,
 )
 from ieee_lib.plots.forms import law_forms, left_out_errors
+from ieee_lib.plots.frontier import loss_frontiers, overtaking
 from ieee_lib.plots.heat_map import heat_map
 from ieee_lib.plots.interact import choice, choices, interact
 from ieee_lib.plots.joint import limits_in_members, limits_in_parameters
@@ -126,10 +127,12 @@ __all__ = [
     "loss_by_data",
     "loss_by_recipe",
     "loss_by_seed",
+    "loss_frontiers",
     "losses_by_recipe",
     "means",
     "one_curve",
     "one_member_and_limit",
+    "overtaking",
     "overview",
     "parameter_shares",
     "published_downstream",

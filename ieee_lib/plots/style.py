@@ -84,10 +84,10 @@ def folder_name(name: str) -> str:
     return "/".join(parts)
 
 
-def wide(n: int = 2) -> tuple[float, float]:
-    """Return the size (inches) of a figure of n panels side by side."""
+def wide(n: int = 2, rows: int = 1) -> tuple[float, float]:
+    """Return the size (inches) of a figure of n panels side by side, in one row or several."""
     width, height = mpl.rcParams["figure.figsize"]
-    return 0.95 * n * width, height
+    return 0.95 * n * width, (0.2 + 0.8 * rows) * height
 
 
 def tall(n: int) -> tuple[float, float]:

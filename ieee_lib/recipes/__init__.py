@@ -25,6 +25,7 @@ from ieee_lib.recipes.midtraining import (
     continued_setting,
 )
 from ieee_lib.recipes.optima import known_optima, suggest_settings
+from ieee_lib.recipes.recorded import recorded_points
 from ieee_lib.recipes.setup import model_sizes
 from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_sweep
 from ieee_lib.recipes.text_plan import open_text
@@ -58,6 +59,7 @@ __all__ = [
     "open_text",
     "overfitting",
     "recorded_ensembles",
+    "recorded_points",
     "regularized",
     "regularized_by_data",
     "seed_ablation",

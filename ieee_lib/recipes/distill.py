@@ -59,6 +59,19 @@ def student_sweep(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     return _losses(study, teaching, swept_students(study, teaching))
 
 
+def students_with_costs(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
+    """Return all students of the section, each once, with all the compute that they rest on.
+
+    Columns as in `students`, without their name; flops: of the student's training, of its teachers'
+    and of writing (a forward pass).
+    """
+    teaching = _teaching(study, tuned)
+    taught = [*compared_students(study, teaching).values(), *swept_students(study, teaching)]
+    frame = _losses(study, teaching, taught)
+    before = [s.sample.flops + sum(m.flops for m in s.sample.teachers.members) for s in taught]
+    return frame.assign(flops=frame.flops + before).drop_duplicates("run_ids")
+
+
 def distillation_specs(study: Study) -> list[RunSpec]:
     """Return the teachers' and students' runs, from recorded searches or the scale's settings."""
     teaching = teacher_spec(study, single.known_centres(study, "regularized"))

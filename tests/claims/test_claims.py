@@ -235,6 +235,32 @@ def test_no_neighbour_is_better_by_what_matters():
     assert judged(4.1, 3.98, noise=0.02).verdict == UNTESTABLE
 
 
+def test_the_heuristic_is_held_against_the_optimum_within_each_budget():
+    """A member at the heuristic costs two at the optimum, is worse, and has a lower limit."""
+
+    def law(limit, gain, cost, *, N, K=5, spread=0.001):
+        table = scores(N, limit=limit, gain=gain, K=K, spread=spread)
+        (fitted,) = fit_ensembles(table.assign(flops=lambda rows: cost * rows.k)).values()
+        return fitted
+
+    heuristic = law(4.0, 0.6, 2e9, N=1e5)
+    row = claims.heuristic_gains_in_limit_only([law(4.1, 0.3, 1e9, N=2e5)], [heuristic])
+    assert row.verdict == HOLDS and row.measure == pytest.approx(4.175 - 4.3)
+    assert row.detail.startswith("ahead at 1 of 1 budgets; limits differ by -0.100")
+    enough = [law(4.1, 0.3, 1e9, N=2e5, K=10)]  # 10 at the optimum cost 5 at the heuristic
+    row = claims.heuristic_gains_in_limit_only(enough, [heuristic])
+    assert row.verdict == DOES_NOT and row.measure == pytest.approx(4.13 - 4.12)
+    assert row.detail.startswith("ahead at 3 of 4 budgets")
+    noisy = law(4.0, 0.6, 2e9, N=1e5, spread=0.1)
+    assert claims.heuristic_gains_in_limit_only(enough, [noisy]).verdict == UNTESTABLE
+    no_gain = law(4.15, 0.6, 2e9, N=1e5)  # nor in the limit
+    row = claims.heuristic_gains_in_limit_only([law(4.1, 0.3, 1e9, N=2e5)], [no_gain])
+    assert row.verdict == DOES_NOT and "limit: the interval does not reach below 0" in row.reason
+    dear = law(4.0, 0.6, 9e9, N=1e5)
+    row = claims.heuristic_gains_in_limit_only([law(4.1, 0.3, 1e9, N=2e5)], [dear])
+    assert row.verdict == UNTESTABLE and "no budget is recorded" in row.reason
+
+
 def test_either_seed_alone_is_held_against_both():
     both, half = ensemble(model="both"), ensemble(N=1.1e5, gain=0.1)
     row = claims.either_seed_suffices({"both": both, "init only": half, "order only": both})

@@ -136,6 +136,7 @@ SEALS = {
     "excess_is_one_over_k": "v2-dfd0a45d",
     "heuristic_helps": "v1-d06f01a1",
     "heuristic_is_optimal": "v3-4d6afa91",
+    "heuristic_gains_in_limit_only": "v1-25d9d3ad",
     "either_seed_suffices": "v1-f846bfeb",
     "limits_fall_with_size": "v1-5dc22ffb",
     "joint_below_regularized": "v1-4ee537f8",

@@ -1,0 +1,117 @@
+"""Notebook 05: loss against training FLOPs and inference parameters, a frontier a recipe."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ieee_lib.laws.estimates import Estimate
+from ieee_lib.laws.frontier import AT_OPTIMUM, HEURISTIC, OTHER, Frontier, cost_text
+from ieee_lib.plots import marks
+from ieee_lib.plots.style import COLORS, MARKERS
+
+AXES = {"flops": "training FLOPs", "parameters": "parameters read for a token, N x K"}
+"""Cost -> label of its axis."""
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "standard": {"label": "standard (wd 0.1)"},
+    "regularized": {"label": "regularized (single model)"},
+    AT_OPTIMUM: {"label": "ensembles, single-model optimum"},
+    HEURISTIC: {"label": "ensembles, heuristic", "linestyle": "--", "filled": False},
+    "distilled": {"label": "students, teachers' compute counted"},
+}
+"""Frontier -> its label and line, in the order drawn."""
+LABELS = {OTHER: "ensembles, other settings"}
+"""Recipe without a line of its own -> label of its points."""
+
+SHOWN = 0.7
+"""Share of the gain from the worst to the best frontier's end that is shown above the worst."""
+APART = 1.5
+"""Factor that ticks of parameters keep between one another."""
+
+
+def loss_frontiers(
+    ax: Axes, points: pd.DataFrame, frontiers: Mapping[str, Frontier], *, title: str = ""
+) -> Axes:
+    """Draw points of loss against cost, small, and the frontier of every recipe through its best.
+
+    points: recipe, loss (estimates, nats/token) and the frontiers' cost, as `recorded_points` and
+    `published_costs` give them; frontiers: of `fit_frontiers`. Bars are 95 % intervals. A frontier
+    is drawn up to its recipe's costliest point; points far above all of them are not shown.
+    """
+    x = next(iter(frontiers.values())).x
+    ax.set_xscale("log")
+    size = mpl.rcParams["lines.markersize"]
+    for name, look in LOOKS.items():
+        if name not in frontiers:
+            continue
+        steps, kind = frontiers[name].steps, _kind(name)
+        line = {"linestyle": "-", "drawstyle": "steps-post", **look}
+        line["markersize"] = 1.8 * size if kind == "distilled" else size
+        marks.estimates(ax, steps[x], list(steps.loss), kind, **line)
+        end, last = steps.iloc[-1], frontiers[name].last
+        ax.hlines(end.loss.value, end[x], last, color=COLORS[kind], linestyle=line["linestyle"])
+    for recipe, rows in points.groupby("recipe", sort=False):
+        label, kind = LABELS.get(str(recipe), ""), _kind(str(recipe))
+        small = {"marker": MARKERS[kind], "markersize": 0.55 * size, "markeredgewidth": 0}
+        look = {"label": label, "color": COLORS[kind], "alpha": 0.6, "linestyle": "", **small}
+        ax.plot(rows[x], [loss.value for loss in rows.loss], **look)
+    ax.set(title=title, xlabel=AXES[x], ylabel=marks.LOSS)
+    _focus(ax, points, frontiers, x)
+    if x == "parameters":
+        left, right = ax.get_xlim()
+        marks.count_ticks(ax, _apart([N for N in points[x] if left <= N <= right]))
+        ax.set_xlim(left, right)
+    return ax
+
+
+def overtaking(ax: Axes, crossings: pd.DataFrame) -> Axes:
+    """Mark along the bottom from which budget on a recipe lies below another, with 95 % intervals.
+
+    crossings: recipe, overtakes and from (estimates), as `laws.crossings` gives them. Shown are
+    regularized models below the standard recipe, and ensembles below both.
+    """
+    shown = {
+        ("regularized", "standard"): "regularized",
+        ("ensemble", "regularized"): "any ensemble",
+    }
+    pairs = {(row["recipe"], row["overtakes"]): row for row in crossings.to_dict("records")}
+    for i, pair in enumerate(pair for pair in shown if pair in pairs):
+        start: Estimate = pairs[pair]["from"]
+        ends = np.clip([start.ci_low, start.value, start.ci_high], *ax.get_xlim())
+        ax.plot(
+            ends, [0.03 + 0.05 * i] * 3, color=COLORS[pair[0]], transform=ax.get_xaxis_transform(),
+            marker="|", markevery=[1], markersize=2 * mpl.rcParams["lines.markersize"],
+            markeredgewidth=mpl.rcParams["lines.linewidth"],
+            label=f"{shown[pair]} below {pair[1]} from {cost_text(start)}",
+        )  # fmt: skip
+    return ax
+
+
+def _kind(name: str) -> str:
+    """Return the recipe whose colour a frontier has."""
+    return name.partition(",")[0]
+
+
+def _focus(ax: Axes, points: pd.DataFrame, frontiers: Mapping[str, Frontier], x: str) -> None:
+    """End the axes a little above the worst frontier's end, and where no point is left."""
+    ends = [frontier.steps.loss.iloc[-1] for frontier in frontiers.values()]
+    best, worst = min(end.value for end in ends), max(end.value for end in ends)
+    gain = worst - best
+    if gain > 0:
+        lowest = min(end.ci_low for end in ends if np.isfinite(end.ci_low))
+        ax.set_ylim(max(lowest, best - gain) - 0.15 * gain, worst + SHOWN * gain)
+        shown = points[x][[loss.value <= worst + SHOWN * gain for loss in points.loss]]
+        ax.set_xlim(0.85 * shown.min(), 1.2 * shown.max())
+
+
+def _apart(values: list[float]) -> list[float]:
+    """Return values from the smallest on that are `APART` or more from the one before."""
+    kept: list[float] = []
+    for value in sorted(values):
+        if not kept or value >= APART * kept[-1]:
+            kept.append(value)
+    return kept
