@@ -127,7 +127,7 @@ COMMANDS = [
         "/no/*.txt': matches no file; name a glob",
     ),
     (
-        ["figures", "--scale", "laptop"],
+        ["figures", "--source", "records"],
         "source = 'records': nothing was trained here at scale laptop; run `python -m",
     ),
     (

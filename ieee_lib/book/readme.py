@@ -92,7 +92,7 @@ def summary(page: str, *scales: str) -> str:
         recorded = include(page, f"figures/recorded/{scale}/claims.json")
         rows[scale] = {row["statement"]: row for row in json.loads(recorded)["rows"]}
     lines = [
-        f"| claim, and its measure | paper | {' | '.join(scales)} | {'; '.join(scales)} |",
+        f"| claim, measure | paper | {' | '.join(scales)} | verdict ({'; '.join(scales)}) |",
         "|---|--:|" + "--:|" * len(scales) + "---|",
     ]
     headlines = pd.read_csv(paths.published() / "headlines.csv", dtype=str)
@@ -141,7 +141,7 @@ def _value(row: dict[str, Any] | None, decimals: int) -> str:
     if not low == high == row["measure"]:
         start = "−∞" if low is None else f"{low:.{decimals}f}"
         end = "∞" if high is None else f"{high:.{decimals}f}"
-        text += f" [{start}, {end}]"
+        text += f" [{start},\u00a0{end}]"
     return text.replace("-", "−")
 
 
