@@ -104,11 +104,27 @@ def test_pages_show_the_recorded_files_as_they_are(capsys):
     assert shown <= set(readme.pages()) and len(shown) > 5
 
 
+def test_findings_of_the_log_are_short_and_in_its_index():
+    index, *sections = re.split(r"^## (?=20)", (ROOT / "LOG.md").read_text(), flags=re.MULTILINE)
+    assert len(sections) > 20
+    for section in sections:
+        heading, _, text = section.partition("\n")
+        assert f"](#{anchor(heading)})" in index, heading
+        findings = re.split(r"^- ", text, flags=re.MULTILINE)[1:]
+        assert findings, heading
+        for lines in (finding.strip().splitlines() for finding in findings):
+            assert len(lines) <= 3 and all(len(line) <= 200 for line in lines), lines
+
+
+def anchor(heading):
+    """Return the anchor that GitHub gives to a heading."""
+    plain = re.sub(r"[^\w\- ]", "", re.sub(r"\]\(.*?\)", "", heading))
+    return plain.lower().strip().replace(" ", "-")
+
+
 def anchors(page):
     """Return the anchors that GitHub gives to a page's headings."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    plain = (re.sub(r"[^\w\- ]", "", re.sub(r"\]\(.*?\)", "", h)).lower() for h in headings)
-    return {heading.strip().replace(" ", "-") for heading in plain}
+    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.M)}
 
 
 def test_links_of_all_pages_lead_somewhere():
