@@ -26,18 +26,18 @@ BLOCK = re.compile(r"(<!-- (\w+): ([^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHOWS = {
     "00": ("Table 2", "text, models with exact parameter counts, cost of the book"),
     "01": ("Sec. 2, Fig 2", "loss against epochs and against N at weight decay 0.1"),
-    "02": ("Sec. 3, Fig 3", "tuned weight decay, certified searches, the law in N"),
+    "02": ("Sec. 3, Fig 3", "tuned weight decay, certified searches, the law in N, timescales"),
     "03": ("Sec. 4, Fig 4, 5, 16", "loss against K, settings for one model and for an ensemble"),
     "04": ("Sec. 4.3, Fig 6", "K → ∞ limits, the joint limit by three routes"),
-    "05": ("Sec. 5, Fig 1, 7, 8", "laws in D, data efficiency with intervals, the overview"),
+    "05": ("Sec. 5, Fig 1, 7, 8", "laws in D, data efficiency, loss against compute, the overview"),
     "06": ("Sec. 6, Fig 9", "students of an ensemble, of one model, without real data"),
     "07": ("Sec. 7.1, Fig 10", "loss against downstream error: a probe, and lm-eval's tasks"),
     "08": ("Sec. 7.2, Table 1", "epochs and ensembles on a small target text"),
-    "09": ("all", "every verdict, costs, the paper's own points refitted"),
-    "10": ("–", "dropout, Muon and other recipes beyond the paper, at tuned decay"),
+    "09": ("all", "every verdict, who else saw it, costs, the paper's points refitted"),
+    "10": ("–", "dropout, Muon, masked inputs, averages, chains, at tuned decay"),
     "11": ("–", "losses predicted before training: how many intervals held"),
     "12": ("–", "which recipe helps on your text (`try`)"),
-    "13": ("appendix", "ablations of the paper's appendix"),
+    "13": ("appendix", "ablations of the paper's appendix, from recorded runs and some minutes"),
 }
 """Number of a notebook -> the part of the paper, and what it shows."""
 
