@@ -1,5 +1,5 @@
 SCALE ?= laptop
-SOURCE ?= records
+SOURCE ?= auto
 CONTEXT ?= paper
 BACKGROUND ?= white
 FORMAT ?= svg,pdf,png
@@ -43,7 +43,7 @@ gpu-check: $(READY) ## Ten minutes of a GPU: agreement, speed, MFU, a piece of t
 plan: $(READY) ## Print runs, tokens, FLOPs and hours of a scale; trains nothing
 	$(BIN)/python -m ieee_lib plan --scale "$(SCALE)"
 
-figures: $(READY) ## Redraw from records (SOURCE=archive CONTEXT=talk BACKGROUND=dark FORMAT=svg,png ONLY=03)
+figures: $(READY) ## Redraw what was trained here, else the recorded runs (CONTEXT=talk BACKGROUND=dark FORMAT=svg,png ONLY=03)
 	$(BIN)/python -m ieee_lib figures --scale "$(SCALE)" --source $(SOURCE) --only '$(ONLY)' \
 		--context $(CONTEXT) --background $(BACKGROUND) --format $(FORMAT)
 
@@ -64,7 +64,7 @@ archive: $(READY) ## Pack this machine's records and redraw figures/recorded/ an
 	$(BIN)/python -m ieee_lib figures --scale "$(SCALE)" --source archive --format svg,png
 	$(BIN)/python -m ieee_lib readme
 
-readme: $(READY) ## Put the recorded figures and tables into README.md
+readme: $(READY) ## Put the recorded numbers and tables into the README files
 	$(BIN)/python -m ieee_lib readme
 
 clean: ## Remove .venv, local figures and executed notebooks; records and corpora stay

@@ -127,7 +127,8 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = with_scale("figures", _figures, "redraw figures and tables from records; trains nothing")
     add_only(sub)
-    sub.add_argument("--source", default="records", help="records (of this machine) or archive")
+    what = "records (of this machine), archive, or auto: the archive where there are no records"
+    sub.add_argument("--source", default="auto", help=what)
     add_looks(sub)
     sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
     add_corpus(sub, "the corpus the runs were trained on")
@@ -156,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", metavar="FILE", help="write the tables' numbers there too")
     add_corpus(sub, "gpu: text of the plan, where the scale's cannot be reached")
 
-    sub = command("readme", _readme, "put recorded figures and tables into README.md")
+    sub = command("readme", _readme, "put recorded numbers and tables into the README files")
     sub.add_argument("--check", action="store_true", help="only say whether it is up to date")
     return parser
 

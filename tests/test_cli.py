@@ -125,6 +125,17 @@ def test_make_takes_an_interpreter_and_a_scale_with_spaces(tmp_path):
     assert 'plan --scale "my scale.toml"' in printed
 
 
+def test_figures_come_from_the_archive_where_nothing_was_trained(project, capsys):
+    """As in a fresh clone; who has records of a scale sees those."""
+    assert main(["figures", "--only", "04", "--format", "svg"]) == 0
+    drawn = project / "figures" / "recorded" / "laptop" / "fig06_joint_limit.svg"
+    assert drawn.is_file() and "drawing the recorded runs" in capsys.readouterr().out
+    RunStore.of("laptop").put(next(iter(Archive.of("laptop").records())))
+    drawn.unlink()
+    assert main(["figures", "--only", "04", "--format", "svg"]) == 2  # its other runs are not here
+    assert not drawn.exists() and "recorded runs" not in capsys.readouterr().out
+
+
 def test_readme_blocks_follow_the_files(project, capsys):
     (project / "t.md").write_text("| a |\n")
     text = "x\n<!-- include: t.md -->\nold\n<!-- end -->\ny\n"

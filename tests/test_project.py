@@ -8,8 +8,10 @@ import sys
 import tomllib
 
 import pytest
+import yaml
 
 from ieee_lib import benchmarks, cli
+from ieee_lib.book import readme
 from ieee_lib.cli import main
 from tests.conftest import ROOT
 
@@ -83,6 +85,13 @@ def test_every_make_target_is_explained():
     assert targets == set(re.findall(r"^([a-z-]+):.*## \S", makefile, re.MULTILINE))
 
 
+def pages():
+    """Return every page that people wrote; what the code writes has tests of its own."""
+    drawn = (ROOT / "figures" / "recorded", ROOT / "ieee_lib" / "book" / "site")
+    written = (path for path in tracked() if path.suffix == ".md")
+    return [path for path in written if not any(path.is_relative_to(folder) for folder in drawn)]
+
+
 def test_ci_runs_the_test_command_of_the_readme():
     assert "make test-all" in (ROOT / ".ci" / "run").read_text()
     assert {"make test", "make test-all"} <= set(
@@ -90,14 +99,61 @@ def test_ci_runs_the_test_command_of_the_readme():
     )
 
 
-def test_readme_shows_the_files_as_they_are(capsys):
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 170
+
+
+def test_pages_show_the_recorded_files_as_they_are(capsys):
     assert main(["readme", "--check"]) == 0, capsys.readouterr().out
+    shown = {
+        p for p in pages() if re.search(r"^<!-- (include|summary|notebooks): ", p.read_text(), re.M)
+    }
+    assert shown <= set(readme.pages()) and len(shown) > 5
 
 
-def test_links_of_the_readme_lead_somewhere():
-    text = (ROOT / "README.md").read_text()
-    links = re.findall(r"\]\((?!http)([^)#]+)\)|src=\"(?!http)([^\"]+)\"", text)
-    assert links and all((ROOT / (a or b)).exists() for a, b in links), links
+def test_findings_of_the_log_are_short_and_in_its_index():
+    index, *sections = re.split(r"^## (?=20)", (ROOT / "LOG.md").read_text(), flags=re.MULTILINE)
+    assert len(sections) > 20
+    for section in sections:
+        heading, _, text = section.partition("\n")
+        assert f"](#{anchor(heading)})" in index, heading
+        findings = re.split(r"^- ", text, flags=re.MULTILINE)[1:]
+        assert findings, heading
+        for lines in (finding.strip().splitlines() for finding in findings):
+            assert len(lines) <= 3 and all(len(line) <= 200 for line in lines), lines
+
+
+def anchor(heading):
+    """Return the anchor that GitHub gives to a heading."""
+    plain = re.sub(r"[^\w\- ]", "", re.sub(r"\]\(.*?\)", "", heading))
+    return plain.lower().strip().replace(" ", "-")
+
+
+def anchors(page):
+    """Return the anchors that GitHub gives to a page's headings."""
+    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.M)}
+
+
+def test_links_of_all_pages_lead_somewhere():
+    """To a file, and where they name a heading, to one that the page has."""
+    broken, n = [], 0
+    for page in pages():
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        links = re.findall(r"\]\((?!http)([^)]+)\)|src=\"(?!http)([^\"]+)\"", text)
+        for name, _, heading in ((a or b).partition("#") for a, b in links):
+            target, n = page.parent / name if name else page, n + 1
+            if not target.exists() or (heading and heading not in anchors(target)):
+                broken.append(f"{page.relative_to(ROOT)}: {name}#{heading}")
+    assert n > 100 and not broken, broken
+
+
+def test_every_page_is_a_click_from_the_readme():
+    links = set(re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text()))
+    apart = {ROOT / "README.md", ROOT / "tests" / "data" / "README.md"}
+    tables = ROOT / "figures" / "bench"
+    missing = {p for p in set(pages()) - apart if not p.is_relative_to(tables)}
+    missing -= {ROOT / link for link in links}
+    assert not missing
 
 
 def test_no_file_names_a_path_of_this_machine_and_none_is_large():
@@ -132,11 +188,12 @@ def test_every_published_number_has_a_source():
         assert table.source.notna().all() and len(table) > 0, path
 
 
-def test_the_readmes_commands_are_understood():
+def test_the_commands_of_all_pages_are_understood():
     """Not run: what each would do is tested elsewhere."""
-    text = (ROOT / "README.md").read_text()
+    text = "\n".join(page.read_text() for page in pages() if page.name != "LOG.md")
     commands = re.findall(r"python -m ieee_lib ([^\n`]+)", text)
-    assert len(commands) > 20
+    commands = [command for command in commands if not command.startswith("COMMAND")]
+    assert len(commands) > 30
     for command in commands:
         given = cli._parser().parse_args(shlex.split(command, comments=True))
         if given.command is cli._bench:
@@ -144,21 +201,55 @@ def test_the_readmes_commands_are_understood():
             benchmarks.check_options(given.what, options)
 
 
-def test_the_readmes_python_runs(project):
+def test_the_make_targets_and_files_of_all_pages_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.search(r"\.PHONY: (.*)", makefile)[1].split())
+    variables = set(re.findall(r"^([A-Z]+) \?=", makefile, re.MULTILINE)) | {"ONLY"}
+    text = "\n".join(page.read_text() for page in pages() if page.name != "LOG.md")
+    shown = re.findall(r"```bash\n(.*?)```|`([^`\n]+)`", text, re.DOTALL)
+    blocks = "\n".join(block or words for block, words in shown)
+    used = re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z-]+)((?: [A-Z]+=\S*)*)", blocks, re.MULTILINE)
+    assert {target for target, _ in used} <= targets and len(used) > 20
+    given = {name for _, words in used for name in re.findall(r"([A-Z]+)=", words)}
+    assert given <= variables, given - variables
+    measured = set(re.findall(r"python -m tests\.benchmarks (\w+)", text))
+    assert measured and all((ROOT / "tests" / "benchmarks" / f"{m}.py").exists() for m in measured)
+    run = re.findall(r"(?:papermill|pytest -q(?: -m \"\")?) ([\w/.]+)", blocks)
+    assert len(run) > 4 and all((ROOT / path).exists() for path in run), run
+
+
+def test_what_runs_elsewhere_runs_the_projects_own_commands():
+    """Hosted CI runs .ci/run; the image is set up by make, without what git ignores."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+    steps = (ROOT / "Dockerfile").read_text().splitlines()
+    assert "RUN make setup" in steps and 'CMD ["make", "figures"]' in steps
+    left_out = (ROOT / ".dockerignore").read_text().split()
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
+    kept = {line.removeprefix("!/").strip("/") for line in ignored if line.startswith("!")}
+    assert {line[1:] for line in left_out if line.startswith("!")} == kept
+    assert {"data/*", "figures/*", ".venv", "records"} <= set(left_out)
+
+
+def test_the_python_of_all_pages_runs(project):
     """Every example in order, as a file, at the smoke scale and its model, by worker processes."""
-    text = (ROOT / "README.md").read_text()
+    text = "\n".join(page.read_text() for page in pages())
     smoke = (ROOT / "ieee_lib" / "config" / "scales" / "smoke.toml").read_text()
     mine = smoke.replace('executor = "inline"', 'executor = "local"')
     assert mine != smoke
     (project / "data" / "mine.toml").write_text(mine)
-    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(examples) >= 2 and all(len(e.splitlines()) < 40 for e in examples)
+    examples = re.findall(r"```python\n(?!# in notebook)(.*?)```", text, re.DOTALL)
+    assert len(examples) >= 3 and all(len(e.splitlines()) < 40 for e in examples)
+    printed = ""
     for example in examples:
-        for ours, small in (("laptop", "mine.toml"), ("0.14M", "14k"), ("0.07M", "14k")):
+        example = example.replace('Study.open("laptop")', 'Study.open("mine.toml")')
+        for ours, small in (("0.14M", "14k"), ("0.07M", "14k")):
             example = example.replace(f'"{ours}"', f'"{small}"')
         script = project / "example.py"
         script.write_text(example.replace("epochs=32", "epochs=8"))
         command = [sys.executable, str(script)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-    assert "difference of the limits:" in done.stdout
+        printed += done.stdout
+    assert "difference of the limits:" in printed

@@ -19,6 +19,7 @@ import nbformat
 import pytest
 
 from ieee_lib import InputError, paths
+from ieee_lib.book import readme
 from ieee_lib.cli import main
 from ieee_lib.config import CorpusConfig
 from ieee_lib.config.execution import Execution
@@ -414,7 +415,7 @@ def test_nothing_turns_jupyters_token_off():
     assert "--ip=127.0.0.1" in lab()
     jupyter = r"--\S*(\.token|password|origin|xsrf)|ServerApp|IdentityProvider"
     options = re.compile(jupyter + r"|0\.0\.0\.0")
-    tracked = [ROOT / "Makefile", ROOT / "README.md", *(ROOT / "notebooks").iterdir()]
+    tracked = [ROOT / "Makefile", *readme.pages(), *(ROOT / "notebooks").iterdir()]
     for path in tracked:
         assert not options.search(path.read_text()), path
     own = (path for path in ROOT.glob("[!.]*/**/jupyter_*config*") if ".venv" not in path.parts)

@@ -119,7 +119,7 @@ COMMANDS = [
     (["figures", "--format", ""], "format = '': allowed are svg, pdf, png"),
     (["figures", "--context", "slide"], "context = 'slide': allowed are paper, talk"),
     (["figures", "--background", "grey"], "background = 'grey': allowed are white, transparent"),
-    (["figures", "--source", "train"], "source = 'train': allowed are records, archive"),
+    (["figures", "--source", "train"], "source = 'train': allowed are auto, records, archive"),
     (["figures", "--only", "13"], "only = '13': allowed are 00, 01"),
     (["figures", "--only", "12"], "only = '12': has a text and a scale of its own"),
     (
@@ -127,7 +127,7 @@ COMMANDS = [
         "/no/*.txt': matches no file; name a glob",
     ),
     (
-        ["figures", "--scale", "laptop"],
+        ["figures", "--source", "records"],
         "source = 'records': nothing was trained here at scale laptop; run `python -m",
     ),
     (

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ieee_lib import paths
 from ieee_lib.book.run import Ran, run_book
 from ieee_lib.book.sections import choose
+from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
 from ieee_lib.plots.contact_sheet import contact_sheet
 from ieee_lib.plots.saving import FORMATS, SavedFigure, output, save_figure
@@ -18,7 +19,7 @@ from ieee_lib.study import Study
 def redraw(
     scale: str,
     *,
-    source: str = "records",
+    source: str = "auto",
     corpus: str = "",
     only: str = "",
     context: str = "paper",
@@ -27,10 +28,17 @@ def redraw(
 ) -> None:
     """Write the figures and tables of some notebooks (`only`), or all and a contact sheet.
 
-    All: those whose runs are recorded. Prints each name. Raises InputError for an unknown source,
-    section, size, background or format, and MissingRuns where records are missing.
+    All: those whose runs are recorded. `auto` draws the records of this machine or, where it has
+    none, the archive. Prints each name. Raises InputError for an unknown source, section, size,
+    background or format, and MissingRuns where records are missing.
     """
-    check_choice("source", source, ("records", "archive"))
+    check_choice("source", source, ("auto", "records", "archive"))
+    if source == "auto":
+        name = Scale.load(scale).name
+        trained_here = bool(corpus) or any(paths.runs(name).glob("*.json"))
+        source = "archive" if paths.recorded(name).is_file() and not trained_here else "records"
+        if source == "archive":
+            print("nothing was trained here: drawing the recorded runs", flush=True)
     sections = choose(only) if only else None
     with style(context, background), output(formats):
         study = Study.open(scale, source=source, corpus=corpus)

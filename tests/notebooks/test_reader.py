@@ -1,6 +1,7 @@
 """What a reader does next, in at most three lines, with names that the notebook already has."""
 
 import ast
+import re
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ieee_lib.book.run import run_notebook
+from ieee_lib.errors import MissingRuns
 from ieee_lib.laws import Estimate
 from ieee_lib.plots.saving import output
 from ieee_lib.runs.trace import sharing_answers
@@ -119,6 +121,28 @@ def test_the_losses_of_all_subsets_of_an_ensemble(names):
     lines = 'heuristic.loc[heuristic.model == "0.07M", ["k", "members", "loss"]]'
     subsets = after(names("03"), lines)
     assert len(subsets) == 2**5 - 1 and subsets.loss.between(3, 6).all()
+
+
+def test_the_six_things_of_the_readme_do_what_they_say(names):
+    """Each line as typed into notebook 03; the last one names a run that the archive lacks."""
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"```python\n# in notebook 03\n(.*?)```", text, re.DOTALL)
+    *lines, more = block.strip().splitlines()
+    results = []
+    namespace = names("03")
+    for line in lines:
+        tree = ast.parse(line).body[0]
+        if isinstance(tree, ast.Expr):
+            results.append(eval(line, namespace))
+        else:
+            exec(line, namespace)
+    frame, law, (title, limits), points, subsets = results
+    assert len(frame) > 1 and law.limit.value != namespace["law"].limit.value
+    assert title.get_text() == "Mine" and limits == (4, 5)
+    assert points.get_xscale() == "log" and len(subsets) == 2**5 - 1
+    with pytest.raises(MissingRuns):
+        eval(more, namespace)
+    plt.close("all")
 
 
 @pytest.mark.slow
