@@ -29,8 +29,8 @@ def redraw(
     """Write the figures and tables of some notebooks (`only`), or all and a contact sheet.
 
     All: those whose runs are recorded. At paper size, on white, as SVG and PNG, a Markdown page a
-    notebook goes beside them, as GitHub shows it. Prints each name. Raises InputError for an unknown source,
-    section, size, background or format, and MissingRuns where records are missing.
+    notebook goes beside them, as GitHub shows it. Prints each name. Raises InputError for an
+    unknown source, section, size, background or format, and MissingRuns for missing records.
     """
     check_choice("source", source, ("records", "archive"))
     sections = choose(only) if only else None

@@ -190,10 +190,12 @@ def _shown(value: Any) -> str:
         if None in rows.index.names and not isinstance(rows.index, pd.RangeIndex):
             rows = rows.rename_axis("")  # else it would be called "index"
         rows = rows if isinstance(rows.index, pd.RangeIndex) else rows.reset_index()
-        cut = f"the first {MOST_ROWS} of {len(rows)} rows" if len(rows) > MOST_ROWS else ""
-        value = Table(rows.head(MOST_ROWS), cut)
-    if isinstance(value, Table):
-        return _narrowed(value)._repr_markdown_().rstrip()
+        value = _narrowed(Table(rows, ""))
+        if len(rows) > MOST_ROWS:
+            caption = _joined(f"the first {MOST_ROWS} of {len(rows)} rows", value.caption)
+            value = replace(value, frame=value.frame.head(MOST_ROWS), caption=caption)
+    elif isinstance(value, Table):
+        value = _narrowed(value)
     for form in ("_repr_markdown_", "_repr_latex_"):
         if hasattr(value, form):
             return getattr(value, form)().rstrip()
@@ -206,10 +208,18 @@ def _narrowed(table: Table) -> Table:
     text = table.formatted()
     if len(text.columns) <= MOST_COLUMNS or len(text) < 3:
         return table
-    alike = {name: text[name][0] for name in text if text[name].nunique() == 1}
-    said = f"in every row: {', '.join(f'{name} = {cell}' for name, cell in alike.items())}"
-    caption = " · ".join(filter(None, [table.caption, said if alike else ""]))
-    return replace(table, frame=table.numbers.drop(columns=list(alike)), caption=caption)
+    alike = {str(name): text[name][0] for name in text if text[name].nunique() == 1}
+    values = [f"{name} = {cell}" for name, cell in alike.items() if cell != "–"]
+    empty = [name for name, cell in alike.items() if cell == "–"]
+    said = [f"in every row: {', '.join(values)}"] if values else []
+    said += [f"no value: {', '.join(empty)}"] if empty else []
+    frame = table.numbers.drop(columns=list(alike))
+    return replace(table, frame=frame, caption=_joined(table.caption, *said))
+
+
+def _joined(*parts: str) -> str:
+    """Return the parts of a caption as one."""
+    return " · ".join(part for part in parts if part)
 
 
 def _figure(saved: SavedFigure, study: Study, records: str) -> str:

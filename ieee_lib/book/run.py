@@ -33,7 +33,6 @@ from ieee_lib.plots.style import style
 from ieee_lib.runs.trace import sharing_answers
 from ieee_lib.study import Study
 
-
 SHOWN = "_shown_by_cell"
 """Name, among a notebook's own, of what its cells show."""
 

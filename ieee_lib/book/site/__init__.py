@@ -82,7 +82,7 @@ def check_installed() -> None:
 
 
 def build(study: Study, ran: Mapping[str, Ran], out: Path) -> list[str]:
-    """Write the site of a study's book, its notebooks run from records; return Sphinx's warnings."""
+    """Write the site of a book whose notebooks ran from records; return Sphinx's warnings."""
     source = out.with_name(f"{out.name}.source")
     shutil.rmtree(source, ignore_errors=True)
     (source / "records").mkdir(parents=True)
