@@ -62,6 +62,6 @@ def ledger_frame(ran: Mapping[str, Ran]) -> pd.DataFrame:
         for name, saved in notebook.saved.items():
             if isinstance(saved, SavedFigure):
                 records = records_behind(saved.run_ids, notebook.study.store)
-                row = {"figure": name, "notebook": SECTIONS[number].notebook}
+                row = {"figure": name, "notebook": f"{number} {SECTIONS[number].title}"}
                 rows.append({**row, **kinds_of(records), **sums_of(records)})
     return pd.DataFrame(rows)

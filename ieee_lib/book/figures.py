@@ -1,4 +1,4 @@
-"""Redraws the book's figures and tables from records: every size, background and format.
+"""Redraws the book's figures, tables and pages from records: every size, background and format.
 
 redraw("laptop", source="archive", only="03", context="talk", formats=["svg"])
 """
@@ -6,13 +6,14 @@ redraw("laptop", source="archive", only="03", context="talk", formats=["svg"])
 from collections.abc import Sequence
 
 from ieee_lib import paths
+from ieee_lib.book.pages import write_pages
 from ieee_lib.book.run import Ran, run_book
 from ieee_lib.book.sections import choose
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
 from ieee_lib.plots.contact_sheet import contact_sheet
 from ieee_lib.plots.saving import FORMATS, SavedFigure, output, save_figure
-from ieee_lib.plots.style import style
+from ieee_lib.plots.style import current_style, style
 from ieee_lib.study import Study
 
 
@@ -29,8 +30,9 @@ def redraw(
     """Write the figures and tables of some notebooks (`only`), or all and a contact sheet.
 
     All: those whose runs are recorded. `auto` draws the records of this machine or, where it has
-    none, the archive. Prints each name. Raises InputError for an unknown source, section, size,
-    background or format, and MissingRuns where records are missing.
+    none, the archive. At paper size, on white, as SVG and PNG, a Markdown page a notebook goes
+    beside them, as GitHub shows it. Prints each name. Raises InputError for an unknown source,
+    section, size, background or format, and MissingRuns for missing records.
     """
     check_choice("source", source, ("auto", "records", "archive"))
     if source == "auto":
@@ -53,7 +55,7 @@ def redraw(
                     pictures[name] = file.read_bytes() if "png" in formats else saved.render("png")
 
         appearance = {"context": context, "background": background}
-        run_book(study, sections, parameters=appearance, strict=bool(only), report=report)
+        ran = run_book(study, sections, parameters=appearance, strict=bool(only), report=report)
         if not only:
             with output(["png"]):
                 save_figure(
@@ -63,3 +65,6 @@ def redraw(
                     data={"figures": list(pictures)},
                     caption=f"{study.scale.name} scale · all figures",
                 )
+            if current_style() == ("paper", "white") and {"svg", "png"} <= set(formats):
+                for name in write_pages(study, ran, folder):
+                    print(f"{folder.relative_to(paths.root())}/{name}.md", flush=True)

@@ -33,6 +33,9 @@ from ieee_lib.plots.style import style
 from ieee_lib.runs.trace import sharing_answers
 from ieee_lib.study import Study
 
+SHOWN = "_shown_by_cell"
+"""Name, among a notebook's own, of what its cells show."""
+
 
 class NotebookError(RuntimeError):
     """A cell failed; the message names the notebook and the cell."""
@@ -45,6 +48,10 @@ class Ran:
     path: Path
     names: dict[str, Any] = field(default_factory=dict)
     """What its cells defined; nothing where they were refused."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """The parameters it ran with, of those that it declares."""
+    shown: Mapping[int, Any] = field(default_factory=dict)
+    """Cell (its place) -> the value of its last line: what the notebook shows below it."""
     refused: str = ""
     """Why its records could not be judged, such as members lost to divergence."""
 
@@ -144,7 +151,8 @@ def run_notebook(path: Path, parameters: Mapping[str, Any]) -> Ran:
         script.write_text(source, encoding="utf-8")
         session.running.add(path)
         try:
-            names = runpy.run_path(str(script), {"given_parameters": dict(parameters)})
+            start = {"given_parameters": dict(parameters), SHOWN: {}}
+            names = runpy.run_path(str(script), start)
         except (InputError, TrainingError):
             raise
         except Exception as error:
@@ -154,7 +162,7 @@ def run_notebook(path: Path, parameters: Mapping[str, Any]) -> Ran:
             for number in set(plt.get_fignums()) - figures:
                 plt.close(number)
             linecache.checkcache(str(script))
-    ran = Ran(path, names)
+    ran = Ran(path, names, parameters, names.pop(SHOWN))
     if not own_parameters(parameters):  # else it may differ from what a book would show
         session.ran[path] = ran
     return ran
@@ -165,7 +173,7 @@ def declared(path: Path) -> dict[str, Any]:
     check(path.is_file(), "notebook", str(path), "is missing from notebooks/")
     defaults = {}
     for _, cell in _code_cells(path):
-        if _has_parameters(cell):
+        if has_parameters(cell):
             for node in ast.parse(cell.source).body:
                 if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                     defaults[node.targets[0].id] = ast.literal_eval(node.value)
@@ -198,7 +206,8 @@ def _code_cells(path: Path) -> list[tuple[int, Any]]:
     return [(place, cell) for place, cell in enumerate(cells) if cell.cell_type == "code"]
 
 
-def _has_parameters(cell: Any) -> bool:
+def has_parameters(cell: Any) -> bool:
+    """Say whether a cell declares the notebook's parameters."""
     return "parameters" in cell.metadata.get("tags", ())
 
 
@@ -208,10 +217,26 @@ def _script(path: Path) -> tuple[str, dict[int, int]]:
     first_lines = {}
     for place, cell in _code_cells(path):
         first_lines[place] = len(lines) + 1
-        lines += cell.source.splitlines()
-        if _has_parameters(cell):
+        lines += _keeping_last(cell.source, place).splitlines()
+        if has_parameters(cell):
             lines.append("globals().update(given_parameters)")
     return "\n".join([*lines, ""]), first_lines
+
+
+def _keeping_last(source: str, place: int) -> str:
+    """Return a cell's source, its lines in their places, that keeps the value of its last one."""
+    try:
+        last = ast.parse(source).body[-1:]
+    except SyntaxError:  # said when the script runs
+        return source
+    if not last or not isinstance(last[0], ast.Expr):
+        return source
+    lines = [line.encode() for line in source.splitlines()]  # as ast counts columns
+    end, column = (last[0].end_lineno or 0) - 1, last[0].end_col_offset
+    lines[end] = lines[end][:column] + b")" + lines[end][column:]
+    start, column = last[0].lineno - 1, last[0].col_offset
+    lines[start] = lines[start][:column] + f"{SHOWN}[{place}] = (".encode() + lines[start][column:]
+    return b"\n".join(lines).decode()
 
 
 def _where(error: Exception, script: Path, path: Path, first_lines: Mapping[int, int]) -> str:

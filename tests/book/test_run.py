@@ -46,6 +46,13 @@ def test_cells_run_in_order_with_parameters_after_their_own(notebook):
     assert ran.number == "99" and ran.judged == []
 
 
+def test_what_each_cell_shows_is_kept_by_its_place(notebook):
+    cells = ("x, 'é'  # (", "y = 1", "sum(\n    [x,\n     2]\n)", "'a'; 'é', [\n1]", "y += 1", "")
+    ran = run_notebook(notebook(*cells), {"x": 4})
+    assert ran.shown == {2: (4, "é"), 4: 6, 5: ("é", [1])} and ran.given == {"x": 4}
+    assert ran.names["y"] == 2 and not [name for name in ran.names if "shown" in name]
+
+
 def test_parameters_are_objects_and_never_code(notebook):
     scale = Scale.load("smoke")
     ran = run_notebook(notebook("y = x"), {"scale": scale, "x": '1"; raise SystemExit #'})

@@ -454,7 +454,7 @@ def test_slides_are_drawn_on_any_background_with_a_contact_sheet(own_book):
 
 @pytest.mark.slow
 def test_the_book_becomes_a_site_that_asks_no_other_host(own_book):
-    pytest.importorskip("myst_nb", reason="needs Sphinx: pip install 'ieee_lib[book]'")
+    pytest.importorskip("myst_parser", reason="needs Sphinx: pip install 'ieee_lib[book]'")
     home = own_book
     done = run("ieee_lib", "book", "--scale", "smoke", "--source", "train", home=home)
     assert not done.stderr.strip(), done.stderr
@@ -471,7 +471,11 @@ def test_the_book_becomes_a_site_that_asks_no_other_host(own_book):
     assert "fig01_overview.svg" in front and "does not hold" in front
     gallery = pages["figures.html"]
     assert gallery.count("<img") >= 18 and gallery.count(".csv") >= 16
+    headings = re.findall(r"<h2>(.*?)<", gallery)
+    assert "Figure 3: regularized against size" in headings and "fig" not in "".join(headings)
     assert "Stands on" in pages["03_ensembles.html"] and "searchindex.js" in pages["search.html"]
+    code = re.sub("<[^>]+>", "", pages["03_ensembles.html"])
+    assert 'source = "records"  #' in code and 'scale = "smoke"  #' in code
 
 
 @pytest.mark.slow
