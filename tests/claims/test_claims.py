@@ -10,6 +10,7 @@ from scipy.stats import f as f_distribution
 from ieee_lib import claims
 from ieee_lib.claims import DOES_NOT, HOLDS, UNTESTABLE
 from ieee_lib.claims.judge import _free_exponent
+from ieee_lib.claims.measures import measured
 from ieee_lib.laws import Estimate, fit_ensembles, fit_power_law, seed_means
 from ieee_lib.laws.estimates import measured_mean
 from ieee_lib.plots import Table
@@ -297,10 +298,16 @@ def test_limits_fall_with_size():
 
 def test_claims_about_limits_and_data():
     assert claims.difference_below("joint_below_regularized", near(4), near(4.1)).verdict == HOLDS
-    assert claims.difference_below("joint_below_regularized", near(4.1), near(4)).measure > 0
+    above_it = claims.difference_below("joint_below_regularized", near(4.05), near(4))
+    assert above_it.measure == pytest.approx(0.05) and above_it.verdict == DOES_NOT
     assert claims.orders_agree(near(4.0), near(4.0)).verdict == HOLDS
     assert claims.orders_agree(near(4.0, 5.0), near(4.0)).verdict == UNTESTABLE
     assert claims.orders_agree(near(4.5), near(4.0)).verdict == DOES_NOT
+    # It holds by the side on which the interval comes nearest to 0.05 nats/token away.
+    number = measured(own(4.02, 0.01, "K first") - own(4.0, 0.01, "N first"))
+    apart = claims.orders_agree(own(4.02, 0.01, "K first"), own(4.0, 0.01, "N first"))
+    assert apart.verdict == HOLDS and number.value > 0
+    assert apart.p == number.p_below(0.05) > number.p_above(-0.05)
     assert claims.orders_agree(near(4.1, 0.2), near(4.0)).verdict == UNTESTABLE
     assert claims.saves_data("joint_saves_data", near(3.0, 0.1)).verdict == HOLDS
     assert claims.saves_data("joint_saves_data", near(0.5, 0.1)).verdict == DOES_NOT
@@ -369,7 +376,8 @@ def test_exponents_agree_only_where_points_bound_them():
     same = claims.exponents_agree(straight, straight, 400_000)
     assert (same.measure, same.verdict) == (0.0, UNTESTABLE)
     assert same.reason == "the points do not bound both"
-    assert claims.exponents_agree(one, straight, 400_000).verdict == UNTESTABLE
+    for a, b in ((one, straight), (straight, one)):
+        assert claims.exponents_agree(a, b, 400_000).reason == "the points do not bound both"
     assert claims.exponents_agree(None, one, 400_000).verdict == UNTESTABLE
 
 
@@ -384,6 +392,10 @@ def test_every_statement_has_a_row_before_its_notebook_ran():
     assert all(statement.criterion for statement in claims.STATEMENTS.values())
     table = Table(claims.table(rows), "c", claims.DIGITS)
     assert table.formatted().measure.eq("–").all()
+    judged = claims.falls_with_size(tuned())
+    (row,) = Table(claims.table([judged]), "c", claims.DIGITS).formatted().to_dict("records")
+    decimals = [len(row[name].partition(".")[2]) for name in ("measure", "ci_low", "ci_high", "p")]
+    assert decimals == [3, 3, 3, 4]
     names = ["measure", "ci_low", "ci_high", "verdict", "reason", "p", "version"]
     assert list(table.frame)[3:10] == names
     assert list(table.frame.version) == [s.version for s in claims.STATEMENTS.values()]
@@ -427,3 +439,5 @@ def test_claims_about_students():
     )
     assert worse.verdict == HOLDS and worse.notebook == "06"
     assert worse.measure == pytest.approx(0.2)
+    better = claims.difference_above("real_data_is_needed", near(4.1), near(4.2), "")
+    assert better.verdict == DOES_NOT and better.measure == pytest.approx(-0.1)

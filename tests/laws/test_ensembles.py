@@ -7,6 +7,7 @@ from scipy.stats import t as student_t
 
 from ieee_lib import InputError
 from ieee_lib.laws import (
+    ENSEMBLE_DIGITS,
     best_ensemble,
     compare_limits,
     concat,
@@ -15,6 +16,7 @@ from ieee_lib.laws import (
     fit_power_law,
     settings_label,
 )
+from ieee_lib.plots import Table
 from tests.synthetic import chain, ensemble, scores
 
 
@@ -70,6 +72,12 @@ def test_the_interval_of_the_exponent_is_the_jackknifes():
     assert (row["beta ci_low"], row["beta ci_high"]) == (low, high)
     assert row["limit, beta free"] == law.free.E and row["form error"] == law.form_error
     assert row["noise of"] == "all ensembles" and row.run_ids == law.members
+    by_size = law.scores.groupby("k").loss.mean()
+    assert row["one member"] == pytest.approx(by_size[1])
+    assert row["all members"] == pytest.approx(by_size[5])
+    printed = Table(ensembles_frame({"m": law}), "c", ENSEMBLE_DIGITS).formatted().iloc[0]
+    decimals = {name: len(printed[name].partition(".")[2]) for name in ENSEMBLE_DIGITS}
+    assert decimals == dict.fromkeys(ENSEMBLE_DIGITS, 3) | {"beta": 2, "form error": 4}
 
 
 def test_a_law_refitted_without_a_member():

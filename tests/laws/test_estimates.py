@@ -1,5 +1,7 @@
 """Estimates: shared runs cancel, what is unbounded stays so, frames print as numbers."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +60,9 @@ def test_noise_from_few_replicates_takes_students_t():
     assert t_quantile(0.975, 3) == pytest.approx(3.1824, abs=1e-4)
     assert t_quantile(0.975, np.inf) == pytest.approx(1.95996, abs=1e-5)
     assert np.array_equal(t_scale(np.inf), np.ones(1000))
+    levels = stats.chi2.cdf(3 / t_scale(3) ** 2, 3)  # each thousandth once, at its middle
+    assert levels.mean() == pytest.approx(0.5, abs=1e-9)
+    assert levels.min() == pytest.approx(0.0005, rel=1e-6)
     runs = [f"{i:016x}" for i in range(200)]
     draws = np.concatenate([t_scale(3) * noise_of([run]) for run in runs])
     assert np.quantile(draws, [0.025, 0.16, 0.84, 0.975]) == pytest.approx(
@@ -67,6 +72,13 @@ def test_noise_from_few_replicates_takes_students_t():
     row, known = estimates(table)[0], estimates(table.drop(columns="dof"))[0]
     assert (row.dof, known.dof) == (4, np.inf) and row.se == known.se
     assert row.draws - 4.6 == pytest.approx(t_scale(4) * (known.draws - 4.6))
+
+
+def test_draws_by_a_name_are_the_same_on_every_machine_and_day():
+    """Seeded by the first eight bytes of the name's sha256: recorded intervals stay as they are."""
+    seed = int.from_bytes(hashlib.sha256(b"a name").digest()[:8], "big")
+    expected = np.random.default_rng(seed).standard_normal(1000)
+    assert assumed(1.0, sigma=2.0, name="a name").draws == pytest.approx(1 + 2 * expected)
 
 
 def test_arithmetic_of_estimates_is_by_draws():

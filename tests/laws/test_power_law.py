@@ -98,6 +98,16 @@ def test_many_fits_equal_single_fits():
         assert E[i] == pytest.approx(law.E, abs=2e-3)
 
 
+@pytest.mark.parametrize("alpha", [0.05, 0.237, 1.02, 3.3])
+def test_the_scan_is_refined_to_a_ten_thousandth_of_an_exponent(alpha):
+    """Exponents scanned are 1 % apart; a parabola through three of them finds what is between."""
+    Y = np.stack([power_law(SIZES, A, alpha, 3.4) for A in (0.1, 0.5)])
+    A, found, E = fit_many(SIZES, Y, np.full(4, 0.01))
+    assert found == pytest.approx([alpha] * 2, rel=1e-4)
+    assert ALPHAS[1] / ALPHAS[0] == pytest.approx(1.01, abs=1e-3)
+    assert pytest.approx([3.5, 3.9], abs=2e-3) == A + E  # the loss at x = 1
+
+
 @pytest.mark.parametrize(
     ("x", "truth"), [(SIZES, (0.1, 1.0, 3.4)), (np.arange(1, 6), (0.3, 1.0, 3.3))]
 )

@@ -135,6 +135,8 @@ def test_a_slice_refitted_without_a_cell(surface):
     moved = cells()
     moved.loc[4, "loss"] += 1.0  # the cell that is left out
     assert pytest.approx(fewer.E, abs=1e-6) == fit_power_mean(moved).at(COUNTS[0]).without("e").E
+    one = law.only("e")
+    assert one.labels == ["e"] and one.surface.dof == 5 and one.without().labels == ["e"]
     kept = law.to_dict()
     assert kept["surface"]["b"] == surface.parameters[3] and "^q" in kept["law"]
     assert kept["E"] == law.E and "first-order" in kept["method"]
@@ -168,6 +170,30 @@ def test_a_limit_below_zero_bounds_nothing():
     low = replace(law, discrepancy=Discrepancy(5.0, 2))
     assert low.interval("E")[0] == -np.inf and not low.has_bounded_limit
     assert np.isfinite(low.interval("E")[1])
+
+
+def test_a_limit_between_zero_and_one_is_bounded_and_so_is_the_upper_end_of_one_below_zero():
+    """Losses of a fraction of a nat; a surface far below zero bounds its limit above alone."""
+    small = cells(truth=np.array([*TRUTH[:5], 0.1])).assign(sigma=1e-4)
+    law = fit_power_mean(small).at(COUNTS[2])
+    low, high = law.interval("E")
+    assert 0.3 < low < law.E < high < 0.6
+    nonsense = cells(truth=np.array([*TRUTH[:5], -3.0])).assign(sigma=1e-4)
+    low, high = fit_power_mean(nonsense).at(COUNTS[2]).interval("E")
+    assert low == -np.inf and -3 < high < -2
+
+
+def test_a_slice_is_printed_with_the_term_of_its_D(surface):
+    law = surface.at(COUNTS[0])
+    A, a, q, by_D = map(float, law.printed)
+    by_hand = ((A * 2.0**-a) ** q + by_D**q) ** (1 / q) + TRUTH[5]
+    assert by_hand == pytest.approx(float(law(2.0)), abs=1e-3)
+    assert repr(law).startswith(f"[({law.printed[0]} / N[M]^{law.printed[1]})^{law.printed[2]} + ")
+    assert f"^(1/{law.printed[2]}) + 2.500, limit {law.E:.3f} [" in repr(law)
+    latex = law._repr_latex_()
+    assert rf"\, (N / 1\,\mathrm{{M}})^{{-{law.printed[1]}}})^{{q}}" in latex
+    assert rf"L(\infty) = {law.E:.3f}" in latex and "+2.500" in latex
+    assert law.label == f"power mean, q = 1.7, limit {law.E:.3f}"
 
 
 def test_limits_of_a_surface_cover_the_truth():

@@ -89,6 +89,29 @@ def test_every_member_moves_as_torch_muon_moves_its_matrices_alone(n_step, reach
     assert not torch.equal(stack.blocks[0].mlp.down.weight[0], stack.blocks[0].mlp.down.weight[1])
 
 
+def test_muon_follows_gradients_that_are_clipped_member_by_member():
+    """Gradients a hundred times larger at every other step: clipped, they count as others do."""
+    clipped, by_hand = (StackedDecoder(TINY, seeds=[0, 1, 2]) for _ in range(2))
+    options = {"lr": LR, "wd": WD}
+    one, other = StackedMuon(clipped, clip_norm=0.5, **options), StackedMuon(by_hand, **options)
+    other.clip_norm = 1e9
+    start = [p.detach().clone() for p in clipped.parameters()]
+    generator = torch.Generator().manual_seed(0)
+    for step in range(4):
+        gradients = [torch.randn(p.shape, generator=generator) for p in start]
+        gradients = [g * 100 ** (step % 2) / 50 for g in gradients]
+        norms = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()  # (K,)
+        factor = (0.5 / (norms + 1e-6)).clamp(max=1.0)
+        assert (factor < 0.1).all() or step % 2 == 0
+        for a, b, g in zip(clipped.parameters(), by_hand.parameters(), gradients, strict=True):
+            a.grad, b.grad = g, g * factor[:, None, None]
+        one.step()
+        other.step()
+    pairs = zip(clipped.named_parameters(), by_hand.parameters(), start, strict=True)
+    for (name, a), b, before in pairs:
+        assert (a - b).norm() < 0.02 * (b - before).norm(), name
+
+
 def test_the_papers_mask_spares_norms_and_embedding_but_not_the_head():
     model = StackedDecoder(TINY, seeds=[0])
     decayed = decayed_names(model, "paper")

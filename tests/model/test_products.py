@@ -1,6 +1,7 @@
 """Products in bf16: attention against torch's own, and members, compiled code and samples alike."""
 
 import dataclasses
+import functools
 import warnings
 
 import pytest
@@ -101,6 +102,26 @@ def test_compiled_is_eager():
     torch.testing.assert_close(losses, expected, rtol=0, atol=2e-4)
     for a, b in zip(slopes, right, strict=True):
         assert (a - b).norm() < 2 * HALF * b.norm()
+
+
+def test_code_compiled_once_serves_any_number_of_members(monkeypatch):
+    """Graphs are counted and run as they are: no C++ is needed."""
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compile = functools.partialmethod(torch.nn.Module.compile, backend=count)
+    monkeypatch.setattr(torch.nn.Module, "compile", compile)
+    n_graph = []
+    for n_member in (2, 3, 5, 1):
+        model, ids = StackedDecoder(TINY, seeds=list(range(n_member))), ids_of(n_member)
+        expected = model.losses(ids)
+        model.compile_regions()
+        torch.testing.assert_close(model.losses(ids), expected, rtol=1e-6, atol=1e-6)
+        n_graph.append(len(graphs))
+    assert n_graph[0] > 0 and n_graph[:3] == [n_graph[0]] * 3
 
 
 def test_a_cpu_without_bf16_is_warned_of_once(monkeypatch):

@@ -92,6 +92,13 @@ def test_a_diverged_neighbour_is_named_and_does_not_win(study):
     assert table.verdict["lr+"] == "diverged"
 
 
+def test_a_centre_that_diverged_is_left_and_a_diverged_neighbour_is_not_joined(study):
+    limits(study)
+    result = search(study, [start(1.6, 3e-2, 16)], axes=("lr",))[0]
+    assert (result.centre.lr, result.status) == (3e-3, CERTIFIED)
+    assert [point.lr for point in result.path] == [3e-2, 1e-2, 3e-3]
+
+
 def test_max_moves_leaves_it_uncertified(study):
     limits(study, max_moves=1)
     result = search(study, [start()])[0]
@@ -162,6 +169,11 @@ def test_a_certificate_shows_the_best_recorded_point_beyond_one_step(
     fields = dict(zip(("wd", "lr", "epochs"), point, strict=True))
     runs = study.ensure([study.spec(model, seed=seed, **fields) for seed in range(n)])
     assert row["loss"] == pytest.approx(runs.val_loss.mean())
+    centre = table[(table.axis == "centre") & (table.model == model)].iloc[0]
+    pooled = centre.se * math.sqrt(centre.n)  # noise of one run
+    assert row["se"] == pytest.approx(pooled / math.sqrt(n))
+    assert row["difference"] == pytest.approx(row["loss"] - centre.loss)
+    assert row["z"] == pytest.approx(row["difference"] / math.hypot(row["se"], centre.se))
     search_rows = table[table.axis != "recorded"].reset_index(drop=True)
     results = single.tune(study, "regularized")
     assert search_rows.equals(certificates_frame(results)[list(search_rows)])

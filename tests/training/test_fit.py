@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,13 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 
 from ieee_lib import InputError
 from ieee_lib.config.execution import Execution
+from ieee_lib.errors import MachineWarning
+from ieee_lib.model import products
+from ieee_lib.training import fit
 from ieee_lib.training.data import StepBatches
 from ieee_lib.training.fit import can_compile, open_logger, train
 from tests.conftest import ROOT
@@ -137,6 +142,24 @@ def test_where_nothing_compiles_runs_train_eagerly_after_one_notice(
     assert done.stdout.splitlines()[-1:] == ["[False, False] [False, False]"], done.stderr
     assert done.stderr.count("training eagerly, about 1.5x slower") == 1
     assert re.search(reason, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "folder", "told"),
+    [
+        ("In file a.cpp:\n  fatal error: Python.h: none\n", "/tmp", r"fatal error: Python.h: none"),
+        ("linking\n/bin/ld: cannot find -lgomp\n1 failed", "/tmp", r"/bin/ld: cannot find -lgomp"),
+        ("killed", "/a b", r"killed \(a space or a quote in /a b\)"),
+    ],
+)
+def test_the_notice_says_what_stopped_the_compiler(monkeypatch, output, folder, told):
+    def fails(function):
+        raise RuntimeError(f"C++ compile error\nCommand:\ng++ a.cpp\nOutput:\n{output}")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    monkeypatch.setattr(fit.tempfile, "gettempdir", lambda: folder)
+    with pytest.warns(MachineWarning, match=f"torch.compile fails here: {told}$"):
+        assert not can_compile.__wrapped__(False)
 
 
 @pytest.mark.skipif(not can_compile(False), reason="needs a C++ compiler and Python's headers")
@@ -312,3 +335,35 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_run_begins_anew(spec, corpus,
         again = train([spec], corpus, execution=EAGER, checkpoint=path)
     assert (tmp_path / "stands.ckpt.damaged").is_file() and not path.is_file()
     assert again[0].curve == whole[0].curve
+
+
+def test_seconds_of_members_add_up_to_the_stacks(spec, corpus, monkeypatch):
+    """Compiling took 6 s by a clock of the test's own, so 3 s of each of two members."""
+    monkeypatch.setattr(fit, "_compile_seconds", iter([100.0, 106.0]).__next__)
+    began = time.perf_counter()
+    results = train([spec, spec.replace(init_seed=1)], corpus, execution=EAGER)
+    taken = time.perf_counter() - began
+    assert [result.compile_seconds for result in results] == [3.0, 3.0]
+    assert 0 < sum(result.evaluation_seconds for result in results) < taken
+    assert 0 < sum(result.seconds for result in results) <= taken
+
+
+def test_training_warns_of_emulated_products_and_else_of_nothing(spec, corpus, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+    products.warn_where_emulated.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train([spec], corpus, execution=EAGER)
+    with pytest.warns(UserWarning, match="emulated, slower than precision 32-true"):
+        train([spec.replace(precision="bf16-products")], corpus, execution=EAGER)
+    products.warn_where_emulated.cache_clear()
+
+
+@pytest.mark.parametrize(("devices", "n_pass"), [(1, 4), (2, 2)])
+def test_devices_share_the_passes_of_a_step(spec, devices, n_pass):
+    """Eight sequences a step, two at once on a device."""
+    spec = spec.replace(batch_size=8, evals=3)
+    trainer = fit._trainer(spec, replace(EAGER, devices=devices), 2, False, [])
+    assert trainer.accumulate_grad_batches == n_pass
+    assert trainer.val_check_interval == n_pass * (spec.n_step // 3)
+    assert isinstance(trainer.strategy, DDPStrategy) == (devices > 1)

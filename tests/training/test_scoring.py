@@ -80,6 +80,8 @@ def test_large_ensembles_score_all_prefixes_and_a_fixed_sample():
     assert subsets[:8] == [tuple(range(k)) for k in range(1, 9)]
     assert subsets == subsets_of(8) and len(set(subsets)) == len(subsets)
     assert {(i,) for i in range(8)} <= set(subsets) and len(subsets) >= 63
+    assert {len(subset) for subset in subsets[8:]} == set(range(1, 8)), "of every size"
+    assert len(subsets_of(20)) == 63 + 20 - 1, "63 others than prefixes, but for the first member"
 
 
 def test_memory_is_bounded_by_a_chunk(monkeypatch):
