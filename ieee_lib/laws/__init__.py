@@ -7,6 +7,7 @@ Frames in, laws and estimates out; imports no torch.
     data_efficiency(standard.limit, loss, reference)
 """
 
+from ieee_lib.laws.appendix import laws_of_smaller, predict_next, turning_points
 from ieee_lib.laws.data_efficiency import (
     data_efficiencies,
     data_efficiency,
@@ -57,7 +58,7 @@ from ieee_lib.laws.published import (
     published_points,
     refits,
 )
-from ieee_lib.laws.recipe_gains import compare_recipes, rise_with_epochs
+from ieee_lib.laws.recipe_gains import compare_recipes, rise_with
 from ieee_lib.laws.scan import MIN_POINTS
 from ieee_lib.laws.tables import LAW_DIGITS, laws_frame
 from ieee_lib.laws.units import scale_of, unit_of
@@ -99,6 +100,7 @@ __all__ = [
     "fit_sizes",
     "fit_through",
     "laws_frame",
+    "laws_of_smaller",
     "limit_pairs",
     "loss_surface",
     "losses_by_data",
@@ -110,18 +112,20 @@ __all__ = [
     "multipliers",
     "paired_differences",
     "pooled_noise",
+    "predict_next",
     "published",
     "published_law",
     "published_points",
     "rank_correlation",
     "refits",
     "replicate_noise",
-    "rise_with_epochs",
+    "rise_with",
     "scale_of",
     "seed_mean",
     "seed_means",
     "settings_label",
     "surface",
     "target_efficiency",
+    "turning_points",
     "unit_of",
 ]
