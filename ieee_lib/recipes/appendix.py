@@ -24,7 +24,7 @@ from ieee_lib.laws.estimates import estimates, mean, replicate_noise, seed_mean
 from ieee_lib.recipes.downstream import evaluation, tasks_with_items
 from ieee_lib.recipes.ensembles import centre_of, centres_of, heuristic_specs
 from ieee_lib.recipes.midtraining import Setting, continued_setting
-from ieee_lib.recipes.search import TUNED, certifying_specs, search, specs_of
+from ieee_lib.recipes.search import NOT_SEARCHED, TUNED, certifying_specs, search, specs_of
 from ieee_lib.recipes.single import AXES, STANDARD_WD, known_centres, search_specs
 from ieee_lib.study import Study
 
@@ -47,8 +47,6 @@ FIELDS = {
     SOUP: "weight_averages",
 }
 """Item -> the field of [appendix] that asks for its runs; the other item needs none of its own."""
-NOT_RECORDED = "not recorded"
-RECORDED = "lowest recorded"
 
 
 def not_run(scale: Scale) -> dict[str, str]:
@@ -65,13 +63,11 @@ def not_run(scale: Scale) -> dict[str, str]:
 def appendix_items(study: Study) -> pd.DataFrame:
     """Return one row an item: its training runs, how many are recorded, and why it has none."""
     why = not_run(study.scale)
-    rows = []
-    for item, specs in _specs(study).items():
-        missing = len(study.missing(specs))
-        n = len({spec.run_id for spec in specs})
-        row = {"item": item, "runs": n, "recorded": n - missing}
-        rows.append({**row, "nothing trained because": why.get(item, "")})
-    return pd.DataFrame(rows)
+    specs = _specs(study)
+    frame = pd.DataFrame({"item": list(specs)})
+    frame["runs"] = [len({spec.run_id for spec in each}) for each in specs.values()]
+    frame["recorded"] = frame.runs - [len(study.missing(each)) for each in specs.values()]
+    return frame.assign(**{"nothing trained because": frame["item"].map(why).fillna("")})
 
 
 def appendix_specs(study: Study) -> list[RunSpec]:
@@ -87,9 +83,8 @@ def held_setting(study: Study, tuned: pd.DataFrame, axis: str) -> pd.DataFrame:
     them (`appendix.held`), the lowest point that is recorded at that value counts, from as many
     seeds as it has, and its status says so. Source: ICLR Fig 10.
     """
-    centres = centres_of(tuned)
-    value = getattr(centres[0], axis)
-    points = _held_points(study, [dataclasses.replace(c, **{axis: value}) for c in centres], axis)
+    starts = _held_starts(centres_of(tuned), axis)
+    points = _held_points(study, starts, axis)
     runs = study.ensure([spec for _, specs in points for spec in specs], label=f"{axis} held")
     rows: list[dict[str, Any]] = []
     for row, (status, specs) in zip(tuned.to_dict("records"), points, strict=True):
@@ -97,7 +92,7 @@ def held_setting(study: Study, tuned: pd.DataFrame, axis: str) -> pd.DataFrame:
         first = specs[0] if len(done) else None
         rows.append(
             {
-                "held": f"{axis} = {value:g}",
+                "held": f"{axis} = {getattr(starts[0], axis):g}",
                 **{name: row[name] for name in ("model", "N", "D", "sigma", "dof")},
                 **{name: getattr(first, name) if first else np.nan for name in TUNED},
                 "loss": done.val_loss.mean(),
@@ -124,8 +119,7 @@ def errors_by_epochs(study: Study) -> pd.DataFrame:
     notebook 07, the probe alone where a scale has none), tasks, evaluation, run_ids. Trains and
     evaluates what is missing. Source: ICLR Fig 19.
     """
-    groups = _epoch_groups(study)
-    task_items, folder = tasks_with_items(study)
+    groups, (task_items, folder) = _epoch_groups(study), tasks_with_items(study)
     task_items = task_items or {PROBE: ""}
     asked = {
         (i, task): evaluation(study, models, task, item_id)
@@ -168,14 +162,8 @@ def regularized_by_seed(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     specs = [spec for c in centres_of(tuned) for spec in specs_of(study, c, study.scale.seeds)]
     runs = study.ensure(specs, label="seeds")
     runs = runs[runs.status == "done"].merge(tuned[["N", "sigma", "dof"]], on="N")
-    frame = pd.DataFrame(
-        {
-            "seed": runs.init_seed,
-            **runs[["model", "N", "D"]],
-            "loss": runs.val_loss,
-            **runs[["sigma", "dof"]],
-            "run_ids": [(run_id,) for run_id in runs.run_id],
-        }
+    frame = runs[["model", "N", "D", "sigma", "dof"]].assign(
+        seed=runs.init_seed, loss=runs.val_loss, run_ids=[(run_id,) for run_id in runs.run_id]
     )
     counts = frame.groupby("seed").N.transform("count")
     return frame[counts == len(tuned)].sort_values(["seed", "N"], ignore_index=True)
@@ -189,21 +177,19 @@ def with_larger(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """
     runs = _made(study, _larger_specs(study), label="larger models")
     noise = tuned.iloc[tuned.N.argmax()][["sigma", "dof"]]
-    rows = [
-        {
-            "model": model,
-            **part.iloc[0][["N", "D", "wd", "lr", "epochs"]],
-            "loss": part.val_loss.mean(),
-            "se": noise.sigma / np.sqrt(len(part)),
-            **noise,
-            "n": len(part),
-            "status": "not searched",
-            "run_ids": tuple(part.run_id),
-        }
-        for model, part in runs[runs.status == "done"].groupby("model", sort=False)
-    ]
-    parts = [tuned.drop(columns=["moves", "tokens", "flops"]), *([pd.DataFrame(rows)] * bool(rows))]
-    return pd.concat(parts, ignore_index=True).sort_values("N", ignore_index=True)
+    sizes = tuned.drop(columns=["moves", "tokens", "flops"])
+    for _, part in runs[runs.status == "done"].groupby("model"):
+        row = part.iloc[[0]][["model", "N", "D", "wd", "lr", "epochs"]].assign(
+            loss=part.val_loss.mean(),
+            se=noise.sigma / np.sqrt(len(part)),
+            sigma=noise.sigma,
+            dof=noise.dof,
+            n=len(part),
+            status=NOT_SEARCHED,
+            run_ids=[tuple(part.run_id)],
+        )
+        sizes = pd.concat([sizes, row], ignore_index=True)
+    return sizes.sort_values("N", ignore_index=True)
 
 
 def continued_decays(setting: Setting) -> pd.DataFrame:
@@ -232,10 +218,9 @@ def continued_averages(setting: Setting) -> pd.DataFrame:
     if not setting.target.scale.appendix.weight_averages:
         return setting.target.score([])
     _ensure_base(setting)
+    averaged = dataclasses.replace(spec, average="weights")
     try:
-        return setting.target.score(
-            [dataclasses.replace(spec, average="weights")], label="averaged weights"
-        )
+        return setting.target.score([averaged], label="averaged weights")
     except MissingRuns:
         return setting.target.score([])
 
@@ -255,14 +240,24 @@ def _made(study: Study, specs: Sequence[RunSpec], *, label: str) -> pd.DataFrame
         return study.ensure([])
 
 
+def _held_starts(centres: Sequence[Settings], axis: str) -> list[Settings]:
+    """Return tuned settings with one of them as the smallest model has it."""
+    value = getattr(centres[0], axis)
+    return [dataclasses.replace(centre, **{axis: value}) for centre in centres]
+
+
+def _others(axis: str) -> list[str]:
+    """Return what is tuned where one setting is held."""
+    return [name for name in AXES["regularized"] if name != axis]
+
+
 def _held_points(
     study: Study, starts: Sequence[Settings], axis: str
 ) -> list[tuple[str, list[RunSpec]]]:
     """Return the status and the runs of every model where one setting is held."""
-    others = [name for name in AXES["regularized"] if name != axis]
     if axis in study.scale.appendix.held:
         try:
-            results = search(study, starts, axes=others, label=f"{axis} held")
+            results = search(study, starts, axes=_others(axis), label=f"{axis} held")
         except MissingRuns:
             pass
         else:
@@ -287,9 +282,9 @@ def _lowest_recorded(
         if spec.run_id == run["run_id"]:  # no other option is set
             points.setdefault(tuple(point.values()), []).append((run["val_loss"], spec))
     if not points:
-        return NOT_RECORDED, []
+        return "not recorded", []
     best = min(points.values(), key=lambda seeds: float(np.mean([loss for loss, _ in seeds])))
-    return f"{RECORDED} of {len(points)}", [spec for _, spec in best]
+    return f"lowest recorded of {len(points)}", [spec for _, spec in best]
 
 
 def _specs(study: Study) -> dict[str, list[RunSpec]]:
@@ -301,14 +296,9 @@ def _specs(study: Study) -> dict[str, list[RunSpec]]:
     held = [
         spec
         for axis in scale.appendix.held
-        for centre in centres
-        for spec in certifying_specs(
-            study,
-            dataclasses.replace(centre, **{axis: getattr(centres[0], axis)}),
-            [name for name in AXES["regularized"] if name != axis],
-        )
+        for start in _held_starts(centres, axis)
+        for spec in certifying_specs(study, start, _others(axis))
     ]
-    continued = setting.all_specs()
     return {
         HELD: [*search_specs(study, "regularized"), *held],
         BATCH: _batch_specs(study),
@@ -319,7 +309,7 @@ def _specs(study: Study) -> dict[str, list[RunSpec]]:
         ],
         LARGER: _larger_specs(study),
         DECAY: _decay_specs(setting),
-        SOUP: continued if scale.appendix.weight_averages else [],
+        SOUP: setting.all_specs() if scale.appendix.weight_averages else [],
     }
 
 
