@@ -67,7 +67,7 @@ def appendix_items(study: Study) -> pd.DataFrame:
     frame = pd.DataFrame({"item": list(specs)})
     frame["runs"] = [len({spec.run_id for spec in each}) for each in specs.values()]
     frame["recorded"] = frame.runs - [len(study.missing(each)) for each in specs.values()]
-    return frame.assign(**{"nothing trained because": frame["item"].map(why).fillna("")})
+    return frame.assign(**{"nothing trained because": [why.get(item, "") for item in specs]})
 
 
 def appendix_specs(study: Study) -> list[RunSpec]:
@@ -163,7 +163,7 @@ def regularized_by_seed(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     runs = study.ensure(specs, label="seeds")
     runs = runs[runs.status == "done"].merge(tuned[["N", "sigma", "dof"]], on="N")
     frame = runs[["model", "N", "D", "sigma", "dof"]].assign(
-        seed=runs.init_seed, loss=runs.val_loss, run_ids=[(run_id,) for run_id in runs.run_id]
+        seed=runs.init_seed, loss=runs.val_loss, run_ids=runs.run_id.map(lambda run_id: (run_id,))
     )
     counts = frame.groupby("seed").N.transform("count")
     return frame[counts == len(tuned)].sort_values(["seed", "N"], ignore_index=True)
@@ -186,7 +186,7 @@ def with_larger(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
             dof=noise.dof,
             n=len(part),
             status=NOT_SEARCHED,
-            run_ids=[tuple(part.run_id)],
+            run_ids=pd.Series([tuple(part.run_id)], part.index[:1]),
         )
         sizes = pd.concat([sizes, row], ignore_index=True)
     return sizes.sort_values("N", ignore_index=True)
