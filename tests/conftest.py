@@ -131,6 +131,7 @@ def small(tmp_path_factory):
     text = (paths.PACKAGE / "config" / "scales" / "smoke.toml").read_text()
     text = text.replace("[2_048, 4_096, 8_192]", "[1_024, 2_048, 4_096, 8_192]")
     text = text.replace("base_tokens = 4_096", "base_tokens = 8_192")
+    text = text.replace('"45k", seed_tokens = 4_096', '"45k", seed_tokens = 8_192')
     members = '\nmembers = 4\nladder_members = 3\nalone = ["32k"]'
     text = text.replace("\nmembers = 3\nladder_members = 2", members)
     lines = text.splitlines()
