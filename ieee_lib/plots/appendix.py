@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -27,7 +28,8 @@ def held_across_sizes(
         marks.means(
             ax, frame, "N", "regularized", label=f"{frame.held.iloc[0]} at every N",
             color=GREY, ecolor=GREY, markeredgecolor=GREY, markerfacecolor=marks.hollow(),
-            marker=marker, linestyle=dash, markersize=8, zorder=4,
+            marker=marker, linestyle=dash, zorder=4,
+            markersize=1.5 * mpl.rcParams["lines.markersize"],  # around the tuned points
         )  # fmt: skip
     marks.count_ticks(ax, tuned.N)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
