@@ -1,5 +1,6 @@
 """Shared fixtures: homes, a small corpus, the smoke book (made once for all workers), real text."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -30,6 +31,12 @@ def run(*arguments, home, cwd=None, check=True):
     )
     assert done.returncode == 0 or not check, done.stdout + done.stderr
     return done
+
+
+def digests_of(folder):
+    """Return the sha256 of every file of a folder by name."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +131,7 @@ def small(tmp_path_factory):
     text = (paths.PACKAGE / "config" / "scales" / "smoke.toml").read_text()
     text = text.replace("[2_048, 4_096, 8_192]", "[1_024, 2_048, 4_096, 8_192]")
     text = text.replace("base_tokens = 4_096", "base_tokens = 8_192")
+    text = text.replace('"45k", seed_tokens = 4_096', '"45k", seed_tokens = 8_192')
     members = '\nmembers = 4\nladder_members = 3\nalone = ["32k"]'
     text = text.replace("\nmembers = 3\nladder_members = 2", members)
     lines = text.splitlines()

@@ -432,6 +432,20 @@ VALUES = [
     ("beyond/recipes/mine", {"epochs": 2**40}, "beyond.recipes.mine.epochs = 1099511627776: al"),
     ("beyond/recipes/mine", {"batch_size": 128}, "beyond.recipes.mine.batch_size = 128: must di"),
     ("midtraining/batch_size", 48, "midtraining.batch_size = 48: must divide val_sequences = 64"),
+    ("appendix", [], "appendix = []: must be a table of fields"),
+    ("appendix/soup", True, "appendix: field = 'soup': allowed are held, batch_sizes"),
+    ("appendix/held", "wd", "appendix.held = 'wd': must be a list"),
+    ("appendix/held", ["lr"], "appendix.held[0] = 'lr': allowed are wd, epochs"),
+    ("appendix/batch_sizes", [8, 0], "appendix.batch_sizes[1] = 0: must be a whole number"),
+    ("appendix/batch_sizes", [48], "appendix.batch_sizes = 48: must divide val_sequences = 64"),
+    ("appendix/overfitting_wd", [0.3], "appendix.overfitting_wd[0] = 0.3: allowed are 0.0, 0.1"),
+    ("appendix/continued_wd", [-1], "appendix.continued_wd[0] = -1: must be a number at least 0"),
+    ("appendix/weight_averages", 1, "appendix.weight_averages = 1: allowed are True, False"),
+    ("appendix/lr", 0.5, "appendix.lr = 0.5: allowed are 0.0, 0.0001"),
+    ("appendix/larger", 5, "appendix.larger = 5: must be a list of at least one value"),
+    ("appendix/larger/0/model", "46k", "appendix.larger[0].model = '46k': allowed are 9.0k, 14k"),
+    ("appendix/larger/0/model", "32k", "appendix.larger = '32k': must not be listed under regula"),
+    ("appendix/larger/0/seed_tokens", 2048, "appendix.larger[0].seed_tokens = 2048: allowed are"),
 ]
 
 

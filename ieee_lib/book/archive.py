@@ -17,7 +17,8 @@ from ieee_lib.book.costs import made_of
 from ieee_lib.book.run import all_saved_names, run_book
 from ieee_lib.book.verdicts import judged, run_records
 from ieee_lib.claims.verdicts import NOT_RUN, Claim
-from ieee_lib.config import RunSpec, content_id
+from ieee_lib.config import RunSpec
+from ieee_lib.config.derived import ensemble_id
 from ieee_lib.errors import check
 from ieee_lib.laws.estimates import SETTINGS
 from ieee_lib.plots.saving import Table, output, write_table
@@ -81,7 +82,7 @@ def _name_of(record: Record) -> str:
     if record["kind"] == "train":
         return RunSpec.from_dict(record["spec"]).run_id
     if record["kind"] == "ensemble":
-        return content_id("ensemble", {"members": record["members"]})
+        return ensemble_id(record["members"], record["spec"].get("average", "outputs"))
     return record["run_id"]
 
 

@@ -79,9 +79,23 @@ def plan_lines(study: Study, sections: Mapping[str, Section]) -> str:
             f"{duration(hours * 3600 / n_worker)} on {n_worker} {kind}(s). Searches count as the "
             "least they can need; writing synthetic text and answering questions are not counted.",
             memory_line(study.scale),
+            *not_run_lines(study.scale, sections),
             *missing_text(study.scale),
         ]
     )
+
+
+def not_run_lines(scale: Scale, planned: Mapping[str, Section]) -> list[str]:
+    """Return what is no part of a plan: optional notebooks, and items without runs, and why."""
+    left_out = [s.notebook for n, s in SECTIONS.items() if s.optional and n not in planned]
+    lines = [f"Optional, not planned here: {', '.join(left_out)} (--only)."] if left_out else []
+    for section in SECTIONS.values():
+        items: dict[str, list[str]] = {}
+        for item, why in section.not_run(scale).items():
+            items.setdefault(why, []).append(item)
+        for why, names in items.items():
+            lines.append(f"Not run by {section.notebook}: {', '.join(names)}; {why}.")
+    return lines
 
 
 def missing_text(scale: Scale) -> list[str]:

@@ -13,8 +13,17 @@ from typing import Any
 from ieee_lib import paths, predictions
 from ieee_lib.book import needs
 from ieee_lib.config import RunSpec
+from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check, check_choice
-from ieee_lib.recipes import beyond, data_scaling, distill, downstream, midtraining, single
+from ieee_lib.recipes import (
+    appendix,
+    beyond,
+    data_scaling,
+    distill,
+    downstream,
+    midtraining,
+    single,
+)
 from ieee_lib.study import Study
 
 COMMON = ("scale", "corpus", "source", "context", "background")
@@ -35,7 +44,9 @@ class Section:
     searches: bool = False
     """It searches settings from the scale's own; later notebooks take what it finds."""
     optional: bool = False
-    """No part of the paper: only where it is asked for, or recorded."""
+    """Beside the paper's main line: only where it is asked for, or recorded."""
+    not_run: Callable[[Scale], Mapping[str, str]] = lambda scale: {}
+    """Returns item -> why a scale runs nothing for it."""
 
     @property
     def number(self) -> str:
@@ -89,6 +100,13 @@ _SECTIONS = (
     Section("09_claims", "Claims"),
     Section("10_beyond_the_paper", "Beyond the paper", beyond.beyond_specs, optional=True),
     Section("11_predictions", "Predictions", predictions.prediction_specs, optional=True),
+    Section(
+        "13_appendix",
+        "Appendix",
+        appendix.appendix_specs,
+        optional=True,
+        not_run=appendix.not_run,
+    ),
 )
 
 YOUR_TEXT = Section("12_your_text", "Your text", optional=True)

@@ -4,6 +4,16 @@ judged = [overfits(runs), standard_stalls(tuned)]
 table(judged), summary(judged)
 """
 
+from ieee_lib.claims.appendix import (
+    batch_size,
+    continued_decay,
+    epochs_of_error,
+    held_across_sizes,
+    next_sizes,
+    refits,
+    weight_averages,
+    what_is_missing,
+)
 from ieee_lib.claims.elsewhere import Finding, elsewhere_table, seen_elsewhere
 from ieee_lib.claims.judge import (
     best_ensemble_below_limit,
@@ -68,7 +78,9 @@ __all__ = [
     "Summary",
     "Verdict",
     "answers",
+    "batch_size",
     "best_ensemble_below_limit",
+    "continued_decay",
     "correction",
     "decay_helps",
     "decay_is_large",
@@ -79,10 +91,12 @@ __all__ = [
     "either_seed_suffices",
     "elsewhere_table",
     "ensemble_below_regularized",
+    "epochs_of_error",
     "excess_is_one_over_k",
     "exponents_agree",
     "falls_with_size",
     "follows_power_law",
+    "held_across_sizes",
     "helps_downstream",
     "heuristic_gains_in_limit_only",
     "heuristic_helps",
@@ -92,16 +106,20 @@ __all__ = [
     "limit_below_standard",
     "limits_fall_with_size",
     "memorizes",
+    "next_sizes",
     "numbers",
     "orders_agree",
     "overfits",
     "predicts_error",
     "recipes_are_ordered",
+    "refits",
     "saves_data",
     "seen_elsewhere",
     "small_beat_big",
     "standard_stalls",
     "summary",
     "table",
+    "weight_averages",
+    "what_is_missing",
     "without_measure",
 ]

@@ -72,7 +72,7 @@ def answers(
 
     compared: from `laws.compare_recipes`. tuned: regularized models, one row each, smallest first.
     longer, rise: runs of the tuned standard recipe and of twice its epochs, and what that adds to
-    the loss (`laws.rise_with_epochs`); None where it is beyond the grid. certificates: of both
+    the loss (`laws.rise_with`); None where it is beyond the grid. certificates: of both
     recipes (`recipe`). by_data: the standard recipe, one row a D. ensembles: laws in K by settings.
     student: one row.
     """

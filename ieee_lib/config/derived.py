@@ -3,13 +3,16 @@
 EnsembleSpec((spec, spec.replace(init_seed=1, data_seed=1))).run_id
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from ieee_lib.config.fields import Checked, Count, content_id, whole
 from ieee_lib.config.run import RunSpec
-from ieee_lib.errors import check
+from ieee_lib.errors import check, check_choice
+
+AverageOf = Literal["outputs", "weights"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,12 @@ class EnsembleSpec:
     """
 
     members: tuple[RunSpec, ...]
+    average: AverageOf = "outputs"
+    """outputs: what the members predict; weights: the members themselves, one model of their mean
+    weights (a soup, ICLR Table 7)."""
 
     def __post_init__(self) -> None:
+        check_choice("ensemble.average", self.average, get_args(AverageOf))
         check(len(self.members) > 0, "ensemble", self.members, "needs at least one member")
         ids = [m.run_id for m in self.members]
         check(len(set(ids)) == len(ids), "ensemble", ids, "must not hold a member twice")
@@ -34,7 +41,7 @@ class EnsembleSpec:
     @cached_property
     def run_id(self) -> str:
         """16 hexadecimal digits: the hash of the members in their order."""
-        return content_id("ensemble", {"members": [m.run_id for m in self.members]})
+        return ensemble_id([member.run_id for member in self.members], self.average)
 
     @property
     def tokens(self) -> int:
@@ -51,7 +58,14 @@ class EnsembleSpec:
         """Return the members' ids and the fields that they share, ready for JSON."""
         fields = [member.to_dict() for member in self.members]
         shared = {k: v for k, v in fields[0].items() if all(f[k] == v for f in fields)}
-        return {**shared, "members": [member.run_id for member in self.members]}
+        averaged = {} if self.average == "outputs" else {"average": self.average}
+        return {**shared, **averaged, "members": [member.run_id for member in self.members]}
+
+
+def ensemble_id(run_ids: Sequence[str], average: str = "outputs") -> str:
+    """Return the id of an ensemble of runs; what is averaged is part of it where not outputs."""
+    averaged = {} if average == "outputs" else {"average": average}
+    return content_id("ensemble", {"members": list(run_ids), **averaged})
 
 
 SampleKind = Literal["mixture", "average"]

@@ -17,6 +17,7 @@ from ieee_lib.config.model import ModelConfig
 from ieee_lib.config.run import RunSpec
 from ieee_lib.config.scale_tables import (
     EPOCHS_GRID,
+    Appendix,
     Beyond,
     Distillation,
     Downstream,
@@ -80,6 +81,7 @@ class Scale(Checked):
     downstream: Downstream
     midtraining: Midtraining
     beyond: Beyond = field(default_factory=Beyond)
+    appendix: Appendix = field(default_factory=Appendix)
     standard: tuple[Settings, ...]
     """Where the search of the standard recipe (wd 0.1) starts."""
     regularized: tuple[Settings, ...]
@@ -158,6 +160,9 @@ class Scale(Checked):
         runs = [(seed_tokens, training.batch_size) for seed_tokens in self.seed_tokens]
         runs += [(seed_tokens, continued.batch_size) for seed_tokens in continued.ladder]
         runs += [(continued.seed_tokens, continued.small_batch)]
+        for size in self.appendix.batch_sizes:
+            self._check_batch("appendix.batch_sizes", size)
+            runs.append((self.base_tokens, size))
         if continued.base is not None:
             check_choice("midtraining.base.model", continued.base.model, self.models)
             runs += [(continued.base.seed_tokens, training.batch_size)]
@@ -206,6 +211,11 @@ class Scale(Checked):
         enough = len(self.members()) >= min(3, len(self.models))
         allowed = "must leave three models: a law needs as many"
         check(enough, "ensembles.alone", list(self.ensembles.alone), allowed)
+        for i, row in enumerate(self.appendix.larger):
+            check_choice(f"appendix.larger[{i}].model", row.model, self.models)
+            check_choice(f"appendix.larger[{i}].seed_tokens", row.seed_tokens, [self.base_tokens])
+            is_new = (row.model, row.seed_tokens) not in cells
+            check(is_new, "appendix.larger", row.model, "must not be listed under regularized")
         for seed_tokens in self.ladder():
             is_listed = (self.ensembles.model, seed_tokens) in cells
             allowed = f"must be listed under regularized at D = {seed_tokens}"

@@ -58,6 +58,17 @@ def list_of(what: str) -> Rule:
     return rule
 
 
+def each(rule: Rule) -> Rule:
+    """Return the rule of a list, which may be empty, of values that each meet a rule."""
+
+    def checked(name: str, value: Any) -> None:
+        check(isinstance(value, tuple), name, value, "must be a list")
+        for i, item in enumerate(value):
+            rule(f"{name}[{i}]", item)
+
+    return checked
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings(Checked):
     """Hyper-parameters of one (N, D) cell of a recipe."""
@@ -72,6 +83,12 @@ class Settings(Checked):
     """Peak learning rate."""
     epochs: Epochs
     """Passes over the D tokens."""
+
+
+def list_of_settings(name: str, value: Any) -> None:
+    """Raise InputError unless `value` is a list of settings, which may be empty."""
+    listed = isinstance(value, tuple) and all(isinstance(row, Settings) for row in value)
+    check(listed, name, value, "must be a list of settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +250,26 @@ class Beyond(Checked, prefix="beyond."):
             isinstance(changes, dict) and changes for changes in self.recipes.values()
         )
         check(tables, "beyond.recipes", self.recipes, "must be a table of tables of fields")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appendix(Checked, prefix="appendix."):
+    """What notebook 13 trains beyond the records of the others; what is not set is not run."""
+
+    held: Annotated[tuple[str, ...], each(one_of(("wd", "epochs")))] = ()
+    """Settings held at the smallest model's optimum while the others are tuned (ICLR Fig 10)."""
+    batch_sizes: Annotated[tuple[int, ...], each(whole(1))] = ()
+    """Sequences a step, for one epoch of the model of `overfitting` (ICLR Fig 12, left)."""
+    overfitting_wd: Annotated[tuple[float, ...], each(one_of(WD_GRID))] = ()
+    """Weight decays at which the epochs of `overfitting` are evaluated downstream (ICLR Fig 19)."""
+    lr: Annotated[float, one_of((0.0, *LR_GRID))] = 0.0
+    """Peak learning rate of those two; 0: that of `overfitting`."""
+    larger: Annotated[tuple[Settings, ...], list_of_settings] = ()
+    """Models beyond those of the regularized recipe, whose loss these predict (ICLR Fig 21)."""
+    continued_wd: Annotated[tuple[float, ...], each(number(least=0.0))] = ()
+    """Weight decays of "+ epoching" in continued pre-training (ICLR Table 6)."""
+    weight_averages: bool = False
+    """Score averages of the continued members' weights beside their ensemble (ICLR Table 7)."""
 
 
 @dataclass(frozen=True, kw_only=True)

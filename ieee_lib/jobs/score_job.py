@@ -14,7 +14,8 @@ from ieee_lib.runs.store import Record
 class ScoreJob(ModelsJob):
     """Score one ensemble on the validation set: every subset of members, by both averages.
 
-    Members that diverged are left out, and named in the record.
+    A subset whose weights are averaged is one model, so that both averages agree. Members that
+    diverged are left out, and named in the record.
     """
 
     spec: EnsembleSpec
@@ -39,7 +40,7 @@ class ScoreJob(ModelsJob):
         """Return the subsets and their losses (nats/token)."""
         import torch
 
-        from ieee_lib.training.scoring import score_subsets, subsets_of
+        from ieee_lib.training.scoring import score_averages, score_subsets, subsets_of
 
         first = self.members[0]
         subsets: list[tuple[int, ...]] = []
@@ -48,8 +49,9 @@ class ScoreJob(ModelsJob):
             subsets = subsets_of(len(models.healthy))
             blocks = models.corpus.validation(first.val_sequences, first.model.block_size)
             batches = torch.from_numpy(blocks).split(models.batch_size)
-            on_device = (batch.to(models.device) for batch in batches)
-            losses = score_subsets(models.stack(self.shape), on_device, subsets)
+            on_device = [batch.to(models.device) for batch in batches]
+            score = score_averages if self.spec.average == "weights" else score_subsets
+            losses = score(models.stack(self.shape), on_device, subsets)
         return {
             **models.named(),
             "subsets": [list(subset) for subset in subsets],

@@ -7,6 +7,7 @@ Frames in, laws and estimates out; imports no torch.
     data_efficiency(standard.limit, loss, reference)
 """
 
+from ieee_lib.laws.appendix import laws_of_smaller, predict_next, turning_points
 from ieee_lib.laws.data_efficiency import (
     data_efficiencies,
     data_efficiency,
@@ -67,7 +68,7 @@ from ieee_lib.laws.published import (
     published_points,
     refits,
 )
-from ieee_lib.laws.recipe_gains import compare_recipes, rise_with_epochs
+from ieee_lib.laws.recipe_gains import compare_recipes, rise_with
 from ieee_lib.laws.scan import MIN_POINTS
 from ieee_lib.laws.tables import LAW_DIGITS, laws_frame
 from ieee_lib.laws.timescale import slopes, timescale_line
@@ -115,6 +116,7 @@ __all__ = [
     "fit_sizes",
     "fit_through",
     "laws_frame",
+    "laws_of_smaller",
     "leading_notes",
     "limit_pairs",
     "loss_surface",
@@ -128,6 +130,7 @@ __all__ = [
     "overtakes",
     "paired_differences",
     "pooled_noise",
+    "predict_next",
     "published",
     "published_costs",
     "published_law",
@@ -135,7 +138,7 @@ __all__ = [
     "rank_correlation",
     "refits",
     "replicate_noise",
-    "rise_with_epochs",
+    "rise_with",
     "scale_of",
     "seed_mean",
     "seed_means",
@@ -144,5 +147,6 @@ __all__ = [
     "surface",
     "target_efficiency",
     "timescale_line",
+    "turning_points",
     "unit_of",
 ]

@@ -80,14 +80,13 @@ def _worth(law: PowerLaw, loss: Estimate, base: Estimate) -> Estimate:
     return data_efficiency(law.limit, loss, base)
 
 
-def rise_with_epochs(runs: pd.DataFrame, noise: Noise) -> Estimate | None:
-    """Return the loss at the most epochs of a frame of runs minus that at the fewest, nats/token.
+def rise_with(axis: str, runs: pd.DataFrame, noise: Noise) -> Estimate | None:
+    """Return the loss at the most epochs (batch size, ...) of some runs minus that at the fewest.
 
-    None where all runs have the same epochs. noise: between seeds of equal settings.
+    In nats/token; None without two values of the axis. noise: between seeds of equal settings.
     """
-    fewest, most = runs.epochs.min(), runs.epochs.max()
-    if fewest == most:
+    if runs[axis].nunique() < 2:
         return None
-    return seed_mean(runs[runs.epochs == most], noise) - seed_mean(
-        runs[runs.epochs == fewest], noise
-    )
+    ends = (runs[axis].max(), runs[axis].min())
+    most, fewest = (seed_mean(runs[runs[axis] == end], noise) for end in ends)
+    return most - fewest

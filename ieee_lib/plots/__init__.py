@@ -8,6 +8,13 @@ None opens a figure, fits, aggregates, loads or saves; imports no torch.
     legend_above(ax)
 """
 
+from ieee_lib.plots.appendix import (
+    held_across_sizes,
+    laws_by_seed,
+    loss_against_batch_size,
+    loss_and_error_against_epochs,
+    predicted_sizes,
+)
 from ieee_lib.plots.beyond import differences_from_base, loss_by_recipe
 from ieee_lib.plots.continued_pretraining import loss_against_target_tokens
 from ieee_lib.plots.data_scaling import (
@@ -103,12 +110,14 @@ __all__ = [
     "estimates",
     "focus",
     "heat_map",
+    "held_across_sizes",
     "interact",
     "law",
     "law_forms",
     "law_text",
     "law_through",
     "laws_by_data",
+    "laws_by_seed",
     "left_out_errors",
     "legend_above",
     "limit",
@@ -116,6 +125,7 @@ __all__ = [
     "limits_in_members",
     "limits_in_parameters",
     "log_ticks",
+    "loss_against_batch_size",
     "loss_against_decay",
     "loss_against_epochs",
     "loss_against_members",
@@ -124,6 +134,7 @@ __all__ = [
     "loss_against_target_tokens",
     "loss_against_total_parameters",
     "loss_along_training",
+    "loss_and_error_against_epochs",
     "loss_by_data",
     "loss_by_recipe",
     "loss_by_seed",
@@ -135,6 +146,7 @@ __all__ = [
     "overtaking",
     "overview",
     "parameter_shares",
+    "predicted_sizes",
     "published_downstream",
     "published_epochs",
     "published_limits",

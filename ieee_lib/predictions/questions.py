@@ -219,7 +219,8 @@ class Question:
 def questions(study: Study) -> Iterator[Question]:
     """Yield every question of a scale: the largest K, then the largest D, then the largest N."""
     scale = study.scale
-    models, ladder = list(scale.models), scale.ladder()
+    models = [row.model for row in scale.settings("regularized", scale.base_tokens)]
+    ladder = scale.ladder()
     few, many = scale.ensembles.ladder_members, scale.ensembles.members
     for model in models:
         basis = _cells(study, "ensemble", [(model, scale.base_tokens)], K=few)

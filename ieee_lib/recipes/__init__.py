@@ -6,6 +6,16 @@ Each function takes a study and returns a tidy frame whose rows name the runs be
     scores = recipes.heuristic_ensembles(study, tuned)
 """
 
+from ieee_lib.recipes.appendix import (
+    appendix_items,
+    batch_size_runs,
+    continued_averages,
+    continued_decays,
+    errors_by_epochs,
+    held_setting,
+    regularized_by_seed,
+    with_larger,
+)
 from ieee_lib.recipes.beyond import beyond_ensembles
 from ieee_lib.recipes.data_scaling import ensembles_by_data, regularized_by_data, standard_by_data
 from ieee_lib.recipes.distill import student_sweep, students, teachers
@@ -39,9 +49,13 @@ from ieee_lib.recipes.your_text import (
 )
 
 __all__ = [
+    "appendix_items",
     "base_noise",
+    "batch_size_runs",
     "beyond_ensembles",
     "certificate",
+    "continued_averages",
+    "continued_decays",
     "continued_ensemble",
     "continued_pretraining",
     "continued_probe",
@@ -50,6 +64,8 @@ __all__ = [
     "ensemble_grid",
     "ensembles_by_data",
     "epochs_and_decay",
+    "errors_by_epochs",
+    "held_setting",
     "heuristic_ensembles",
     "heuristic_neighbours",
     "known_optima",
@@ -62,6 +78,7 @@ __all__ = [
     "recorded_points",
     "regularized",
     "regularized_by_data",
+    "regularized_by_seed",
     "seed_ablation",
     "single_optimum_ensembles",
     "standard",
@@ -73,4 +90,5 @@ __all__ = [
     "teachers",
     "tune_within",
     "weight_decay_sweep",
+    "with_larger",
 ]

@@ -41,7 +41,7 @@ def downstream_answers(study: Study, *, tasks: str = "", files: str = "") -> pd.
     ensemble answers with its first K members; at K = 1 it is the mean over its members. Trains
     what is missing. Raises InputError where all runs of a recipe diverged.
     """
-    names, folder = _task_names(study, tasks), _items_folder(study, files)
+    task_items, folder = tasks_with_items(study, tasks=tasks, files=files)
     centres = {
         recipe: [result.centre for result in single.tune(study, recipe)]
         for recipe in ("standard", "regularized")
@@ -50,9 +50,9 @@ def downstream_answers(study: Study, *, tasks: str = "", files: str = "") -> pd.
     students = _students(study, compared_students(study, teaching))
     teach(study, students.values())
     models = evaluated_models(study, centres, students)
-    item_ids = {PROBE: "", **item_fingerprints(study, names, folder)}
+    item_ids = {PROBE: "", **task_items}
     evaluations = {
-        (i, task): evaluation(study, model, task, item_id)
+        (i, task): evaluation(study, model.runs, task, item_id)
         for task, item_id in item_ids.items()
         for i, model in enumerate(models)
     }
@@ -135,12 +135,20 @@ def evaluated_models(
     return models
 
 
-def evaluation(study: Study, model: EvaluatedModel, task: str, item_id: str = "") -> EvaluationSpec:
-    """Return one model on one task; `item_id` names its local items (`item_fingerprints`)."""
+def evaluation(study: Study, runs: EnsembleSpec, task: str, item_id: str = "") -> EvaluationSpec:
+    """Return some runs on one task; `item_id` names its local items (`item_fingerprints`)."""
     table = study.scale.downstream
     if task == PROBE:
-        return EvaluationSpec(models=model.runs, task=task, n_item=table.probe_items)
-    return EvaluationSpec(models=model.runs, task=task, n_item=table.items, files=item_id)
+        return EvaluationSpec(models=runs, task=task, n_item=table.probe_items)
+    return EvaluationSpec(models=runs, task=task, n_item=table.items, files=item_id)
+
+
+def tasks_with_items(
+    study: Study, *, tasks: str = "", files: str = ""
+) -> tuple[dict[str, str], Path | None]:
+    """Return task -> the name of its local items, and their folder; see `item_fingerprints`."""
+    names, folder = _task_names(study, tasks), _items_folder(study, files)
+    return item_fingerprints(study, names, folder), folder
 
 
 def recorded_fingerprints(study: Study) -> dict[str, set[str]]:

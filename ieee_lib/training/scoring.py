@@ -89,6 +89,26 @@ def score_subsets(
     return {kind: (sums[kind] / n_target).tolist() for kind in AVERAGES}
 
 
+@torch.no_grad()
+def score_averages(
+    model: StackedDecoder, batches: Sequence[Tensor], subsets: Sequence[Subset]
+) -> dict[str, list[float]]:
+    """Return the loss of the mean of each subset's weights, as `score_subsets` does.
+
+    It is one model, so that both averages are its own loss.
+    """
+    losses: dict[str, list[float]] = {kind: [] for kind in AVERAGES}
+    device = model.lm_head.weight.device
+    members = model.state_dict()
+    one = StackedDecoder(model.config, seeds=[0], bf16=model.bf16).to(device).eval()
+    for subset in subsets:
+        chosen = list(subset)
+        one.load_state_dict({k: v[chosen].mean(0, keepdim=True) for k, v in members.items()})
+        for kind, (loss,) in score_subsets(one, batches, [(0,)]).items():
+            losses[kind].append(loss)
+    return losses
+
+
 def log_sum_exp(mean_log_p: Tensor) -> Tensor:
     """Return log sum exp over the vocabulary (n,) of mean log-probabilities (n, V).
 

@@ -55,7 +55,11 @@ def test_run_id_is_the_same_for_equal_numbers_and_in_every_process(spec):
     )
     assert fixed.run_id == "e7ff6343ac745afb"  # changes only together with SEMANTICS
     ensemble = EnsembleSpec((fixed,))
-    assert ensemble.run_id == "b2fe6711cc069154"
+    assert ensemble.run_id == "b2fe6711cc069154" and "average" not in ensemble.to_dict()
+    averaged = EnsembleSpec((fixed,), average="weights")
+    assert averaged.run_id != ensemble.run_id and averaged.to_dict()["average"] == "weights"
+    with pytest.raises(InputError, match=r"ensemble\.average = 'soup': allowed are outputs"):
+        EnsembleSpec((fixed,), average="soup")
     sample = SampleSpec(teachers=ensemble, kind="mixture", n_token=64)
     assert sample.run_id == "dce4ca7601eed74e"
 

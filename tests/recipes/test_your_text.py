@@ -13,7 +13,7 @@ from ieee_lib import InputError, recipes
 from ieee_lib.claims.your_text import answers, edge_warnings, gain_text, in_words, verdict
 from ieee_lib.config import CorpusConfig, ModelConfig
 from ieee_lib.config.your_text import shape_near, your_scale
-from ieee_lib.laws import compare_recipes, fit_power_law, rise_with_epochs
+from ieee_lib.laws import compare_recipes, fit_power_law, rise_with
 from ieee_lib.laws.estimates import assumed
 from ieee_lib.recipes import text_plan
 from ieee_lib.recipes.budget import deadline_after, until
@@ -189,7 +189,7 @@ def answered(decay=0.1, sigma=0.005, statuses=("certified", "certified"), rise=0
     )
     noise = Noise(sigma, 8.0)
     table = answers(
-        compared, two, rise_with_epochs(longer, noise), longer, pd.concat(certificates),
+        compared, two, rise_with("epochs", longer, noise), longer, pd.concat(certificates),
         by_data, {}, student,
     )  # fmt: skip
     return table.set_index("question")

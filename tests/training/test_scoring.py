@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ieee_lib.model import memory
 from ieee_lib.model.decoder import StackedDecoder
-from ieee_lib.training.scoring import AVERAGES, score_subsets, subsets_of
+from ieee_lib.training.scoring import AVERAGES, score_averages, score_subsets, subsets_of
 from tests.conftest import TINY
 
 
@@ -55,6 +55,21 @@ def test_one_member_is_itself_and_copies_change_nothing():
         assert scores[kind] == pytest.approx([alone[kind][0]] * 7, abs=1e-6)
     losses = [trained_like([3]).losses(ids[None]).item() for ids in batches()]
     assert alone["logits"][0] == pytest.approx(np.mean(losses), abs=1e-6)
+
+
+def test_averaged_weights_are_one_model_of_the_mean_of_each_weight():
+    model, subsets = trained_like([0, 1, 2]), subsets_of(3)
+    scores = score_averages(model, batches(), subsets)
+    assert scores["logits"] == pytest.approx(scores["probabilities"], abs=1e-6)
+    alone = score_subsets(model, batches(), subsets)["logits"]
+    assert scores["logits"][:3] == pytest.approx(alone[:3], abs=1e-6)
+    members = [trained_like([seed]).state_dict() for seed in (0, 2)]
+    mean = trained_like([0])
+    mean.load_state_dict({name: (members[0][name] + members[1][name]) / 2 for name in members[0]})
+    losses = [mean.losses(ids[None]).item() for ids in batches()]
+    place = subsets.index((0, 2))
+    assert scores["logits"][place] == pytest.approx(np.mean(losses), abs=1e-6)
+    assert scores["logits"][place] != pytest.approx(alone[place], abs=1e-3)
 
 
 @settings(max_examples=20, deadline=None)
