@@ -26,6 +26,7 @@ from ieee_lib.plots.downstream import (
     error_against_loss,
     error_against_total_parameters,
     published_downstream,
+    task_names,
 )
 from ieee_lib.plots.ensembles import (
     ensembles_against_total_parameters,
@@ -51,6 +52,7 @@ from ieee_lib.plots.marks import (
     law,
     law_text,
     legend_above,
+    legend_over,
     limit,
     log_ticks,
     means,
@@ -108,6 +110,7 @@ __all__ = [
     "laws_by_data",
     "left_out_errors",
     "legend_above",
+    "legend_over",
     "limit",
     "limit_from_few",
     "limits_in_members",
@@ -140,6 +143,7 @@ __all__ = [
     "students_against_total_parameters",
     "style",
     "tall",
+    "task_names",
     "use_style",
     "wide",
     "worth_in_data",

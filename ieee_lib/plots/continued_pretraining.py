@@ -4,10 +4,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ieee_lib.plots import marks
-from ieee_lib.plots.style import COLORS, GREY
+from ieee_lib.plots.style import COLORS, GREY, readable
 
-STYLES = (("o", GREY, False), ("o", GREY, True), ("D", COLORS["ensemble"], True))
-"""Marker, colour and filling of smaller batch, + epoching, + ensemble; the first two are no recipe
+LOOKS = (("o", "", False), ("o", "", True), ("D", "ensemble", True))
+"""Marker, recipe and filling of smaller batch, + epoching, + ensemble; the first two are no recipe
 of the other figures."""
 
 
@@ -24,24 +24,26 @@ def loss_against_target_tokens(ax: Axes, continued: pd.DataFrame) -> Axes:
     )
     largest = default.D.max()
     rows = continued[~is_default].to_dict("records")
-    for row, (marker, color, filled) in zip(rows, STYLES, strict=True):
-        D, loss = row["D"], row["loss"]
+    heights = marks.spread([row["loss"].value for row in rows], 0.05 * _span(continued))
+    for row, (marker, recipe, filled), height in zip(rows, LOOKS, heights, strict=True):
+        D, loss, gain = row["D"], row["loss"], row["efficiency"].value
+        color = COLORS[recipe] if recipe else GREY
         label = f"{row['recipe']}, K = {row['K']}" if row["K"] > 1 else row["recipe"]
-        marks.estimates(
-            ax,
-            [D],
-            [loss],
-            "ensemble",
-            label=label,
-            color=color,
-            ecolor=color,
-            markerfacecolor=color if filled else marks.hollow(),
-            marker=marker,
-            markersize=8,
-        )
-        reach = min(D * row["efficiency"].value, 1.5 * largest)
+        look = {"color": color, "ecolor": color, "marker": marker}
+        look["markerfacecolor"] = color if filled else marks.hollow()
+        marks.estimates(ax, [D], [loss], "ensemble", label=label, **look)
+        reach = min(D * gain, 1.5 * largest)
         ax.plot([D, reach], [loss.value] * 2, linestyle=":", color=color, zorder=1)
+        words = {"color": readable(color), "textcoords": "offset points", "va": "center"}
+        ax.annotate(f"{gain:.1f}x", (reach, height), (0.7 * marks.text_size(), 0), **words)
+    ax.plot([], [], ":", color=GREY, label="to the D where the default recipe has the same loss")
     marks.count_ticks(ax, default.D)
-    ax.set_xlim(0.7 * default.D.min(), 2 * largest)
+    ax.set_xlim(0.7 * default.D.min(), 1.5 * largest)
     ax.set(xlabel="target tokens D", ylabel="loss on the target (nats/token)")
     return ax
+
+
+def _span(continued: pd.DataFrame) -> float:
+    """Return the range of the losses, nats/token."""
+    values = [loss.value for loss in continued.loss]
+    return max(values) - min(values)

@@ -8,6 +8,7 @@ the same in every figure (`plots.style`).
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -20,17 +21,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 from matplotlib.typing import ColorType
 
-from ieee_lib.laws.estimates import Estimate
+from ieee_lib.laws.estimates import Estimate, t_quantile
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
-from ieee_lib.plots.style import COLORS, MARKER_SIZES, MARKERS
+from ieee_lib.plots.style import COLORS, GREY, MARKERS, is_dark, is_slide, marker_size, surface
+from ieee_lib.plots.ticks import Staggered, short_count
 
 LOSS = "validation loss (nats/token)"
 PARAMETERS = "parameters N"
-TOTAL_PARAMETERS = "total parameters, N x K"
+TOTAL_PARAMETERS = "total parameters, N × K"
 SEED_TOKENS = "seed tokens D"
 """Labels of axes."""
 
@@ -40,23 +42,9 @@ FAR = 1e3
 NO_BOUND = "arrow: no bound"
 
 
-def percent(share: float, position: float = 0) -> str:
-    """Return a share as a tick in percent, as exact as it is."""
-    return f"{100 * share:.3g}%"
-
-
-def short_count(n: float) -> str:
-    """Return a count as a reader says it: 38.7k, 0.41M, 154M, 1.43B."""
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if n >= size:
-            return f"{n / size:.3g}{letter}"
-    return f"{n:.0f}"
-
-
 def hollow() -> str:
     """Return what a hollow mark is filled with: the background, which hides the line behind it."""
-    background = mpl.rcParams["axes.facecolor"]
-    return "white" if background == "none" else background
+    return surface()
 
 
 def text_size(factor: float = 1.0) -> float:
@@ -74,7 +62,10 @@ def means(
     filled: bool = True,
     **line: Any,
 ) -> Axes:
-    """Draw mean loss against x with an error bar of one standard error, joined by a line."""
+    """Draw mean loss against x with its 95 % interval, joined by a line.
+
+    table: x, loss, se (its standard error) and dof (of se; without it se is known).
+    """
     table = table.dropna(subset="loss").sort_values(x)
     color = COLORS[recipe]
     style = {"linestyle": "-", "marker": MARKERS[recipe], "color": color, "ecolor": color}
@@ -82,11 +73,18 @@ def means(
     ax.errorbar(
         table[x],
         table.loss,
-        yerr=table.se.fillna(0),
+        yerr=half_widths(table),
         label=label,
         **{**style, "markerfacecolor": face, "markeredgecolor": color, **line},
     )
     return ax
+
+
+def half_widths(table: pd.DataFrame) -> pd.Series:
+    """Return half of each row's 95 % interval, from se and dof; 0 where nothing says its noise."""
+    dof = table["dof"] if "dof" in table else pd.Series(np.inf, table.index)
+    factors = [t_quantile(0.975, n) if n > 0 else 0.0 for n in dof]
+    return (table.se * np.array(factors, dtype=float)).fillna(0)
 
 
 def law(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, *, label: str) -> Axes:
@@ -114,7 +112,7 @@ def band(
     *,
     xmin: float = 0.0,
     xmax: float = 1.0,
-    alpha: float = 0.12,
+    alpha: float | None = None,
 ) -> Axes:
     """Shade an interval of y between two shares of the axes' width, without moving the axis.
 
@@ -122,6 +120,7 @@ def band(
     """
     bottom, top = max(ci_low, -FAR), min(ci_high, FAR)
     shade = Rectangle((xmin, bottom), xmax - xmin, top - bottom)
+    alpha = alpha or (0.3 if is_dark() else 0.14)
     shade.set(color=color, alpha=alpha, linewidth=0, transform=ax.get_yaxis_transform())
     ax.add_artist(shade)
     return ax
@@ -165,7 +164,7 @@ def estimates(
         "marker": MARKERS[recipe],
         "color": color,
         "ecolor": color,
-        "markersize": MARKER_SIZES.get(recipe, mpl.rcParams["lines.markersize"]),
+        "markersize": marker_size(recipe),
         "markerfacecolor": color if filled else hollow(),
         **line,
     }
@@ -196,7 +195,7 @@ def arrows(
         away = (0, way) if axis == "y" else (way, 0)
         ax.annotate("", point, away, textcoords="offset points", arrowprops=arrow)
         if NO_BOUND not in ax.get_legend_handles_labels()[1]:
-            ax.plot([], [], " ", label=NO_BOUND)
+            ax.plot([], [], "^", color=GREY, label=NO_BOUND)
     return ax
 
 
@@ -240,7 +239,8 @@ def focus(ax: Axes, points: Sequence[Estimate], ends: Iterable[float] = ()) -> A
 def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
     """Put the legend of an axes above its figure, in the order drawn, what arrows mean last.
 
-    Rows beyond two make the figure higher, not the axes lower. Options go to `Figure.legend`.
+    columns: at most, as far as the labels leave room. Rows beyond two make the figure higher, not
+    the axes lower; a slide keeps its size. Options go to `Figure.legend`.
     """
     figure = figure_of(ax)
     handles, labels = ax.get_legend_handles_labels()
@@ -249,8 +249,10 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
     is_note = [label == NO_BOUND for label in labels]
     order = np.lexsort((first, is_note))
     width, height = figure.get_size_inches()
+    columns = _fitting(labels, columns, width, text_size())
     beyond = max(0, math.ceil(len(handles) / columns) - 2)
-    figure.set_size_inches(width, height + beyond * text_size(1.5) / 72)
+    if not is_slide():
+        figure.set_size_inches(width, height + beyond * text_size(1.5) / 72)
     figure.legend(
         [handles[i] for i in order], [labels[i] for i in order],
         loc="outside upper left", ncols=columns, **options,
@@ -258,17 +260,26 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
     return ax
 
 
-def legend_over(ax: Axes, *, title: str) -> Axes:
+def legend_over(ax: Axes, *, title: str, columns: int = 2) -> Axes:
     """Put the legend of one of several axes right above it, what arrows mean last."""
     entries = sorted(
         zip(*ax.get_legend_handles_labels(), strict=True), key=lambda e: e[1] == NO_BOUND
     )
+    grid = ax.get_gridspec()
+    width = figure_of(ax).get_size_inches()[0] / (grid.ncols if grid else 1)
+    columns = _fitting([label for _, label in entries], columns, width, text_size(0.9))
     ax.legend(
         *zip(*entries, strict=True),
-        title=title, alignment="left", ncols=2, columnspacing=1, loc="lower left",
-        bbox_to_anchor=(0, 1), fontsize=text_size(0.9),
+        title=title, alignment="left", ncols=columns, columnspacing=1, loc="lower left",
+        bbox_to_anchor=(0, 1), fontsize=text_size(0.9), title_fontsize=text_size(1.1),
     )  # fmt: skip
     return ax
+
+
+def _fitting(labels: Sequence[str], columns: int, width: float, size: float) -> int:
+    """Return how many columns of a legend fit a width (inches) at a size of text (points)."""
+    widest = max((0.56 * len(re.sub(r"[$^{}]", "", label)) for label in labels), default=1) + 4.5
+    return max(1, min(columns, int(72 * width / (widest * size))))
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -288,9 +299,10 @@ def remove(ax: Axes, *labels: str) -> Axes:
             artist.remove()
     figure = figure_of(ax)
     if figure.legends:
+        columns = figure.legends[0]._ncols
         for legend in list(figure.legends):
             legend.remove()
-        legend_above(ax)
+        legend_above(ax, columns=columns)
     elif ax.get_legend():
         ax.legend()
     return ax
@@ -311,9 +323,14 @@ def count_ticks(ax: Axes, values: Iterable[float], *, axis: str = "x") -> Axes:
     return log_ticks(ax, values, axis=axis, labels=[short_count(v) for v in values])
 
 
-def shades(recipe: str, n: int) -> list[tuple[float, float, float]]:
-    """Return n tints of a recipe's colour, light to full: an ordered family of one recipe."""
-    return sns.light_palette(COLORS[recipe], n_colors=n + 2)[2:]
+def shades(recipe: str, n: int) -> list[ColorType]:
+    """Return n shades of a recipe's colour, an ordered family: from pale to past the full one."""
+    if n == 1:
+        return [COLORS[recipe]]
+    full = np.array(mpl.colors.to_rgb(COLORS[recipe]))
+    pale, deep = (np.array(mpl.colors.to_rgb(c)) for c in (surface(), mpl.rcParams["text.color"]))
+    ends = (0.55 * full + 0.45 * pale, full, 0.5 * full + 0.5 * deep)
+    return sns.blend_palette(ends, n_colors=n)
 
 
 def asymptote_label(fit: PowerLaw) -> str:
@@ -331,5 +348,5 @@ def log_ticks(
     which = getattr(ax, f"{axis}axis")
     which.set_major_locator(FixedLocator(values))
     which.set_minor_locator(NullLocator())
-    which.set_major_formatter(FuncFormatter(lambda v, _: names.get(v, f"{v:g}")))
+    which.set_major_formatter(Staggered(names))
     return ax
