@@ -1,13 +1,12 @@
 """Redraws the book's figures and tables from records: every size, background and format.
 
-redraw("laptop", source="archive", only="03", context="talk", formats=["svg"])
+redraw("laptop", source="archive", only="03,fig01", context="talk", formats=["svg"])
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ieee_lib import paths
-from ieee_lib.book.run import Ran, run_book
-from ieee_lib.book.sections import choose
+from ieee_lib.book.run import Ran, choose_figures, run_book
 from ieee_lib.errors import check_choice
 from ieee_lib.plots.contact_sheet import contact_sheet
 from ieee_lib.plots.saving import FORMATS, SavedFigure, output, save_figure
@@ -24,21 +23,28 @@ def redraw(
     context: str = "paper",
     background: str = "white",
     formats: Sequence[str] = FORMATS,
+    labels: Mapping[str, str] | None = None,
+    caption: bool | None = None,
 ) -> None:
-    """Write the figures and tables of some notebooks (`only`), or all and a contact sheet.
+    """Write some figures and tables (`only`: notebooks or names), or all and a contact sheet.
 
-    All: those whose runs are recorded. Prints each name. Raises InputError for an unknown source,
-    section, size, background or format, and MissingRuns where records are missing.
+    All: those whose runs are recorded. labels: title, xlabel and ylabel instead of a figure's own;
+    caption: whether there is a caption line, by default on all but slides. Prints each
+    name. Raises InputError for an unknown source, section, name, size, background or format, and
+    MissingRuns where records are missing.
     """
     check_choice("source", source, ("records", "archive"))
-    sections = choose(only) if only else None
-    with style(context, background), output(formats):
+    sections, names = choose_figures(only) if only else (None, None)
+    written = output(formats, names=names, labels=labels, caption=caption)
+    with style(context, background), written:
         study = Study.open(scale, source=source, corpus=corpus)
         folder = study.figures_folder()
         pictures: dict[str, bytes] = {}
 
         def report(ran: Ran) -> None:
             for name, saved in ran.saved.items():
+                if names is not None and name not in names:
+                    continue
                 print(f"{folder.relative_to(paths.root())}/{name}", flush=True)
                 if isinstance(saved, SavedFigure) and not only:
                     file = folder / f"{name}.png"

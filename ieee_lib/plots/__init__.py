@@ -40,6 +40,7 @@ from ieee_lib.plots.forms import law_forms, left_out_errors
 from ieee_lib.plots.heat_map import heat_map
 from ieee_lib.plots.interact import choice, choices, interact
 from ieee_lib.plots.joint import limits_in_members, limits_in_parameters
+from ieee_lib.plots.legends import legend_above, legend_over, remove
 from ieee_lib.plots.marks import (
     LOSS,
     PARAMETERS,
@@ -51,12 +52,9 @@ from ieee_lib.plots.marks import (
     focus,
     law,
     law_text,
-    legend_above,
-    legend_over,
     limit,
     log_ticks,
     means,
-    remove,
     short_count,
 )
 from ieee_lib.plots.overfitting import loss_against_epochs, one_curve

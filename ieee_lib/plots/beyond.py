@@ -41,10 +41,10 @@ def differences_from_base(ax: Axes, recipes: pd.DataFrame) -> Axes:
         below, above = is_open
         marks.arrows(ax, (value, place), below, above, color, axis="x")
     places = range(len(others))
-    base = recipes.recipe[recipes.verdict == "base"].iloc[0]
-    ax.axvline(0, color=GREY, linestyle=":", label=f"base: {base}")
+    ax.axvline(0, color=GREY, linestyle=":", label="the base")
     ax.set_yticks(places, list(others.recipe))
     ax.margins(x=0.12, y=0.1)
-    marks.legend_over(ax, title="")
+    if ax.get_legend_handles_labels()[1]:  # what arrows mean
+        ax.legend()
     ax.set(xlabel="K → ∞ limit minus the base's (nats/token)\nleft is better")
     return ax

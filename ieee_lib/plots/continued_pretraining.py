@@ -1,9 +1,12 @@
 """Notebook 08: recipes of continued pre-training against the target's text (Sec. 7.2, Table 1)."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
 from ieee_lib.plots import marks
+from ieee_lib.plots.legends import text_size
 from ieee_lib.plots.style import COLORS, GREY, readable
 
 LOOKS = (("o", "", False), ("o", "", True), ("D", "ensemble", True))
@@ -24,18 +27,20 @@ def loss_against_target_tokens(ax: Axes, continued: pd.DataFrame) -> Axes:
     )
     largest = default.D.max()
     rows = continued[~is_default].to_dict("records")
-    heights = marks.spread([row["loss"].value for row in rows], 0.05 * _span(continued))
+    heights = marks.spread([row["loss"].value for row in rows], 0.075 * _span(continued))
     for row, (marker, recipe, filled), height in zip(rows, LOOKS, heights, strict=True):
         D, loss, gain = row["D"], row["loss"], row["efficiency"].value
         color = COLORS[recipe] if recipe else GREY
         label = f"{row['recipe']}, K = {row['K']}" if row["K"] > 1 else row["recipe"]
-        look = {"color": color, "ecolor": color, "marker": marker}
-        look["markerfacecolor"] = color if filled else marks.hollow()
-        marks.estimates(ax, [D], [loss], "ensemble", label=label, **look)
+        face = color if filled else marks.hollow()
+        look: dict[str, Any] = {"color": color, "ecolor": color, "markerfacecolor": face}
+        marks.estimates(ax, [D], [loss], "ensemble", label=label, marker=marker, **look)
         reach = min(D * gain, 1.5 * largest)
         ax.plot([D, reach], [loss.value] * 2, linestyle=":", color=color, zorder=1)
-        words = {"color": readable(color), "textcoords": "offset points", "va": "center"}
-        ax.annotate(f"{gain:.1f}x", (reach, height), (0.7 * marks.text_size(), 0), **words)
+        ax.annotate(
+            f"{gain:.1f}x", (reach, height), (3, 3), textcoords="offset points", va="bottom",
+            color=readable(color), fontsize=text_size(),
+        )  # fmt: skip
     ax.plot([], [], ":", color=GREY, label="to the D where the default recipe has the same loss")
     marks.count_ticks(ax, default.D)
     ax.set_xlim(0.7 * default.D.min(), 1.5 * largest)

@@ -1,6 +1,7 @@
 """Notebook 05: recipes at every D, data efficiency, and the overview (Sec. 5, Fig 1, 7, 8)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import ensembles, marks
 from ieee_lib.plots.infinity import End, at_infinity, with_limit
-from ieee_lib.plots.style import COLORS, readable
+from ieee_lib.plots.legends import legend_over
+from ieee_lib.plots.style import COLORS, readable, thin
 
 JUDGED_BY = {
     "standard": "standard, best model",
@@ -45,7 +47,7 @@ def overview(
     ensembles.total_axis(ax, tuned, limits, far)
     best = standard.sort_values("loss").iloc[0]
     end = ax.get_xlim()[1]
-    ax.hlines(best.loss, best.N, end, linestyle=":", linewidth=1, color=COLORS["standard"])
+    ax.hlines(best.loss, best.N, end, linestyle=":", linewidth=thin(), color=COLORS["standard"])
     shown = [ensemble.at(int(k)) for k in ensemble.points.k]
     if joint.limit.exists:
         shown.append(joint.limit)
@@ -90,13 +92,13 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
     for frame, (D, law), color in zip(frames, laws.items(), colors, strict=True):
         name = f"D = {marks.short_count(D)}"
         label = marks.limit_label(f"{name}:", law.limit) if law.limit.exists else f"{name}: none"
-        line = {"color": color, "ecolor": color, "markerfacecolor": color}
+        line: dict[str, Any] = {"color": color, "ecolor": color, "markerfacecolor": color}
         marks.estimates(ax, frame["N"], law.points, recipe, label=label, **line)
-        marks.curve(ax, law, (0.8 * sizes.min(), end), recipe, color=color)
+        marks.curve(ax, law, (sizes.min(), end), recipe, color=color)
         limits.append(End(law.limit, recipe, color=color))
     at_infinity(ax, limits, ticks=sizes, end=end)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
-    marks.legend_over(ax, title=title)
+    legend_over(ax, title=title)
     return marks.focus(ax, [point for law in laws.values() for point in law.points])
 
 

@@ -12,6 +12,7 @@ from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots import marks
 from ieee_lib.plots.ensembles import end_of_laws, members, single_models, total_axis
 from ieee_lib.plots.infinity import End, with_limit
+from ieee_lib.plots.legends import text_size
 from ieee_lib.plots.style import COLORS, GREY
 
 
@@ -46,7 +47,7 @@ def students_against_total_parameters(
         marks.estimates(ax, [teachers.N], [loss], "distilled", label=label, filled=k > 1)
     ax.plot(
         [], [], linestyle="", color=COLORS["distilled"], marker=r"$\leftarrow$",
-        markersize=1.2 * marks.text_size(), label="from teachers to student",
+        markersize=1.2 * text_size(), label="from teachers to student",
     )  # fmt: skip
     limits = [End(law.limit, "regularized"), End(teachers.limit, "ensemble")]
     return total_axis(ax, tuned, limits, end)

@@ -1,6 +1,7 @@
 """Notebook 03: ensembles against total parameters, members, settings, seeds (Sec. 4, Fig 4-17)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots import marks
 from ieee_lib.plots.heat_map import heat_map
 from ieee_lib.plots.infinity import End, at_infinity, with_limit
-from ieee_lib.plots.style import COLORS, GREY
+from ieee_lib.plots.legends import legend_over
+from ieee_lib.plots.style import COLORS, GREY, thin
 
 BEYOND_LARGEST = 3
 """How far laws are drawn beyond the largest model or ensemble."""
@@ -32,7 +34,7 @@ def members(ax: Axes, law: EnsembleLaw, end: float, *, label: str, filled: bool 
     values = [law.at(k) for k in law.points.k]
     marks.estimates(ax, law.N * law.points.k, values, "ensemble", label=label, filled=filled)
     k = np.geomspace(1, end / law.N, 100)
-    ax.plot(law.N * k, law.law(k), linestyle="--", color=COLORS["ensemble"], linewidth=1)
+    ax.plot(law.N * k, law.law(k), linestyle="--", color=COLORS["ensemble"], linewidth=thin())
     return ax
 
 
@@ -94,10 +96,10 @@ def loss_against_members(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
     limits = []
     for (name, law), (recipe, marker, color) in zip(laws.items(), looks, strict=False):
         is_main, values = color != GREY, [law.at(count) for count in law.points.k]
-        line = {"color": color, "ecolor": color, "markeredgecolor": color}
+        line: dict[str, Any] = {"color": color, "ecolor": color, "markeredgecolor": color}
         line |= {"markerfacecolor": color} if is_main else {"marker": marker, "zorder": 1.5}
         marks.estimates(ax, law.points.k, values, recipe, label=name, filled=is_main, **line)
-        ax.plot(k, law.law(k), linestyle="--" if is_main else ":", color=color, linewidth=1)
+        ax.plot(k, law.law(k), linestyle="--" if is_main else ":", color=color, linewidth=thin())
         limits.append(End(law.limit, recipe, filled=is_main, color=color, marker=marker))
     ax.set(xlabel="members K", ylabel=marks.LOSS)
     return at_infinity(ax, limits, ticks=[1, 2, 3, 5, 10, MOST_MEMBERS], end=MOST_MEMBERS)
@@ -110,9 +112,9 @@ def one_member_and_limit(axes: Sequence[Axes], cells: pd.DataFrame) -> Sequence[
     """
     half_width = np.median([(limit.ci_high - limit.ci_low) / 2 for limit in cells["limit"]])
     table = cells.assign(limit=[limit.value for limit in cells["limit"]])
-    titles = {"one member": "one member", "limit": f"K → ∞ limit, 95 % about ±{half_width:.3f}"}
-    both = table[list(titles)]
-    ends = (float(both.min(axis=None)), float(both.max(axis=None)))
+    titles = {"one member": "one member", "limit": f"K → ∞ limit (95 %: ±{half_width:.3f})"}
+    both = table[list(titles)].to_numpy()
+    ends = (float(both.min()), float(both.max()))
     last = axes[-1]
     for ax, (value, title) in zip(axes, titles.items(), strict=True):
         heat_map(
@@ -128,14 +130,14 @@ def loss_by_seed(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
     lines = ("-", "--", ":")
     for i, (name, law) in enumerate(laws.items()):
         values = [law.at(k) for k in law.points.k]
-        shift = 0.02 * (i - 1)
+        shift = 0.035 * (i - 1)
         marks.estimates(
             ax, law.points.k + shift, values, "ensemble",
             label=name, filled=i == 0, linestyle=lines[i % len(lines)],
         )  # fmt: skip
     ax.set_xticks(next(iter(laws.values())).points.k)
     ax.set(xlabel="members K", ylabel=marks.LOSS)
-    return marks.legend_over(ax, title="members differ by", columns=3)
+    return legend_over(ax, title="members differ by", columns=3)
 
 
 def limit_from_few(ax: Axes, ensemble: EnsembleLaw, early: PowerLaw) -> Axes:

@@ -9,6 +9,7 @@ from ieee_lib.laws.forms import SizeLaws
 from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import marks
 from ieee_lib.plots.infinity import End, at_infinity
+from ieee_lib.plots.legends import legend_over
 from ieee_lib.plots.style import COLORS, GREY
 
 LOOKS = (("--", "s"), ("-.", "^"), (":", "v"))
@@ -27,7 +28,7 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
     name = "K → ∞ limits" if recipe == "joint" else recipe
     marks.estimates(ax, N, first.points, recipe, label=f"{name}, D = {D:,}")
     end = 4 * N.max()
-    x = np.geomspace(0.8 * N.min(), end, 200)
+    x = np.geomspace(N.min(), end, 200)
     for (form, law), (dash, marker) in zip(laws.items(), LOOKS, strict=False):
         is_first = form == sizes.form
         color = COLORS[recipe] if is_first else GREY
@@ -37,9 +38,12 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
         limits.append(End(law.limit, recipe, color=color, marker=marker))
     at_infinity(ax, limits, ticks=N, end=end)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
-    marks.legend_over(ax, title=f"N → ∞ limit by {len(laws)} forms of the law")
+    legend_over(ax, title=f"N → ∞ limit by {len(laws)} forms of the law")
     points = [*first.points, *(law.limit for law in laws.values())]
-    return marks.focus(ax, points, laws[sizes.form].interval("E"))
+    span = np.ptp([point.value for point in points])
+    lowest = min(point.value for point in points) - 1.5 * span  # a bar may leave the axis there
+    ends = [max(end, lowest) for law in laws.values() for end in law.interval("E")]
+    return marks.focus(ax, points, ends)
 
 
 def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
@@ -62,7 +66,5 @@ def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
         xlabel="measured minus predicted (nats/token)",
         ylim=(len(forms) - 0.5, -0.5),
     )
-    marks.legend_over(
-        ax, title="error at the largest model of each D, left out of the fit", columns=4
-    )
+    legend_over(ax, title="error at the largest model of each D, left out of the fit", columns=4)
     return ax

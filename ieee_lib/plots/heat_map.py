@@ -49,8 +49,8 @@ def heat_map(
     best = Rectangle((column, row), 1, 1, fill=False, clip_on=False, zorder=3, **frame)
     ax.add_patch(best)
     is_inside = 0 < row < len(grid) - 1 and 0 < column < len(grid.columns) - 1
-    framed = "lowest framed" if is_inside else "lowest framed, at the edge of the grid"
-    ax.set_title(f"{title} ({framed})" if title else framed)
+    framed = "lowest framed" + ("" if is_inside else ", on the grid's edge")
+    ax.set_title(f"{title}; {framed}" if title else framed)
     ax.tick_params(length=0)
     ax.grid(False)
     ax.set_yticklabels([f"{v:g}" for v in grid.index], rotation=0)

@@ -12,7 +12,7 @@ from matplotlib.typing import ColorType
 
 from ieee_lib.laws.estimates import Estimate
 from ieee_lib.plots import marks
-from ieee_lib.plots.style import COLORS, GREY, MARKERS
+from ieee_lib.plots.style import COLORS, GREY, MARKERS, thin
 
 FIRST, STEP = 0.07, 0.045
 """Where limits stand right of the last count, as shares of the axis before it."""
@@ -56,8 +56,8 @@ def at_infinity(ax: Axes, ends: Iterable[End], *, ticks: Iterable[float], end: f
         )  # fmt: skip
     labels = [*map(marks.short_count, ticks), "∞"]
     marks.log_ticks(ax, [*ticks, np.sqrt(places[0] * places[-1])], labels=labels)
-    ax.axvline(end * np.exp(span * FIRST / 2), color=GREY, linewidth=0.8, zorder=0)
-    ax.set_xlim(start * np.exp(-0.04 * span), places[-1] * np.exp(0.05 * span))
+    ax.axvline(end * np.exp(span * FIRST / 2), color=GREY, linewidth=thin() / 2, zorder=0)
+    ax.set_xlim(start * np.exp(-0.05 * span), places[-1] * np.exp(0.05 * span))
     return ax
 
 

@@ -35,7 +35,7 @@ def limits_in_parameters(ax: Axes, joint: PowerLaw) -> Axes:
     N, limits = joint.frame["N"], joint.points
     marks.estimates(ax, N, limits, "ensemble", label="K → ∞ limits")
     end = 4 * N.max()
-    marks.curve(ax, joint, (0.8 * N.min(), end), "joint", label=marks.law_text(joint))
+    marks.curve(ax, joint, (N.min(), end), "joint", label=marks.law_text(joint))
     at_infinity(ax, [End(joint.limit, "joint", label="joint limit")], ticks=N, end=end)
     marks.focus(ax, limits, joint.interval("E"))
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)

@@ -4,11 +4,9 @@ Nothing here opens a figure, fits, aggregates, loads or saves. One colour and on
 the same in every figure (`plots.style`).
 
     means(ax, table, "N", "regularized", label="regularized recipe")
-    legend_above(ax)
+    legend_above(ax)                         # plots.legends
 """
 
-import math
-import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,8 +16,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 from matplotlib.typing import ColorType
@@ -27,7 +23,8 @@ from matplotlib.typing import ColorType
 from ieee_lib.laws.estimates import Estimate, t_quantile
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
-from ieee_lib.plots.style import COLORS, GREY, MARKERS, is_dark, is_slide, marker_size, surface
+from ieee_lib.plots.legends import NO_BOUND
+from ieee_lib.plots.style import COLORS, GREY, MARKERS, is_dark, marker_size, surface
 from ieee_lib.plots.ticks import Staggered, short_count
 
 LOSS = "validation loss (nats/token)"
@@ -39,17 +36,10 @@ SEED_TOKENS = "seed tokens D"
 FAR = 1e3
 """Nats/token beyond any axis: where an interval without an end is cut."""
 
-NO_BOUND = "arrow: no bound"
-
 
 def hollow() -> str:
     """Return what a hollow mark is filled with: the background, which hides the line behind it."""
     return surface()
-
-
-def text_size(factor: float = 1.0) -> float:
-    """Return the size (points) of a legend's text, times a factor."""
-    return factor * FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points()
 
 
 def means(
@@ -120,7 +110,7 @@ def band(
     """
     bottom, top = max(ci_low, -FAR), min(ci_high, FAR)
     shade = Rectangle((xmin, bottom), xmax - xmin, top - bottom)
-    alpha = alpha or (0.3 if is_dark() else 0.14)
+    alpha = alpha or (0.22 if is_dark() else 0.14)
     shade.set(color=color, alpha=alpha, linewidth=0, transform=ax.get_yaxis_transform())
     ax.add_artist(shade)
     return ax
@@ -231,80 +221,10 @@ def focus(ax: Axes, points: Sequence[Estimate], ends: Iterable[float] = ()) -> A
     span = max(values) - min(values)
     low, high = ax.get_ylim()
     low, high = max(low, min(values) - 0.5 * span), min(high, max(values) + 0.5 * span)
+    margin = 0.05 * span
     finite = [end for end in ends if np.isfinite(end)]
-    ax.set_ylim(min([low, *finite]), max([high, *finite]))
-    return ax
-
-
-def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
-    """Put the legend of an axes above its figure, in the order drawn, what arrows mean last.
-
-    columns: at most, as far as the labels leave room. Rows beyond two make the figure higher, not
-    the axes lower; a slide keeps its size. Options go to `Figure.legend`.
-    """
-    figure = figure_of(ax)
-    handles, labels = ax.get_legend_handles_labels()
-    drawn = {id(artist): i for i, artist in enumerate(ax.get_children())}
-    first = [drawn.get(id(h[0] if isinstance(h, tuple) else h), 0) for h in handles]
-    is_note = [label == NO_BOUND for label in labels]
-    order = np.lexsort((first, is_note))
-    width, height = figure.get_size_inches()
-    columns = _fitting(labels, columns, width, text_size())
-    beyond = max(0, math.ceil(len(handles) / columns) - 2)
-    if not is_slide():
-        figure.set_size_inches(width, height + beyond * text_size(1.5) / 72)
-    figure.legend(
-        [handles[i] for i in order], [labels[i] for i in order],
-        loc="outside upper left", ncols=columns, **options,
-    )  # fmt: skip
-    return ax
-
-
-def legend_over(ax: Axes, *, title: str, columns: int = 2) -> Axes:
-    """Put the legend of one of several axes right above it, what arrows mean last."""
-    entries = sorted(
-        zip(*ax.get_legend_handles_labels(), strict=True), key=lambda e: e[1] == NO_BOUND
-    )
-    grid = ax.get_gridspec()
-    width = figure_of(ax).get_size_inches()[0] / (grid.ncols if grid else 1)
-    columns = _fitting([label for _, label in entries], columns, width, text_size(0.9))
-    ax.legend(
-        *zip(*entries, strict=True),
-        title=title, alignment="left", ncols=columns, columnspacing=1, loc="lower left",
-        bbox_to_anchor=(0, 1), fontsize=text_size(0.9), title_fontsize=text_size(1.1),
-    )  # fmt: skip
-    return ax
-
-
-def _fitting(labels: Sequence[str], columns: int, width: float, size: float) -> int:
-    """Return how many columns of a legend fit a width (inches) at a size of text (points)."""
-    widest = max((0.56 * len(re.sub(r"[$^{}]", "", label)) for label in labels), default=1) + 4.5
-    return max(1, min(columns, int(72 * width / (widest * size))))
-
-
-def figure_of(ax: Axes) -> Figure:
-    """Return the figure of an axes."""
-    figure = ax.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    return figure
-
-
-def remove(ax: Axes, *labels: str) -> Axes:
-    """Remove the series with these labels from an axes, and from its figure's legends."""
-    for container in list(ax.containers):
-        if container.get_label() in labels:
-            container.remove()
-    for artist in [*ax.lines, *ax.collections, *ax.patches]:
-        if artist.get_label() in labels:
-            artist.remove()
-    figure = figure_of(ax)
-    if figure.legends:
-        columns = figure.legends[0]._ncols
-        for legend in list(figure.legends):
-            legend.remove()
-        legend_above(ax, columns=columns)
-    elif ax.get_legend():
-        ax.legend()
+    bottom, top = min([low + margin, *finite]), max([high - margin, *finite])
+    ax.set_ylim(bottom - margin, top + margin)
     return ax
 
 
@@ -329,8 +249,8 @@ def shades(recipe: str, n: int) -> list[ColorType]:
         return [COLORS[recipe]]
     full = np.array(mpl.colors.to_rgb(COLORS[recipe]))
     pale, deep = (np.array(mpl.colors.to_rgb(c)) for c in (surface(), mpl.rcParams["text.color"]))
-    ends = (0.55 * full + 0.45 * pale, full, 0.5 * full + 0.5 * deep)
-    return sns.blend_palette(ends, n_colors=n)
+    ends = (0.65 * full + 0.35 * pale, full, 0.5 * full + 0.5 * deep)
+    return list(sns.blend_palette([mpl.colors.to_hex(tuple(color)) for color in ends], n_colors=n))
 
 
 def asymptote_label(fit: PowerLaw) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ieee_lib.plots.marks import log_ticks, means, short_count
-from ieee_lib.plots.style import COLORS, GREY, MARKERS
+from ieee_lib.plots.style import COLORS, GREY, MARKERS, thin
 
 
 def loss_against_epochs(ax: Axes, validation: pd.DataFrame, training: pd.DataFrame) -> Axes:
@@ -36,7 +36,9 @@ def one_curve(
     others = [points for other, points in curves.items() if other != value]
     for i, points in enumerate(others):
         label = f"other {name}: validation" if i == 0 else ""
-        ax.plot(points.tokens, points.val_loss, color=GREY, alpha=0.6, linewidth=1, label=label)
+        ax.plot(
+            points.tokens, points.val_loss, color=GREY, alpha=0.6, linewidth=thin(), label=label
+        )
     color, points = COLORS[recipe], curves[value]
     label = f"{name} {value:g}: validation, {points.val_loss.iloc[-1]:.3f} at the end"
     ax.plot(points.tokens, points.val_loss, color=color, marker=MARKERS[recipe], label=label)

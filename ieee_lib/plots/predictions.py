@@ -10,9 +10,9 @@ from ieee_lib.plots import marks
 from ieee_lib.plots.style import COLORS, GREY, MARKERS
 
 TITLES = {
-    "D": "largest D, predicted from smaller D",
-    "K": "largest K, predicted from fewer members",
-    "N": "largest N, predicted from smaller models",
+    "D": "largest D from smaller D",
+    "K": "largest K from fewer members",
+    "N": "largest N from smaller models",
 }
 """What grows -> the title of its predictions."""
 
@@ -38,20 +38,21 @@ def errors_of_predictions(ax: Axes, scores: pd.DataFrame, axis: str) -> Axes:
     ax.set(xlabel="measured minus predicted (nats/token)", title=TITLES[axis] + same)
     for recipe in sorted(scores.recipe.unique()):
         ax.plot([], [], color=COLORS[recipe], marker=MARKERS[recipe], label=recipe)
-    ax.plot([], [], color=GREY, label="predicted 95 % interval, about 0")
+    ax.plot([], [], color=GREY, label="predicted, 95 %")
     measured: dict[str, Any] = {"color": GREY, "linestyle": "", "marker": "o"}
     ax.plot([], [], label="measured, inside", **measured)
     ax.plot([], [], label="measured, outside", markerfacecolor=marks.hollow(), **measured)
-    if not (scores.counted == "yes").all():
-        ax.plot([], [], color=GREY, alpha=PALE, marker="o", label="not counted in the coverage")
+    reasons = [reason for reason in scores.counted.unique() if reason != "yes"]
+    if reasons:
+        label = f"pale: not counted ({', '.join(reasons)})"
+        ax.plot([], [], color=GREY, alpha=PALE, marker="o", label=label)
     return ax
 
 
 def _name(row: dict, with_D: bool) -> str:
     """Return what a prediction is about: 3 × 0.63M, D = 32.8k."""
     name = f"{row['K']} × {row['model']}" if row["K"] > 1 else row["model"]
-    name += f", D = {marks.short_count(row['D'])}" if with_D else ""
-    return name if row["counted"] == "yes" else f"{name} ({row['counted']})"
+    return f"{name}, D = {marks.short_count(row['D'])}" if with_D else name
 
 
 def _draw(ax: Axes, place: float, row: dict) -> None:

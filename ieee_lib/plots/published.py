@@ -12,6 +12,7 @@ from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import marks
 from ieee_lib.plots.infinity import End, at_infinity
+from ieee_lib.plots.legends import legend_over
 from ieee_lib.plots.style import COLORS, MARKERS
 
 
@@ -70,11 +71,11 @@ def _laws_and_limits(ax: Axes, series: Sequence[_Series], *, title: str) -> Axes
         places = law.x * scale_of(law.unit)
         label = f"{name}: {marks.interval_text(law.E, *law.interval('E'))}"
         ax.plot(places, law.y, MARKERS[recipe], color=color, label=label)
-        marks.curve(ax, law, (0.9 * places.min(), end), recipe, color=color)
+        marks.curve(ax, law, (places.min(), end), recipe, color=color)
         limits.append(End(law.limit, recipe, color=color))
     at_infinity(ax, limits, ticks=x, end=end)
     bounded = [law.E for law, *_ in series if np.isfinite(law.interval("E")).any()]
     values = np.concatenate([*(each.law.y for each in series), bounded])
     margin = 0.1 * np.ptp(values)
     ax.set_ylim(values.min() - margin, values.max() + margin)
-    return marks.legend_over(ax, title=title, columns=1)
+    return legend_over(ax, title=title, columns=1)

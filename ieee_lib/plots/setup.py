@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ieee_lib.plots.marks import text_size
+from ieee_lib.plots.legends import text_size
 from ieee_lib.plots.ticks import percent, short_count
 
 GROUP_COLORS = {

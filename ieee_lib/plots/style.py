@@ -113,12 +113,15 @@ def folder_name(name: str) -> str:
     return "/".join(parts)
 
 
-def wide(n: int = 2) -> tuple[float, float]:
-    """Return the size (inches) of a figure of n panels side by side; of a slide, always 16:9."""
+def wide(n: int = 2, rows: int = 1) -> tuple[float, float]:
+    """Return the size (inches) of a figure of n panels side by side, in one row or several.
+
+    A slide is 16:9 whatever is on it.
+    """
     width, height = mpl.rcParams["figure.figsize"]
     if is_slide():
         return 1.25 * width, 1.25 * height
-    return 0.95 * n * width, height
+    return 0.95 * n * width, (0.2 + 0.8 * rows) * height
 
 
 def tall(n: int) -> tuple[float, float]:
@@ -126,6 +129,11 @@ def tall(n: int) -> tuple[float, float]:
     width, height = mpl.rcParams["figure.figsize"]
     row = 1.5 * mpl.rcParams["font.size"] / 72
     return (width, height) if is_slide() else (width, 0.55 * height + n * row)
+
+
+def thin() -> float:
+    """Return the width (points) of a line that stands behind others."""
+    return 0.7 * mpl.rcParams["lines.linewidth"]
 
 
 def is_slide() -> bool:

@@ -43,7 +43,7 @@ class Staggered(Formatter):
             return labels
         text, figure = self.axis.get_major_ticks(1)[0].label1, self.axis.get_figure(root=True)
         assert figure is not None
-        size = text.get_fontsize() * figure.dpi / 72  # pixels
+        size = float(text.get_fontsize()) * figure.dpi / 72  # pixels
         places = self.axis.axes.get_xaxis_transform().transform([(x, 0.0) for x in values])[:, 0]
         ends = [-np.inf, -np.inf]  # of the labels so far, on either line
         for i in np.argsort(places):

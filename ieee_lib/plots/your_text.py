@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import marks
+from ieee_lib.plots.legends import text_size
 from ieee_lib.plots.style import COLORS, MARKERS, marker_size, readable
 
 FARTHEST = 16.0
@@ -73,7 +74,7 @@ def worth_in_data(
         look = _mark(recipe, kind) if is_reached else {"color": COLORS[kind], "marker": ">"}
         ax.plot([end], [loss.value], **look)
         if is_reached:
-            words: dict[str, Any] = {"color": readable(COLORS[kind]), "fontsize": marks.text_size()}
+            words: dict[str, Any] = {"color": readable(COLORS[kind]), "fontsize": text_size()}
             words |= {"textcoords": "offset points", "va": "center"}
             ax.annotate(f"{data.value:.2f}x", (end, height), (9, 0), **words)
     marks.count_ticks(ax, [*by_data.D, *(D * 2**i for i in range(1, 5) if D * 2**i <= far)])

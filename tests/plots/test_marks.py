@@ -7,7 +7,7 @@ import pytest
 from ieee_lib import plots
 from ieee_lib.laws import Estimate, fit_power_law
 from ieee_lib.laws.estimates import noise_of
-from ieee_lib.plots import marks
+from ieee_lib.plots import legends, marks
 from tests.plots.conftest import labels
 from tests.synthetic import RISING, STRAIGHT, law_in_N, near, tuned
 
@@ -70,7 +70,7 @@ def test_an_end_that_nothing_bounds_is_an_arrow_of_one_length():
         assert len({abs(t.xyann[1]) for t in ax.texts}) == 1
         bars = [s for s in ax.collections[0].get_segments() if len(s)]
         assert np.isfinite(bars).all() and np.ptp(ax.get_ylim()) < 2
-        assert [t.get_text() for t in figure.legends[0].get_texts()] == ["joint", marks.NO_BOUND]
+        assert [t.get_text() for t in figure.legends[0].get_texts()] == ["joint", legends.NO_BOUND]
 
 
 def test_an_arrow_may_lie_along_either_axis(ax):
