@@ -40,9 +40,9 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     legend_over(ax, title=f"N → ∞ limit by {len(laws)} forms of the law")
     points = [*first.points, *(law.limit for law in laws.values())]
-    span = np.ptp([point.value for point in points])
-    lowest = min(point.value for point in points) - 1.5 * span  # a bar may leave the axis there
-    ends = [max(end, lowest) for law in laws.values() for end in law.interval("E")]
+    lowest = min(point.value for point in points)
+    lowest -= 1.5 * np.ptp([point.value for point in points])  # a bar may leave the axis there
+    ends = [end for law in laws.values() for end in law.interval("E") if end > lowest]
     return marks.focus(ax, points, ends)
 
 
@@ -66,5 +66,5 @@ def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
         xlabel="measured minus predicted (nats/token)",
         ylim=(len(forms) - 0.5, -0.5),
     )
-    legend_over(ax, title="error at the largest model of each D, left out of the fit", columns=4)
+    legend_over(ax, title="error at the largest model left out", columns=4)
     return ax

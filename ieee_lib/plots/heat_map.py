@@ -25,7 +25,7 @@ def heat_map(
     ends: tuple[float, float] | None = None,
     title: str = "",
 ) -> Axes:
-    """Draw a heat map of means; the lowest cell is framed, and the title says so.
+    """Draw a heat map of means; the lowest cell is framed; a title of its own says so.
 
     bar: with the colour scale; ends: of the colour scale, where several maps share one.
     """
@@ -50,7 +50,7 @@ def heat_map(
     ax.add_patch(best)
     is_inside = 0 < row < len(grid) - 1 and 0 < column < len(grid.columns) - 1
     framed = "lowest framed" + ("" if is_inside else ", on the grid's edge")
-    ax.set_title(f"{title}; {framed}" if title else framed)
+    ax.set_title(title or framed)
     ax.tick_params(length=0)
     ax.grid(False)
     ax.set_yticklabels([f"{v:g}" for v in grid.index], rotation=0)

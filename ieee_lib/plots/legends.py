@@ -18,7 +18,7 @@ from matplotlib.font_manager import FontProperties
 from ieee_lib.plots.style import is_slide
 
 NO_BOUND = "arrow: no bound"
-NOTES = ("arrow:", "dashed:", "hollow:", "pale:")
+NOTES = ("arrow:", "dashed:", "dotted:", "hollow:", "pale:", "95 %")
 """How the entries of a legend begin that name no series."""
 
 

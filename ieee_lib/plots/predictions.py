@@ -10,9 +10,9 @@ from ieee_lib.plots import marks
 from ieee_lib.plots.style import COLORS, GREY, MARKERS
 
 TITLES = {
-    "D": "largest D from smaller D",
-    "K": "largest K from fewer members",
-    "N": "largest N from smaller models",
+    "D": "from smaller D",
+    "K": "from fewer members",
+    "N": "from smaller models",
 }
 """What grows -> the title of its predictions."""
 

@@ -29,8 +29,14 @@ def test_the_law_is_drawn_with_its_limit_and_interval(ax):
 @pytest.mark.parametrize("status", ["uncertified", "not searched"])
 def test_uncertified_points_are_open(ax, status):
     plots.loss_against_parameters(ax, tuned(status=status))
-    assert "not certified" in labels(ax)
-    assert ax.lines[-1].get_markerfacecolor() == "white"
+    names = ["regularized recipe", "hollow: settings not certified as best"]
+    handles, shown = ax.get_legend_handles_labels()
+    assert sorted(shown) == sorted(names)
+    faces = [h.lines[0] if hasattr(h, "lines") else h for h in handles]
+    faces = [line.get_markerfacecolor() for line in faces]
+    assert faces == ["white", "white"], "a handle looks as its points do"
+    plots.loss_against_parameters(ax, tuned(status=status), recipe="standard")
+    assert labels(ax).count(names[1]) == 1, "said once"
 
 
 def test_a_limit_that_nothing_bounds_does_not_swallow_the_axis(recwarn):
