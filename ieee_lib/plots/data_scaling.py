@@ -39,7 +39,7 @@ def overview(
     marks.means(ax, standard, "N", "standard", label="standard (single model)")
     far = ensembles.end_of_laws(tuned, [ensemble])
     ensembles.single_models(ax, tuned, law, far)
-    name = f"ensembles of {ensemble.model}, K = 1–{ensemble.K}"
+    name = f"ensembles of 1–{ensemble.K} models of {ensemble.model}"
     label = with_limit(name, "K → ∞", ensemble.limit)
     ensembles.members(ax, ensemble, far, label=label)
     joint_end = End(joint.limit, "joint", label="joint limit, K and N → ∞:")
@@ -121,8 +121,8 @@ def loss_by_data(ax: Axes, losses: pd.DataFrame, laws: Mapping[str, PowerLaw]) -
         ax.plot(shift * D, law(D / scale_of(law.unit)), "--", color=COLORS[name], label=label)
     n_unbounded = sum(not law.limit.is_bounded for law in laws.values())
     if n_unbounded:
-        which = "laws in D" if n_unbounded == len(laws) else "the other laws in D"
-        ax.plot([], [], " ", label=f"dashed: {which}, without a bounded limit")
+        which = "fits in D" if n_unbounded == len(laws) else "other fits in D"
+        ax.plot([], [], " ", label=f"dashed: {which} (limit not determined)")
     marks.count_ticks(ax, losses.D)
     marks.focus(ax, list(losses.loss))
     ax.set(xlabel=marks.SEED_TOKENS, ylabel=marks.LOSS)

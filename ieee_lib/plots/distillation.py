@@ -26,7 +26,7 @@ def students_against_total_parameters(
     """
     end = end_of_laws(tuned, [teachers])
     single_models(ax, tuned, law, end)
-    name = f"{teachers.K} teachers of {teachers.model}, K = 1–{teachers.K}"
+    name = f"1–{teachers.K} teachers of {teachers.model}"
     members(ax, teachers, end, label=with_limit(name, "K → ∞", teachers.limit))
     ax.axvline(teachers.N, color=GREY, linewidth=0.8, linestyle=":")
     for k, loss in zip(students.teachers, students.loss, strict=True):

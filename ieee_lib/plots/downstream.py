@@ -76,7 +76,7 @@ def published_downstream(ax: Axes, table: pd.DataFrame) -> Axes:
     ensembles = table[table.recipe == "ensemble"]
     colors = marks.shades("ensemble", ensembles.model.nunique())
     for (model, rows), color in zip(ensembles.groupby("model", sort=False), colors, strict=True):
-        label = f"ensembles of {model}, K = 1–{rows.K.max()}"
+        label = f"ensembles of 1–{rows.K.max()} models of {model}"
         ax.plot(rows.total, rows.error, color=color, marker=MARKERS["ensemble"], label=label)
     rows = table[table.recipe == "distilled"]
     marker = MARKERS["distilled"]
@@ -101,7 +101,7 @@ def _series(models: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame, Colo
     ensembles = models[models.recipe == "ensemble"]
     colors = marks.shades("ensemble", ensembles.model.nunique())
     for (model, rows), color in zip(ensembles.groupby("model", sort=False), colors, strict=True):
-        yield f"ensembles of {model}, K = 1–{rows.K.max()}", "ensemble", rows, color
+        yield f"ensembles of 1–{rows.K.max()} models of {model}", "ensemble", rows, color
     yield "distilled", "distilled", models[models.recipe == "distilled"], COLORS["distilled"]
 
 

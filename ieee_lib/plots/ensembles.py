@@ -62,7 +62,7 @@ def loss_against_total_parameters(
     single_models(ax, tuned, law, end)
     limits = [End(law.limit, "regularized")]
     for (name, ensemble), filled in zip(ensembles.items(), (True, False), strict=True):
-        label = with_limit(f"ensembles, {name}", "K → ∞", ensemble.limit)
+        label = with_limit(f"K models, {name}", "K → ∞", ensemble.limit)
         members(ax, ensemble, end, label=label, filled=filled)
         limits.append(End(ensemble.limit, "ensemble", filled=filled))
     return total_axis(ax, tuned, limits, end)
@@ -77,7 +77,7 @@ def ensembles_against_total_parameters(
     marks.curve(ax, law, (tuned.N.min(), largest), "regularized")
     colors = marks.shades("ensemble", len(ensembles))
     for (name, ensemble), color in zip(ensembles.items(), colors, strict=True):
-        label = f"ensembles of {name}, K = 1–{ensemble.K}"
+        label = f"ensembles of 1–{ensemble.K} models of {name}"
         total = ensemble.N * ensemble.points.k
         ax.plot(total, ensemble.points.loss, marker="D", color=color, label=label)
     marks.count_ticks(ax, {*tuned.N, largest})

@@ -127,7 +127,7 @@ def curve(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, **
 def law_text(fit: PowerLaw, interval: tuple[float, float] | None = None) -> str:
     """Return a law as a line of a legend; one whose limit the points do not bound says so."""
     if not fit.has_bounded_limit:
-        return f"{fit.n_point} points do not bound a limit"
+        return f"fit (limit not determined), {fit.n_point} points"
     ends = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
     return f"{fit.label}{ends}, {fit.n_point} points"
 

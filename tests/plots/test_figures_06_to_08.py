@@ -41,7 +41,7 @@ def test_ensembles_of_each_model_are_a_series(study, ax):
     models = laws.mean_errors(recipes.downstream_answers(study), ["continuation"])
     plots.error_against_total_parameters(ax, models, label="probe (acc)")
     sizes = ("0.04M", "0.07M", "0.14M", "0.32M")
-    ensembles = [f"ensembles of {size}, K = 1–5" for size in sizes]
+    ensembles = [f"ensembles of 1–5 models of {size}" for size in sizes]
     *series, interval = labels(ax)
     assert series == ["standard", "regularized", *ensembles, "distilled"]
     assert interval == "95 % interval of a point: about ±6.8%", "one bar stands for all"

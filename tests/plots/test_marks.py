@@ -92,7 +92,7 @@ def test_a_limit_that_does_not_exist_is_said_and_not_drawn(ax):
 
 def test_a_law_whose_limit_nothing_bounds_says_so():
     bounded = law_in_N(4.6, 4.4, 4.3, 4.25)
-    assert marks.law_text(law_in_N(*STRAIGHT)) == "4 points do not bound a limit"
+    assert marks.law_text(law_in_N(*STRAIGHT)) == "fit (limit not determined), 4 points"
     assert f"{bounded.E:.3f}, 4 points" in marks.law_text(bounded)
     assert marks.interval_text(4.0, -np.inf, np.inf) == "4.000 [−∞, ∞]"
 
