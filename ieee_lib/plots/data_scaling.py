@@ -17,9 +17,9 @@ from ieee_lib.plots.style import COLORS, readable, thin
 
 JUDGED_BY = {
     "standard": "standard, best model",
-    "regularized": "regularized, N → ∞ limit",
-    "ensemble": "ensemble of one model, K → ∞ limit",
-    "joint": "joint limit, K and N → ∞",
+    "regularized": "regularized, N → ∞",
+    "ensemble": "ensemble of one model, K → ∞",
+    "joint": "joint limit",
 }
 """Recipe -> the loss that it is judged by, in a legend."""
 

@@ -112,7 +112,7 @@ def test_the_right_axis_marks_each_loss_with_its_data_efficiency(ax, rising):
 def test_recipes_stand_side_by_side_on_their_laws(ax):
     losses, law = standard_and("regularized", exactly(4.35))
     plots.loss_by_data(ax, losses, {"standard": law})
-    assert labels(ax)[-2:] == ["standard, best model", "regularized, N → ∞ limit"]
+    assert labels(ax)[-2:] == ["standard, best model", "regularized, N → ∞"]
     (curve,) = (line for line in ax.lines if line.get_linestyle() == "--" and len(line.get_xdata()))
     points = [c.lines[0].get_xdata() for c in ax.containers]
     assert curve.get_xdata()[0] == pytest.approx(points[0][0]) and points[1][0] > points[0][1]
