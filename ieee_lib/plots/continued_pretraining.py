@@ -41,9 +41,7 @@ def loss_against_target_tokens(ax: Axes, continued: pd.DataFrame) -> Axes:
             f"{gain:.1f}x", (reach, height), (3, 3), textcoords="offset points", va="bottom",
             color=readable(color), fontsize=text_size(),
         )  # fmt: skip
-    ax.plot(
-        [], [], ":", color=GREY, label="dotted: to the D where the default recipe has that loss"
-    )
+    ax.plot([], [], ":", color=GREY, label="dotted: D of the default recipe at that loss")
     marks.count_ticks(ax, default.D)
     ax.set_xlim(0.7 * default.D.min(), 1.5 * largest)
     ax.set(xlabel="target tokens D", ylabel="loss on the target (nats/token)")

@@ -17,7 +17,7 @@ LOOKS = (("--", "s"), ("-.", "^"), (":", "v"))
 
 
 def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
-    """Draw one D's points with the law of every form, and the limits at the right edge.
+    """Draw one D's points with the law of every form, and the limits at N = ∞.
 
     Bars are 95 % intervals; the form that heads the book is thick.
     """
@@ -40,9 +40,10 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     legend_over(ax, title=f"N → ∞ limit by {len(laws)} forms of the law")
     points = [*first.points, *(law.limit for law in laws.values())]
-    lowest = min(point.value for point in points)
-    lowest -= 1.5 * np.ptp([point.value for point in points])  # a bar may leave the axis there
+    span = np.ptp([point.value for point in points])
+    lowest = min(point.value for point in points) - 1.5 * span  # a bar may leave the axis there
     ends = [end for law in laws.values() for end in law.interval("E") if end > lowest]
+    ends += [law.E - 0.2 * span for law in laws.values() if not law.limit.is_bounded]  # an arrow
     return marks.focus(ax, points, ends)
 
 

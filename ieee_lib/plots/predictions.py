@@ -44,7 +44,7 @@ def errors_of_predictions(ax: Axes, scores: pd.DataFrame, axis: str) -> Axes:
     ax.plot([], [], label="measured, outside", markerfacecolor=marks.hollow(), **measured)
     reasons = [reason for reason in scores.counted.unique() if reason != "yes"]
     if reasons:
-        label = f"pale: not counted ({', '.join(reasons)})"
+        label = f"pale: * not counted ({', '.join(reasons)})"
         ax.plot([], [], color=GREY, alpha=PALE, marker="o", label=label)
     return ax
 
@@ -52,7 +52,8 @@ def errors_of_predictions(ax: Axes, scores: pd.DataFrame, axis: str) -> Axes:
 def _name(row: dict, with_D: bool) -> str:
     """Return what a prediction is about: 3 × 0.63M, D = 32.8k."""
     name = f"{row['K']} × {row['model']}" if row["K"] > 1 else row["model"]
-    return f"{name}, D = {marks.short_count(row['D'])}" if with_D else name
+    name += f", D = {marks.short_count(row['D'])}" if with_D else ""
+    return name if row["counted"] == "yes" else f"{name} *"
 
 
 def _draw(ax: Axes, place: float, row: dict) -> None:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from ieee_lib import InputError
 from ieee_lib.config import CorpusConfig
 from ieee_lib.runs.provenance import provenance
-from ieee_lib.text.corpus import open_corpus
+from ieee_lib.text.corpus import folder_of, open_corpus
 from ieee_lib.text.packing import prepare
 from ieee_lib.text.sources import open_source
 from tests.stress.large_corpus import peak_of_preparing
