@@ -207,8 +207,12 @@ def _is_written(how: Output, name: str) -> bool:
 
 def _relabel(figure: Figure, labels: Mapping[str, str]) -> None:
     """Set the title above a figure and the labels of its axes, where they are given."""
-    if labels.get("title"):
-        figure.suptitle(labels["title"], x=0.01, ha="left")
+    title = labels.get("title")
+    if title and figure.legends:  # it stands where a title of the figure would
+        figure.legends[0].set_title(title, prop={"size": mpl.rcParams["axes.titlesize"]})
+        figure.legends[0].set_alignment("left")
+    elif title:
+        figure.suptitle(title, x=0.01, ha="left")
     for name in ("xlabel", "ylabel"):
         if labels.get(name):
             for ax in figure.axes:
