@@ -22,6 +22,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
@@ -209,7 +210,7 @@ def _relabel(figure: Figure, labels: Mapping[str, str]) -> None:
     """Set the title above a figure and the labels of its axes, where they are given."""
     title = labels.get("title")
     if title and figure.legends:  # it stands where a title of the figure would
-        figure.legends[0].set_title(title, prop={"size": mpl.rcParams["axes.titlesize"]})
+        figure.legends[0].set_title(title, prop=FontProperties(size=mpl.rcParams["axes.titlesize"]))
         figure.legends[0].set_alignment("left")
     elif title:
         figure.suptitle(title, x=0.01, ha="left")
