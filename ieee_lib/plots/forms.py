@@ -42,7 +42,8 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
     points = [*first.points, *(law.limit for law in laws.values())]
     span = np.ptp([point.value for point in points])
     lowest = min(point.value for point in points) - 1.5 * span  # a bar may leave the axis there
-    ends = [end for law in laws.values() for end in law.interval("E") if end > lowest]
+    finite = [end for law in laws.values() for end in law.interval("E") if np.isfinite(end)]
+    ends = [*(max(end, lowest) for end in finite), *laws[sizes.form].interval("E")]
     ends += [law.E - 0.2 * span for law in laws.values() if not law.limit.is_bounded]  # an arrow
     return marks.focus(ax, points, ends)
 
