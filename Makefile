@@ -43,7 +43,7 @@ gpu-check: $(READY) ## Ten minutes of a GPU: agreement, speed, MFU, a piece of t
 plan: $(READY) ## Print runs, tokens, FLOPs and hours of a scale; trains nothing
 	$(BIN)/python -m ieee_lib plan --scale "$(SCALE)"
 
-figures: $(READY) ## Redraw what was trained here, else the recorded runs (CONTEXT=talk BACKGROUND=dark FORMAT=svg,png ONLY=03)
+figures: $(READY) ## Redraw what was trained here, else the recorded runs (CONTEXT=talk BACKGROUND=dark FORMAT=svg,png ONLY=03,fig01)
 	$(BIN)/python -m ieee_lib figures --scale "$(SCALE)" --source $(SOURCE) --only '$(ONLY)' \
 		--context $(CONTEXT) --background $(BACKGROUND) --format $(FORMAT)
 

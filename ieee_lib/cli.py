@@ -126,11 +126,16 @@ def _parser() -> argparse.ArgumentParser:
     add_corpus(with_scale("predict", _predict, what), "the text of the records")
 
     sub = with_scale("figures", _figures, "redraw figures and tables from records; trains nothing")
-    add_only(sub)
+    what = "sections or names, such as 03,fig01,tab08; default: all of the paper"
+    sub.add_argument("--only", default="", help=what)
     what = "records (of this machine), archive, or auto: the archive where there are no records"
     sub.add_argument("--source", default="auto", help=what)
     add_looks(sub)
     sub.add_argument("--format", default="svg,pdf,png", help="of svg, pdf, png")
+    for name in ("title", "xlabel", "ylabel"):
+        sub.add_argument(f"--{name}", default="", help="of the figures, instead of their own")
+    what = "with or without the caption line; default: on all but slides"
+    sub.add_argument("--caption", action=argparse.BooleanOptionalAction, help=what)
     add_corpus(sub, "the corpus the runs were trained on")
 
     what = "build the static site of a reproduced, or of the recorded book"
@@ -263,6 +268,8 @@ def _figures(given: argparse.Namespace) -> int:
         context=given.context,
         background=given.background,
         formats=[name.strip() for name in given.format.split(",")],
+        labels={name: getattr(given, name) for name in ("title", "xlabel", "ylabel")},
+        caption=given.caption,
     )
     return 0
 

@@ -160,9 +160,16 @@ class Study(reader.Reader):
         return saving.caption(self.scale, n_point, *notes, seeds=seeds, ladder=ladder)
 
     def figures_folder(self) -> Path:
-        """Return where figures go; those drawn from the archive are the recorded ones."""
-        name = f"recorded/{self.scale.name}" if self.source == "archive" else self.scale.name
-        return paths.figures(folder_name(name))
+        """Return where figures go.
+
+        Those of the archive are the recorded ones at paper size on white, and slides/ in any other
+        style: what is committed is one set.
+        """
+        name = folder_name(self.scale.name)
+        if self.source != "archive":
+            return paths.figures(name)
+        kind = "recorded" if name == self.scale.name else "slides"
+        return paths.figures(f"{kind}/{name}")
 
     def close(self) -> None:
         """End the worker processes, if any were started."""

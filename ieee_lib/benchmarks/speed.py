@@ -21,13 +21,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ieee_lib import plots
 from ieee_lib.benchmarks.budget import Budget
 from ieee_lib.benchmarks.contenders import PLAIN, Contender, Take, contenders, matrix_rate
 from ieee_lib.config import ModelConfig
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check, check_choice
 from ieee_lib.jobs.machine import core_count
-from ieee_lib.plots import marks as plots
+from ieee_lib.plots.marks import shades
 from ieee_lib.plots.saving import SavedFigure, Table
 from ieee_lib.plots.style import GREY, style
 
@@ -293,7 +294,7 @@ def _figure(frame: pd.DataFrame, caption: str) -> SavedFigure:
         figure, ax = plt.subplots()
         stacks = frame[frame.contender.str.contains("compiled")]
         in_bf16 = stacks.contender.str.endswith("bf16")
-        colors = plots.shades("ensemble", stacks.K.nunique())
+        colors = shades("ensemble", stacks.K.nunique())
         for (n_member, rows), color in zip(stacks.groupby("K"), colors, strict=True):
             for half, drawn in rows.groupby(in_bf16):
                 label = f"stack of {n_member}" if half or not in_bf16.any() else ""

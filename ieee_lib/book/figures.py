@@ -1,14 +1,13 @@
 """Redraws the book's figures, tables and pages from records: every size, background and format.
 
-redraw("laptop", source="archive", only="03", context="talk", formats=["svg"])
+redraw("laptop", source="archive", only="03,fig01", context="talk", formats=["svg"])
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ieee_lib import paths
 from ieee_lib.book.pages import write_pages
-from ieee_lib.book.run import Ran, run_book
-from ieee_lib.book.sections import choose
+from ieee_lib.book.run import Ran, choose_figures, run_book
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
 from ieee_lib.plots.contact_sheet import contact_sheet
@@ -26,13 +25,18 @@ def redraw(
     context: str = "paper",
     background: str = "white",
     formats: Sequence[str] = FORMATS,
+    labels: Mapping[str, str] | None = None,
+    caption: bool | None = None,
 ) -> None:
-    """Write the figures and tables of some notebooks (`only`), or all and a contact sheet.
+    """Write some figures and tables (`only`: notebooks or names), or all and a contact sheet.
 
     All: those whose runs are recorded. `auto` draws the records of this machine or, where it has
     none, the archive. At paper size, on white, as SVG and PNG, a Markdown page a notebook goes
-    beside them, as GitHub shows it. Prints each name. Raises InputError for an unknown source,
-    section, size, background or format, and MissingRuns for missing records.
+    beside them, as GitHub shows it. labels: title, xlabel and ylabel instead of a figure's own;
+    caption: whether there is a caption line, by default on all but slides. Prints each name.
+
+    Raises InputError for an unknown source, section, name, size, background or format, and
+    MissingRuns for missing records.
     """
     check_choice("source", source, ("auto", "records", "archive"))
     if source == "auto":
@@ -41,14 +45,17 @@ def redraw(
         source = "archive" if paths.recorded(name).is_file() and not trained_here else "records"
         if source == "archive":
             print("nothing was trained here: drawing the recorded runs", flush=True)
-    sections = choose(only) if only else None
-    with style(context, background), output(formats):
+    sections, names = choose_figures(only) if only else (None, None)
+    written = output(formats, names=names, labels=labels, caption=caption)
+    with style(context, background), written:
         study = Study.open(scale, source=source, corpus=corpus)
         folder = study.figures_folder()
         pictures: dict[str, bytes] = {}
 
         def report(ran: Ran) -> None:
             for name, saved in ran.saved.items():
+                if names is not None and name not in names:
+                    continue
                 print(f"{folder.relative_to(paths.root())}/{name}", flush=True)
                 if isinstance(saved, SavedFigure) and not only:
                     file = folder / f"{name}.png"

@@ -24,7 +24,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import nbformat
 
-from ieee_lib.book.sections import SECTIONS, Section, own_parameters
+from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
 from ieee_lib.claims.verdicts import Claim
 from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
@@ -192,6 +192,31 @@ def saved_names(source: str) -> list[str]:
         ):
             names.append(str(node.args[1].value))
     return names
+
+
+def choose_figures(only: str) -> tuple[dict[str, Section], frozenset[str] | None]:
+    """Return what "03,fig05" or "fig04a" asks for: sections, and the names to draw (None: all).
+
+    A name may be cut short: fig02 is every figure that begins so. Raises InputError for a part
+    that is neither a section's number nor the beginning of a name.
+    """
+    parts = [part.strip() for part in only.split(",") if part.strip()]
+    numbers = [part for part in parts if part.isdigit()]
+    starts = [part for part in parts if not part.isdigit()]
+    sections = choose(",".join(numbers)) if numbers else {}
+    names: set[str] = set()
+    for number, section in SECTIONS.items():
+        saved = {name for _, cell in _code_cells(section.path) for name in saved_names(cell.source)}
+        wanted = {name for name in saved if name.startswith(tuple(starts))}
+        names |= saved if number in numbers else wanted
+        if wanted:
+            sections[number] = section
+    for start in starts:
+        allowed = "must be a section's number or how a figure's or table's name begins, of "
+        allowed += ", ".join(sorted(all_saved_names()))
+        check(any(name.startswith(start) for name in names), "only", start, allowed)
+    in_order = {number: sections[number] for number in SECTIONS if number in sections}
+    return in_order, frozenset(names) if starts else None
 
 
 def all_saved_names() -> set[str]:

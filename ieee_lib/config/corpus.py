@@ -26,7 +26,12 @@ from ieee_lib.config.fields import Checked, Text, check_text, empty_or, number, 
 from ieee_lib.errors import InputError, check, check_choice
 from ieee_lib.paths import below_data, hub_name
 
-STDLIB = ("stdlib", "stdlib:code", "stdlib:prose")
+STDLIB = {
+    "stdlib": "Python's standard library",
+    "stdlib:code": "Python's standard library (code)",
+    "stdlib:prose": "Python's documentation",
+}
+"""Source -> its name in words."""
 
 SPLITS = ("document", "paragraph", "line")
 """Named ways to cut a file or record into documents; any other text is where they are cut."""
@@ -40,6 +45,7 @@ OPTIONS = {
     "vocab_size": "entries of the tokenizer, at most",
     "max_tokens": "stop packing the training split here; 0: take everything",
     "credits": "whose the text is; every record repeats it",
+    "label": "what figures call the text",
 }
 """Every option of a corpus -> what it says."""
 
@@ -157,11 +163,26 @@ class CorpusConfig(Checked, prefix="corpus."):
     """Stop packing the training split here; 0: take everything. Tokens."""
     credits: Text = ""
     """Whose the text is, as its licence asks to be told; every record repeats it."""
+    label: Text = ""
+    """What captions call the text; empty: see `words`."""
 
     def __post_init__(self) -> None:
         parse_source("corpus", self.source)
         tokenizer_file(self.tokenizer)
         super().__post_init__()
+
+    @property
+    def words(self) -> str:
+        """Return what a caption calls the text: its label, or its source without a glob."""
+        kind, _, name = self.source.partition(":")
+        if self.label or kind == "stdlib":
+            return self.label or STDLIB[self.source]
+        if kind == "hub":
+            return name.rpartition("@")[0]
+        fixed = re.split(r"[*?[]", name)[0]
+        return (
+            Path(name).name if fixed == name else f"files in {fixed.rpartition('/')[0] or 'data'}"
+        )
 
     def changed(self, corpus: str, *, field: str = "corpus") -> "CorpusConfig":
         """Return it with what "SOURCE --option value …" says; another source ends `val_source`.
@@ -178,6 +199,6 @@ class CorpusConfig(Checked, prefix="corpus."):
                     allowed = f"must be {'a whole' if kind is int else 'a'} number"
                     raise InputError(flag(name), options[name], allowed) from None
         if source not in ("", self.source):
-            changes = {"val_source": "", "credits": "", "split": "document", **changes}
+            changes = {"val_source": "", "credits": "", "label": "", "split": "document", **changes}
             changes["source"] = source
         return replace(self, **changes)

@@ -190,6 +190,8 @@ class Midtraining(Checked, prefix="midtraining."):
 
     target: Annotated[str, parse_source]
     """Source of the target text."""
+    target_label: Text = ""
+    """What captions call the target text; empty: as its source says."""
     base: Settings | None = None
     """Settings of a base model that is trained here, on `base_corpus`."""
     base_corpus: Annotated[str, empty_or(parse_source)] = ""

@@ -65,15 +65,19 @@ def continuation_items(corpus: Corpus, *, block_size: int, n_item: int = 0) -> l
     documents = [(a, b) for a, b in corpus.val_documents().tolist() if b - a >= n_choice]
     if len(documents) < N_CHOICE:
         documents = _parts(documents, width)
-    allowed = f"needs {N_CHOICE} validation documents of at least {n_choice} tokens, or parts of "
-    allowed += f"{width}; {source} has {len(documents)}: hold out more, with --val-fraction"
+    allowed = "hold out more text with a larger --val-fraction: the probe needs "
+    allowed += (
+        f"{N_CHOICE} validation documents of {n_choice} tokens or more, or parts of {width}, "
+    )
+    allowed += f"and {source} has {len(documents)}"
     check(len(documents) >= N_CHOICE, "task", PROBE, allowed)
     windows = [
         (document, start)
         for document, (begin, end) in enumerate(documents)
         for start in range(begin, end - width + 1, width)
     ]
-    allowed = f"needs validation documents of at least {width} tokens; {source} has none"
+    allowed = "hold out longer documents, with --val-source or another --split: the probe needs "
+    allowed += f"some of {width} tokens or more, and {source} has none"
     check(bool(windows), "task", PROBE, allowed)
     chosen = np.random.default_rng(SEED).permutation(len(windows))[: n_item or None]
     items = []

@@ -33,6 +33,7 @@ from ieee_lib.plots.downstream import (
     error_against_loss,
     error_against_total_parameters,
     published_downstream,
+    task_names,
 )
 from ieee_lib.plots.ensembles import (
     ensembles_against_total_parameters,
@@ -47,6 +48,7 @@ from ieee_lib.plots.frontier import loss_frontiers, overtaking
 from ieee_lib.plots.heat_map import heat_map
 from ieee_lib.plots.interact import choice, choices, interact
 from ieee_lib.plots.joint import limits_in_members, limits_in_parameters
+from ieee_lib.plots.legends import legend_above, legend_over, remove
 from ieee_lib.plots.marks import (
     LOSS,
     PARAMETERS,
@@ -58,11 +60,9 @@ from ieee_lib.plots.marks import (
     focus,
     law,
     law_text,
-    legend_above,
     limit,
     log_ticks,
     means,
-    remove,
     short_count,
 )
 from ieee_lib.plots.overfitting import loss_against_epochs, one_curve
@@ -120,6 +120,7 @@ __all__ = [
     "laws_by_seed",
     "left_out_errors",
     "legend_above",
+    "legend_over",
     "limit",
     "limit_from_few",
     "limits_in_members",
@@ -158,6 +159,7 @@ __all__ = [
     "students_against_total_parameters",
     "style",
     "tall",
+    "task_names",
     "use_style",
     "wide",
     "worth_in_data",

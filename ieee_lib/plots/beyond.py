@@ -41,7 +41,7 @@ def differences_from_base(ax: Axes, recipes: pd.DataFrame) -> Axes:
         below, above = is_open
         marks.arrows(ax, (value, place), below, above, color, axis="x")
     places = range(len(others))
-    ax.axvline(0, color=GREY, linestyle=":")
+    ax.axvline(0, color=GREY, linestyle=":", label="the base")
     ax.set_yticks(places, list(others.recipe))
     ax.margins(x=0.12, y=0.1)
     if ax.get_legend_handles_labels()[1]:  # what arrows mean

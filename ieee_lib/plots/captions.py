@@ -34,7 +34,7 @@ def captioned(figure: Figure, caption: str) -> Iterator[Bbox | None]:
         house.set(rect=(0, below, 1, 1 - below))
     text = figure.text(
         0.01, 0.01 if house else 0.01 - below, "\n".join(lines), fontsize=size,
-        color="#7a7a7a", ha="left", va="bottom", linespacing=1.3,
+        color=mpl.rcParams["xtick.color"], ha="left", va="bottom", linespacing=1.3,
     )  # fmt: skip
     text.set_in_layout(False)
     try:

@@ -11,12 +11,14 @@ from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import ensembles, marks
-from ieee_lib.plots.style import COLORS, GREY
+from ieee_lib.plots.infinity import End, at_infinity, with_limit
+from ieee_lib.plots.legends import legend_over
+from ieee_lib.plots.style import COLORS, readable, thin
 
 JUDGED_BY = {
     "standard": "standard, best model",
-    "regularized": "regularized limit",
-    "ensemble": "ensemble limit, one model",
+    "regularized": "regularized, N → ∞",
+    "ensemble": "ensemble of one model, K → ∞",
     "joint": "joint limit",
 }
 """Recipe -> the loss that it is judged by, in a legend."""
@@ -35,15 +37,17 @@ def overview(
     standard, tuned: one row a model; law: of `tuned` in N; joint: of the limits in K in N.
     """
     marks.means(ax, standard, "N", "standard", label="standard (single model)")
-    ensembles.single_models(ax, tuned, law)
-    name = f"ensembles of {ensemble.model}, K = 1–{ensemble.K}"
-    ensembles.members(ax, ensemble, label=name)
-    marks.limit(ax, ensemble.limit, "ensemble", label="K → ∞ limit")
-    marks.limit(ax, joint.limit, "joint", label="joint limit")
-    ensembles.total_axis(ax, tuned)
+    far = ensembles.end_of_laws(tuned, [ensemble])
+    ensembles.single_models(ax, tuned, law, far)
+    name = f"ensembles of 1–{ensemble.K} models of {ensemble.model}"
+    label = with_limit(name, "K → ∞", ensemble.limit)
+    ensembles.members(ax, ensemble, far, label=label)
+    joint_end = End(joint.limit, "joint", label="joint limit, K and N → ∞:")
+    limits = [End(law.limit, "regularized"), End(ensemble.limit, "ensemble"), joint_end]
+    ensembles.total_axis(ax, tuned, limits, far)
     best = standard.sort_values("loss").iloc[0]
     end = ax.get_xlim()[1]
-    ax.hlines(best.loss, best.N, end, linestyle=":", linewidth=1, color=COLORS["standard"])
+    ax.hlines(best.loss, best.N, end, linestyle=":", linewidth=thin(), color=COLORS["standard"])
     shown = [ensemble.at(int(k)) for k in ensemble.points.k]
     if joint.limit.exists:
         shown.append(joint.limit)
@@ -66,9 +70,9 @@ def efficiency_axis(ax: Axes, gains: pd.DataFrame) -> Axes:
     places = marks.spread([loss.value for loss in marked.loss], 0.06 * (top - bottom))
     right.set_yticks(places, [_times(gain.value) for gain in marked.efficiency])
     for label, recipe in zip(right.get_yticklabels(), marked.recipe, strict=True):
-        label.set_color(COLORS[recipe])
+        label.set_color(readable(COLORS[recipe]))
     right.tick_params(length=0)
-    right.set_ylabel("data efficiency")
+    right.set_ylabel("data efficiency (× D)")
     return ax
 
 
@@ -77,32 +81,25 @@ def _times(gain: float) -> str:
 
 
 def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: str) -> Axes:
-    """Draw the points and the law in N at every D, and the limits with their intervals (Fig 7).
+    """Draw the points and the law in N at every D, and the limits at N = ∞ (Fig 7).
 
-    laws: D -> law in N, fitted to a frame. Bars at the right edge are 95 % intervals of limits.
+    laws: D -> law in N, fitted to a frame; title: of the legend.
     """
     colors = marks.shades(recipe, len(laws))
-    for i, ((D, law), color) in enumerate(zip(laws.items(), colors, strict=True)):
-        assert law.frame is not None
-        N, limit = law.frame["N"], law.limit
-        label = f"D = {marks.short_count(D)}"
-        label += marks.limit_label(":", limit) if limit.exists else ": no limit"
+    frames = [law.frame for law in laws.values() if law.frame is not None]
+    sizes = pd.concat([frame["N"] for frame in frames])
+    end, limits = 3 * sizes.max(), []
+    for frame, (D, law), color in zip(frames, laws.items(), colors, strict=True):
+        name = f"D = {marks.short_count(D)}"
+        label = marks.limit_label(f"{name}:", law.limit) if law.limit.exists else f"{name}: none"
         line: dict[str, Any] = {"color": color, "ecolor": color, "markerfacecolor": color}
-        marks.estimates(ax, N, law.points, recipe, label=label, **line)
-        marks.curve(ax, law, (0.8 * N.min(), 3 * N.max()), recipe, color=color)
-        if limit.exists:
-            ax.axhline(limit.value, linestyle=":", color=color, linewidth=1)
-            left = 0.985 - 0.02 * (len(laws) - 1 - i)
-            marks.band(
-                ax, limit.ci_low, limit.ci_high, color, xmin=left, xmax=left + 0.015, alpha=0.7
-            )
-    points = [point for law in laws.values() for point in law.points]
-    sizes = pd.concat([law.frame["N"] for law in laws.values() if law.frame is not None])
-    marks.count_ticks(ax, sizes)
-    ends = (0.7 * sizes.min(), 5 * sizes.max())  # room for the bars
-    ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS, xlim=ends)
-    marks.legend_over(ax, title=title)
-    return marks.focus(ax, points)
+        marks.estimates(ax, frame["N"], law.points, recipe, label=label, **line)
+        marks.curve(ax, law, (sizes.min(), end), recipe, color=color)
+        limits.append(End(law.limit, recipe, color=color))
+    at_infinity(ax, limits, ticks=sizes, end=end)
+    ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
+    legend_over(ax, title=title)
+    return marks.focus(ax, [point for law in laws.values() for point in law.points])
 
 
 def loss_by_data(ax: Axes, losses: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> Axes:
@@ -122,8 +119,10 @@ def loss_by_data(ax: Axes, losses: pd.DataFrame, laws: Mapping[str, PowerLaw]) -
         D = np.geomspace(rows.D.min(), 2 * rows.D.max(), 100)
         label = label if law.limit.is_bounded else ""
         ax.plot(shift * D, law(D / scale_of(law.unit)), "--", color=COLORS[name], label=label)
-    if not all(law.limit.is_bounded for law in laws.values()):
-        ax.plot([], [], "--", color=GREY, label="law whose limit has no bound")
+    n_unbounded = sum(not law.limit.is_bounded for law in laws.values())
+    if n_unbounded:
+        which = "fits in D" if n_unbounded == len(laws) else "other fits in D"
+        ax.plot([], [], " ", label=f"dashed: {which} (limit not determined)")
     marks.count_ticks(ax, losses.D)
     marks.focus(ax, list(losses.loss))
     ax.set(xlabel=marks.SEED_TOKENS, ylabel=marks.LOSS)
@@ -136,7 +135,7 @@ def shift_of(i: int, n: int) -> float:
 
 
 def efficiency_by_data(ax: Axes, gains: pd.DataFrame) -> Axes:
-    """Draw data efficiency against D, one line a recipe (Fig 8).
+    """Draw data efficiency against D; a line joins a recipe's bounded points (Fig 8).
 
     gains: recipe, D and efficiency (estimates).
     """
@@ -145,16 +144,19 @@ def efficiency_by_data(ax: Axes, gains: pd.DataFrame) -> Axes:
     for i, (recipe, rows) in enumerate(groups):
         name = str(recipe)
         D, values = shift_of(i, len(groups)) * rows.D, list(rows.efficiency)
-        marks.estimates(ax, D, values, name, label=JUDGED_BY[name], linestyle="-")
-    ax.axhline(1, color=COLORS["standard"], label="standard")
+        bounded = [np.isfinite([gain.ci_low, gain.ci_high]).all() for gain in values]
+        rows = pd.DataFrame({"D": D, "gain": [gain.value for gain in values]})[bounded]
+        ax.plot(rows.D, rows.gain, color=COLORS[name])
+        marks.estimates(ax, D, values, name, label=JUDGED_BY[name])
+    ax.axhline(1, color=COLORS["standard"], label="standard recipe")
     marks.count_ticks(ax, gains.D)
     finite = [gain for gain in gains.efficiency if np.isfinite(gain.value)]
     largest = max((gain.value for gain in finite), default=1.0)
     ends = [1.2 * gain.ci_high for gain in finite if np.isfinite(gain.ci_high)]
-    top = min(max(2 * largest, *ends, 2), 4 * largest)  # room for arrows, none for one long bar
+    top = min(max(1.6 * largest, *ends, 2), 4 * largest)  # room for arrows, none for one long bar
     ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < top]
     marks.log_ticks(ax, ticks, axis="y", labels=[f"{t}x" for t in ticks])
-    ax.set(xlabel=marks.SEED_TOKENS, ylabel="data efficiency", ylim=(0.8, top))
+    ax.set(xlabel=marks.SEED_TOKENS, ylabel="data efficiency (× D)", ylim=(0.8, top))
     return ax
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -9,7 +10,9 @@ from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.estimates import Estimate
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots import marks
-from ieee_lib.plots.ensembles import members, single_models, total_axis
+from ieee_lib.plots.ensembles import end_of_laws, members, single_models, total_axis
+from ieee_lib.plots.infinity import End, with_limit
+from ieee_lib.plots.legends import text_size
 from ieee_lib.plots.style import COLORS, GREY
 
 
@@ -21,8 +24,10 @@ def students_against_total_parameters(
     students: teachers (their number) and loss (estimates), as `recipes.students` gives them; those
     of one teacher are hollow.
     """
-    single_models(ax, tuned, law)
-    members(ax, teachers, label=f"teachers of {teachers.model}, K = 1–{teachers.K}")
+    end = end_of_laws(tuned, [teachers])
+    single_models(ax, tuned, law, end)
+    name = f"1–{teachers.K} teachers of {teachers.model}"
+    members(ax, teachers, end, label=with_limit(name, "K → ∞", teachers.limit))
     ax.axvline(teachers.N, color=GREY, linewidth=0.8, linestyle=":")
     for k, loss in zip(students.teachers, students.loss, strict=True):
         ax.annotate(
@@ -33,16 +38,24 @@ def students_against_total_parameters(
                 "arrowstyle": "->",
                 "connectionstyle": "arc3,rad=0.35" if k == 1 else "arc3,rad=0",
                 "color": COLORS["distilled"],
-                "linewidth": 1.4,
-                "shrinkA": 7,
-                "shrinkB": 7,
+                "linewidth": mpl.rcParams["lines.linewidth"],
+                "shrinkA": 1.4 * mpl.rcParams["lines.markersize"],
+                "shrinkB": 1.4 * mpl.rcParams["lines.markersize"],
             },
         )
-        label = f"student of {k} teachers" if k > 1 else "student of one teacher"
-        marks.estimates(
-            ax, [teachers.N], [loss], "distilled", label=label, filled=k > 1, markersize=10
-        )
-    return total_axis(ax, tuned)
+        label = f"student of {_teachers(k)}"
+        marks.estimates(ax, [teachers.N], [loss], "distilled", label=label, filled=k > 1)
+    ax.plot(
+        [], [], linestyle="", color=COLORS["distilled"], marker=r"$\leftarrow$",
+        markersize=1.2 * text_size(), label="from teachers to student",
+    )  # fmt: skip
+    limits = [End(law.limit, "regularized"), End(teachers.limit, "ensemble")]
+    return total_axis(ax, tuned, limits, end)
+
+
+def _teachers(n: int) -> str:
+    """Return a number of teachers in words."""
+    return f"{n} teachers" if n > 1 else "a single teacher"
 
 
 def loss_against_synthetic_share(
@@ -58,13 +71,13 @@ def loss_against_synthetic_share(
     dashes = ("-", "--", ":", "-.")
     for i, one in enumerate(series):
         rows = sweep[(sweep.teachers == one["teachers"]) & (sweep.wd == one["wd"])]
-        teachers = f"{one['teachers']} teachers" if one["teachers"] > 1 else "one teacher"
+        shift = 0.008 * (i - (len(series) - 1) / 2)  # so that bars stay apart
         marks.estimates(
             ax,
-            rows.w,
+            rows.w + shift,
             list(rows.loss),
             "distilled",
-            label=f"student of {teachers}, wd {one['wd']:g}",
+            label=f"student of {_teachers(one['teachers'])}, wd {one['wd']:g}",
             color=colors[i],
             ecolor=colors[i],
             markerfacecolor=colors[i],

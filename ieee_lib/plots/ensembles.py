@@ -1,6 +1,7 @@
 """Notebook 03: ensembles against total parameters, members, settings, seeds (Sec. 4, Fig 4-17)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,34 +11,44 @@ from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots import marks
 from ieee_lib.plots.heat_map import heat_map
-from ieee_lib.plots.style import COLORS, GREY
+from ieee_lib.plots.infinity import End, at_infinity, with_limit
+from ieee_lib.plots.legends import legend_over
+from ieee_lib.plots.style import COLORS, GREY, thin
 
-BEYOND_LARGEST = 30
-"""How far laws are drawn beyond the largest single model."""
+BEYOND_LARGEST = 3
+"""How far laws are drawn beyond the largest model or ensemble."""
 
-
-def single_models(ax: Axes, tuned: pd.DataFrame, law: PowerLaw) -> Axes:
-    """Draw tuned single models against N with their law and its limit."""
-    marks.means(ax, tuned, "N", "regularized", label="regularized (single model)", linestyle="")
-    marks.curve(ax, law, (tuned.N.min(), BEYOND_LARGEST * tuned.N.max()), "regularized")
-    return marks.limit(ax, law.limit, "regularized", label="N → ∞ limit")
+MOST_MEMBERS = 30
+"""How far laws in K are drawn."""
 
 
-def members(ax: Axes, law: EnsembleLaw, *, label: str, filled: bool = True) -> Axes:
-    """Draw an ensemble's loss against total parameters with its law in K."""
+def single_models(ax: Axes, tuned: pd.DataFrame, law: PowerLaw, end: float) -> Axes:
+    """Draw tuned single models against N with their law, up to an N."""
+    label = with_limit("regularized (single model)", "N → ∞", law.limit)
+    marks.means(ax, tuned, "N", "regularized", label=label, linestyle="")
+    return marks.curve(ax, law, (tuned.N.min(), end), "regularized")
+
+
+def members(ax: Axes, law: EnsembleLaw, end: float, *, label: str, filled: bool = True) -> Axes:
+    """Draw an ensemble's loss against total parameters with its law in K, up to a total."""
     values = [law.at(k) for k in law.points.k]
     marks.estimates(ax, law.N * law.points.k, values, "ensemble", label=label, filled=filled)
-    k = np.geomspace(1, 10 * BEYOND_LARGEST, 100)
-    ax.plot(law.N * k, law.law(k), linestyle="--", color=COLORS["ensemble"], linewidth=1)
+    k = np.geomspace(1, end / law.N, 100)
+    ax.plot(law.N * k, law.law(k), linestyle="--", color=COLORS["ensemble"], linewidth=thin())
     return ax
 
 
-def total_axis(ax: Axes, tuned: pd.DataFrame) -> Axes:
-    """Name the axes of loss against total parameters; a tick at every model's N."""
-    marks.count_ticks(ax, [*tuned.N, 10 * tuned.N.max()])
+def end_of_laws(tuned: pd.DataFrame, ensembles: Iterable[EnsembleLaw]) -> float:
+    """Return the total parameters up to which laws are drawn."""
+    return BEYOND_LARGEST * max(tuned.N.max(), *(each.N * each.K for each in ensembles))
+
+
+def total_axis(ax: Axes, tuned: pd.DataFrame, limits: Iterable[End], end: float) -> Axes:
+    """Name the axes of loss against total parameters: a tick at every model's N; limits at ∞."""
+    round_count = 10 ** np.floor(np.log10(end))
+    beyond = [round_count] if round_count > 1.5 * tuned.N.max() else []
     ax.set(xlabel=marks.TOTAL_PARAMETERS, ylabel=marks.LOSS)
-    ax.set_xlim(0.8 * tuned.N.min(), BEYOND_LARGEST * tuned.N.max())
-    return ax
+    return at_infinity(ax, limits, ticks=[*tuned.N, *beyond], end=end)
 
 
 def loss_against_total_parameters(
@@ -45,13 +56,16 @@ def loss_against_total_parameters(
 ) -> Axes:
     """Draw one model's ensembles against total parameters, beside the single-model law (Fig 4).
 
-    ensembles: two settings of the members, by name; the second is hollow.
+    ensembles: two settings of the members, by name; the second is hollow, its limit too.
     """
-    single_models(ax, tuned, law)
+    end = end_of_laws(tuned, ensembles.values())
+    single_models(ax, tuned, law, end)
+    limits = [End(law.limit, "regularized")]
     for (name, ensemble), filled in zip(ensembles.items(), (True, False), strict=True):
-        members(ax, ensemble, label=f"K models, {name}", filled=filled)
-        marks.limit(ax, ensemble.limit, "ensemble", label="K → ∞ limit")
-    return total_axis(ax, tuned)
+        label = with_limit(f"K models, {name}", "K → ∞", ensemble.limit)
+        members(ax, ensemble, end, label=label, filled=filled)
+        limits.append(End(ensemble.limit, "ensemble", filled=filled))
+    return total_axis(ax, tuned, limits, end)
 
 
 def ensembles_against_total_parameters(
@@ -63,7 +77,7 @@ def ensembles_against_total_parameters(
     marks.curve(ax, law, (tuned.N.min(), largest), "regularized")
     colors = marks.shades("ensemble", len(ensembles))
     for (name, ensemble), color in zip(ensembles.items(), colors, strict=True):
-        label = f"ensembles of {name}, K = 1–{ensemble.K}"
+        label = f"ensembles of 1–{ensemble.K} models of {name}"
         total = ensemble.N * ensemble.points.k
         ax.plot(total, ensemble.points.loss, marker="D", color=color, label=label)
     marks.count_ticks(ax, {*tuned.N, largest})
@@ -72,40 +86,42 @@ def ensembles_against_total_parameters(
 
 
 def loss_against_members(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
-    """Draw loss against K for several settings of one model (v1 Fig 5, left).
+    """Draw loss against K for several settings of one model, and their limits (v1 Fig 5, left).
 
     laws: by name; the first two are drawn in full, the others, their neighbours, in grey.
     """
-    names = list(laws)
-    k = np.geomspace(1, 50, 100)
-    for name, recipe in zip(names[:2], ("regularized", "ensemble"), strict=True):
-        law = laws[name]
-        values = [law.at(count) for count in law.points.k]
-        marks.estimates(ax, law.points.k, values, recipe, label=name)
-        ax.plot(k, law.law(k), linestyle="--", color=COLORS[recipe], linewidth=1)
-        marks.limit(ax, law.limit, recipe, label="K → ∞ limit")
-    dashes = ("-", "--", "-.", ":")
-    for i, name in enumerate(names[2:]):
-        points, dash = laws[name].points, dashes[i % len(dashes)]
-        ax.plot(
-            points.k, points.loss, marker=".", color=GREY, linestyle=dash, linewidth=1, label=name
-        )
-    marks.log_ticks(ax, [1, 2, 3, 5, 10, 50])
+    k = np.geomspace(1, MOST_MEMBERS, 100)
+    looks = [("regularized", "", COLORS["regularized"]), ("ensemble", "", COLORS["ensemble"])]
+    looks += [("standard", marker, GREY) for marker in ("s", "^", "v", "P", "<", ">")]
+    limits = []
+    for (name, law), (recipe, marker, color) in zip(laws.items(), looks, strict=False):
+        is_main, values = color != GREY, [law.at(count) for count in law.points.k]
+        line: dict[str, Any] = {"color": color, "ecolor": color, "markeredgecolor": color}
+        line |= {"markerfacecolor": color} if is_main else {"marker": marker, "zorder": 1.5}
+        marks.estimates(ax, law.points.k, values, recipe, label=name, filled=is_main, **line)
+        ax.plot(k, law.law(k), linestyle="--" if is_main else ":", color=color, linewidth=thin())
+        limits.append(End(law.limit, recipe, filled=is_main, color=color, marker=marker))
     ax.set(xlabel="members K", ylabel=marks.LOSS)
-    return ax
+    return at_infinity(ax, limits, ticks=[1, 2, 3, 5, 10, MOST_MEMBERS], end=MOST_MEMBERS)
 
 
 def one_member_and_limit(axes: Sequence[Axes], cells: pd.DataFrame) -> Sequence[Axes]:
-    """Draw heat maps over epochs and decay: one member, and K → ∞ (v1 Fig 5, right).
+    """Draw heat maps over epochs and decay, of one colour scale: one member, and K → ∞ (v1 Fig 5).
 
     cells: epochs, wd, one member (nats/token) and limit (estimates), from `laws.ensembles_frame`.
     """
     half_width = np.median([(limit.ci_high - limit.ci_low) / 2 for limit in cells["limit"]])
     table = cells.assign(limit=[limit.value for limit in cells["limit"]])
-    titles = {"one member": "one member", "limit": f"K → ∞ (each 95 % about ±{half_width:.3f})"}
+    titles = {"one member": "one member", "limit": f"K → ∞ limit (95 %: ±{half_width:.3f})"}
+    both = table[list(titles)].to_numpy()
+    ends = (float(both.min()), float(both.max()))
+    last = axes[-1]
     for ax, (value, title) in zip(axes, titles.items(), strict=True):
-        heat_map(ax, table, rows="wd", columns="epochs", value=value, bar=False)
-        ax.set(title=title, xlabel="epochs", ylabel="weight decay")
+        heat_map(
+            ax, table, rows="wd", columns="epochs", value=value, bar=ax is last, ends=ends,
+            title=title,
+        )  # fmt: skip
+        ax.set(xlabel="epochs", ylabel="weight decay" if ax is axes[0] else "")
     return axes
 
 
@@ -114,15 +130,14 @@ def loss_by_seed(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
     lines = ("-", "--", ":")
     for i, (name, law) in enumerate(laws.items()):
         values = [law.at(k) for k in law.points.k]
-        shift = 0.02 * (i - 1)
+        shift = 0.035 * (i - 1)
         marks.estimates(
             ax, law.points.k + shift, values, "ensemble",
             label=name, filled=i == 0, linestyle=lines[i % len(lines)],
         )  # fmt: skip
     ax.set_xticks(next(iter(laws.values())).points.k)
     ax.set(xlabel="members K", ylabel=marks.LOSS)
-    ax.legend(title="members differ by")
-    return ax
+    return legend_over(ax, title="members differ by", columns=3)
 
 
 def limit_from_few(ax: Axes, ensemble: EnsembleLaw, early: PowerLaw) -> Axes:

@@ -1,7 +1,6 @@
 """Notebooks 02 and 04: three forms of the law in N, and how each predicted the largest model."""
 
-from typing import Any
-
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,38 +8,44 @@ from matplotlib.axes import Axes
 from ieee_lib.laws.forms import SizeLaws
 from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import marks
+from ieee_lib.plots.infinity import End, at_infinity
+from ieee_lib.plots.legends import legend_over
 from ieee_lib.plots.style import COLORS, GREY
 
-DASHES = ("--", "-.", ":")
+LOOKS = (("--", "s"), ("-.", "^"), (":", "v"))
+"""Line of a form's law, and mark of its limit."""
 
 
 def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
-    """Draw one D's points with the law of every form, and the limits at the right edge.
+    """Draw one D's points with the law of every form, and the limits at N = ∞.
 
     Bars are 95 % intervals; the form that heads the book is thick.
     """
     laws = sizes.at(D)
     first = next(iter(laws.values()))
     assert first.frame is not None
-    N = first.frame["N"]
+    N, limits = first.frame["N"], []
     name = "K → ∞ limits" if recipe == "joint" else recipe
     marks.estimates(ax, N, first.points, recipe, label=f"{name}, D = {D:,}")
-    far = 30 * N.max()
-    x = np.geomspace(0.8 * N.min(), far / 3, 200)
-    for i, ((form, law), dash) in enumerate(zip(laws.items(), DASHES, strict=False)):
-        width = 2.2 if form == sizes.form else 1.2
-        color = COLORS[recipe] if form == sizes.form else GREY
-        ax.plot(x, law(x / scale_of(law.unit)), dash, color=color, linewidth=width)
-        line: dict[str, Any] = {"color": color, "ecolor": color, "markerfacecolor": color}
-        place = far * 1.35 ** (i - 1)
-        marks.estimates(
-            ax, [place], [law.limit], recipe, label=form, linestyle=dash, linewidth=width, **line
-        )
-    marks.count_ticks(ax, N)
+    end = 4 * N.max()
+    x = np.geomspace(N.min(), end, 200)
+    for (form, law), (dash, marker) in zip(laws.items(), LOOKS, strict=False):
+        is_first = form == sizes.form
+        color = COLORS[recipe] if is_first else GREY
+        width = (1.4 if is_first else 0.8) * mpl.rcParams["lines.linewidth"]
+        line = {"color": color, "linestyle": dash, "linewidth": width, "marker": marker}
+        ax.plot(x, law(x / scale_of(law.unit)), label=form, markevery=[], **line)
+        limits.append(End(law.limit, recipe, color=color, marker=marker))
+    at_infinity(ax, limits, ticks=N, end=end)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
-    marks.legend_over(ax, title=f"N → ∞ by {len(laws)} forms")
+    legend_over(ax, title=f"N → ∞ limit by {len(laws)} forms of the law")
     points = [*first.points, *(law.limit for law in laws.values())]
-    return marks.focus(ax, points, laws[sizes.form].interval("E"))
+    span = np.ptp([point.value for point in points])
+    lowest = min(point.value for point in points) - 1.5 * span  # a bar may leave the axis there
+    finite = [end for law in laws.values() for end in law.interval("E") if np.isfinite(end)]
+    ends = [*(max(end, lowest) for end in finite), *laws[sizes.form].interval("E")]
+    ends += [law.E - 0.2 * span for law in laws.values() if not law.limit.is_bounded]  # an arrow
+    return marks.focus(ax, points, ends)
 
 
 def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
@@ -55,13 +60,13 @@ def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
         rows = table[table.D == D]
         places = [forms.index(form) for form in rows.form]
         ax.plot(rows.error, places, "o", color=color, label=f"D = {marks.short_count(D)}")
-    ax.axvline(0, color=GREY, linewidth=1)
+    ax.axvline(0, color=GREY, linestyle=":")
     rms = (table.error**2).groupby(table.form).mean() ** 0.5
-    names = [f"{form}\n{rms.get(form, np.nan):.3f}" for form in forms]
+    names = [f"{form}\nrms {rms.get(form, np.nan):.3f}" for form in forms]
     ax.set_yticks(range(len(forms)), names)
     ax.set(
         xlabel="measured minus predicted (nats/token)",
         ylim=(len(forms) - 0.5, -0.5),
     )
-    marks.legend_over(ax, title="the largest model at each D, left out; rms below the form")
+    legend_over(ax, title="error at the largest model left out", columns=4)
     return ax

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from ieee_lib.config.session import in_lab
 from ieee_lib.errors import InputError
-from ieee_lib.plots.marks import legend_above
+from ieee_lib.plots.legends import legend_above
 
 
 @dataclass(frozen=True)

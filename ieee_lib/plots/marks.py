@@ -4,10 +4,9 @@ Nothing here opens a figure, fits, aggregates, loads or saves. One colour and on
 the same in every figure (`plots.style`).
 
     means(ax, table, "N", "regularized", label="regularized recipe")
-    legend_above(ax)
+    legend_above(ax)                         # plots.legends
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -17,51 +16,30 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 from matplotlib.typing import ColorType
 
-from ieee_lib.laws.estimates import Estimate
+from ieee_lib.laws.estimates import Estimate, t_quantile
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
-from ieee_lib.plots.style import COLORS, MARKER_SIZES, MARKERS
+from ieee_lib.plots.legends import NO_BOUND
+from ieee_lib.plots.style import COLORS, GREY, MARKERS, is_dark, marker_size, surface
+from ieee_lib.plots.ticks import Staggered, short_count
 
 LOSS = "validation loss (nats/token)"
 PARAMETERS = "parameters N"
-TOTAL_PARAMETERS = "total parameters, N x K"
+TOTAL_PARAMETERS = "total parameters, N × K"
 SEED_TOKENS = "seed tokens D"
 """Labels of axes."""
 
 FAR = 1e3
 """Nats/token beyond any axis: where an interval without an end is cut."""
 
-NO_BOUND = "arrow: no bound"
-
-
-def percent(share: float, position: float = 0) -> str:
-    """Return a share as a tick in percent, as exact as it is."""
-    return f"{100 * share:.3g}%"
-
-
-def short_count(n: float) -> str:
-    """Return a count as a reader says it: 38.7k, 0.41M, 154M, 1.43B."""
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if n >= size:
-            return f"{n / size:.3g}{letter}"
-    return f"{n:.0f}"
-
 
 def hollow() -> str:
     """Return what a hollow mark is filled with: the background, which hides the line behind it."""
-    background = mpl.rcParams["axes.facecolor"]
-    return "white" if background == "none" else background
-
-
-def text_size(factor: float = 1.0) -> float:
-    """Return the size (points) of a legend's text, times a factor."""
-    return factor * FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points()
+    return surface()
 
 
 def means(
@@ -74,7 +52,10 @@ def means(
     filled: bool = True,
     **line: Any,
 ) -> Axes:
-    """Draw mean loss against x with an error bar of one standard error, joined by a line."""
+    """Draw mean loss against x with its 95 % interval, joined by a line.
+
+    table: x, loss, se (its standard error) and dof (of se; without it se is known).
+    """
     table = table.dropna(subset="loss").sort_values(x)
     color = COLORS[recipe]
     style = {"linestyle": "-", "marker": MARKERS[recipe], "color": color, "ecolor": color}
@@ -82,11 +63,18 @@ def means(
     ax.errorbar(
         table[x],
         table.loss,
-        yerr=table.se.fillna(0),
+        yerr=half_widths(table),
         label=label,
         **{**style, "markerfacecolor": face, "markeredgecolor": color, **line},
     )
     return ax
+
+
+def half_widths(table: pd.DataFrame) -> pd.Series:
+    """Return half of each row's 95 % interval, from se and dof; 0 where nothing says its noise."""
+    dof = table["dof"] if "dof" in table else pd.Series(np.inf, table.index)
+    factors = [t_quantile(0.975, n) if n > 0 else 0.0 for n in dof]
+    return (table.se * np.array(factors, dtype=float)).fillna(0)
 
 
 def law(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, *, label: str) -> Axes:
@@ -114,7 +102,7 @@ def band(
     *,
     xmin: float = 0.0,
     xmax: float = 1.0,
-    alpha: float = 0.12,
+    alpha: float | None = None,
 ) -> Axes:
     """Shade an interval of y between two shares of the axes' width, without moving the axis.
 
@@ -122,6 +110,7 @@ def band(
     """
     bottom, top = max(ci_low, -FAR), min(ci_high, FAR)
     shade = Rectangle((xmin, bottom), xmax - xmin, top - bottom)
+    alpha = alpha or (0.22 if is_dark() else 0.14)
     shade.set(color=color, alpha=alpha, linewidth=0, transform=ax.get_yaxis_transform())
     ax.add_artist(shade)
     return ax
@@ -138,7 +127,7 @@ def curve(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, **
 def law_text(fit: PowerLaw, interval: tuple[float, float] | None = None) -> str:
     """Return a law as a line of a legend; one whose limit the points do not bound says so."""
     if not fit.has_bounded_limit:
-        return f"{fit.n_point} points do not bound a limit"
+        return f"fit (limit not determined), {fit.n_point} points"
     ends = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
     return f"{fit.label}{ends}, {fit.n_point} points"
 
@@ -165,7 +154,7 @@ def estimates(
         "marker": MARKERS[recipe],
         "color": color,
         "ecolor": color,
-        "markersize": MARKER_SIZES.get(recipe, mpl.rcParams["lines.markersize"]),
+        "markersize": marker_size(recipe),
         "markerfacecolor": color if filled else hollow(),
         **line,
     }
@@ -196,7 +185,7 @@ def arrows(
         away = (0, way) if axis == "y" else (way, 0)
         ax.annotate("", point, away, textcoords="offset points", arrowprops=arrow)
         if NO_BOUND not in ax.get_legend_handles_labels()[1]:
-            ax.plot([], [], " ", label=NO_BOUND)
+            ax.plot([], [], "^", color=GREY, label=NO_BOUND)
     return ax
 
 
@@ -232,67 +221,10 @@ def focus(ax: Axes, points: Sequence[Estimate], ends: Iterable[float] = ()) -> A
     span = max(values) - min(values)
     low, high = ax.get_ylim()
     low, high = max(low, min(values) - 0.5 * span), min(high, max(values) + 0.5 * span)
+    margin = 0.05 * span
     finite = [end for end in ends if np.isfinite(end)]
-    ax.set_ylim(min([low, *finite]), max([high, *finite]))
-    return ax
-
-
-def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
-    """Put the legend of an axes above its figure, in the order drawn, what arrows mean last.
-
-    Rows beyond two make the figure higher, not the axes lower. Options go to `Figure.legend`.
-    """
-    figure = figure_of(ax)
-    handles, labels = ax.get_legend_handles_labels()
-    drawn = {id(artist): i for i, artist in enumerate(ax.get_children())}
-    first = [drawn.get(id(h[0] if isinstance(h, tuple) else h), 0) for h in handles]
-    is_note = [label == NO_BOUND for label in labels]
-    order = np.lexsort((first, is_note))
-    width, height = figure.get_size_inches()
-    beyond = max(0, math.ceil(len(handles) / columns) - 2)
-    figure.set_size_inches(width, height + beyond * text_size(1.5) / 72)
-    figure.legend(
-        [handles[i] for i in order], [labels[i] for i in order],
-        loc="outside upper left", ncols=columns, **options,
-    )  # fmt: skip
-    return ax
-
-
-def legend_over(ax: Axes, *, title: str) -> Axes:
-    """Put the legend of one of several axes right above it, what arrows mean last."""
-    entries = sorted(
-        zip(*ax.get_legend_handles_labels(), strict=True), key=lambda e: e[1] == NO_BOUND
-    )
-    ax.legend(
-        *zip(*entries, strict=True),
-        title=title, alignment="left", ncols=2, columnspacing=1, loc="lower left",
-        bbox_to_anchor=(0, 1), fontsize=text_size(0.9),
-    )  # fmt: skip
-    return ax
-
-
-def figure_of(ax: Axes) -> Figure:
-    """Return the figure of an axes."""
-    figure = ax.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    return figure
-
-
-def remove(ax: Axes, *labels: str) -> Axes:
-    """Remove the series with these labels from an axes, and from its figure's legends."""
-    for container in list(ax.containers):
-        if container.get_label() in labels:
-            container.remove()
-    for artist in [*ax.lines, *ax.collections, *ax.patches]:
-        if artist.get_label() in labels:
-            artist.remove()
-    figure = figure_of(ax)
-    if figure.legends:
-        for legend in list(figure.legends):
-            legend.remove()
-        legend_above(ax)
-    elif ax.get_legend():
-        ax.legend()
+    bottom, top = min([low + margin, *finite]), max([high - margin, *finite])
+    ax.set_ylim(bottom - margin, top + margin)
     return ax
 
 
@@ -311,9 +243,14 @@ def count_ticks(ax: Axes, values: Iterable[float], *, axis: str = "x") -> Axes:
     return log_ticks(ax, values, axis=axis, labels=[short_count(v) for v in values])
 
 
-def shades(recipe: str, n: int) -> list[tuple[float, float, float]]:
-    """Return n tints of a recipe's colour, light to full: an ordered family of one recipe."""
-    return sns.light_palette(COLORS[recipe], n_colors=n + 2)[2:]
+def shades(recipe: str, n: int) -> list[ColorType]:
+    """Return n shades of a recipe's colour, an ordered family: from pale to past the full one."""
+    if n == 1:
+        return [COLORS[recipe]]
+    full = np.array(mpl.colors.to_rgb(COLORS[recipe]))
+    pale, deep = (np.array(mpl.colors.to_rgb(c)) for c in (surface(), mpl.rcParams["text.color"]))
+    ends = (0.65 * full + 0.35 * pale, full, 0.5 * full + 0.5 * deep)
+    return list(sns.blend_palette([mpl.colors.to_hex(tuple(color)) for color in ends], n_colors=n))
 
 
 def asymptote_label(fit: PowerLaw) -> str:
@@ -331,5 +268,5 @@ def log_ticks(
     which = getattr(ax, f"{axis}axis")
     which.set_major_locator(FixedLocator(values))
     which.set_minor_locator(NullLocator())
-    which.set_major_formatter(FuncFormatter(lambda v, _: names.get(v, f"{v:g}")))
+    which.set_major_formatter(Staggered(names))
     return ax

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,58 +9,51 @@ from matplotlib.axes import Axes
 from ieee_lib.plots import marks
 from ieee_lib.plots.style import COLORS, GREY, MARKERS
 
-HEADINGS = {
-    "D": "largest D, from smaller D",
-    "K": "largest K, from fewer members",
-    "N": "largest N, from smaller models",
+TITLES = {
+    "D": "from smaller D",
+    "K": "from fewer members",
+    "N": "from smaller models",
 }
-"""What grows -> the heading of its predictions."""
+"""What grows -> the title of its predictions."""
 
 PALE = 0.35
 """Opacity of what is not counted."""
 
 
-def errors_of_predictions(ax: Axes, scores: pd.DataFrame) -> Axes:
-    """Draw measured minus predicted loss, one line a prediction, grouped by what was extrapolated.
+def errors_of_predictions(ax: Axes, scores: pd.DataFrame, axis: str) -> Axes:
+    """Draw measured minus predicted loss of what was extrapolated in D, K or N, one line each.
 
-    scores: as `predictions.scores` gives them. A bar is the predicted 95 % interval, a symbol what
-    was measured: hollow where the interval does not hold it, pale where it is not counted.
+    scores: as `predictions.scores` gives them; the range of losses is that of all axes. A bar is
+    the predicted 95 % interval, a symbol what was measured: hollow where the interval does not
+    hold it, pale where it is not counted.
     """
-    rows = scores.sort_values(["axis", "recipe", "D", "N"], kind="stable").to_dict("records")
-    ticks: dict[float, str] = {}
-    place, heading = 0.0, ""
-    for row in rows:
-        if row["axis"] != heading:
-            heading = row["axis"]
-            place -= 1.2
-            ax.text(
-                0.01, place, HEADINGS[heading], transform=ax.get_yaxis_transform(),
-                va="center", weight="bold", fontsize=mpl.rcParams["legend.fontsize"],
-                bbox={"facecolor": marks.hollow(), "edgecolor": "none", "pad": 1},
-            )  # fmt: skip
-        place -= 1
-        ticks[place] = _name(row)
+    shown = scores[scores.axis == axis].sort_values(["recipe", "D", "N"], kind="stable")
+    rows = shown.to_dict("records")
+    for place, row in enumerate(rows):
         _draw(ax, place, row)
     ax.axvline(0, color=GREY, linestyle=":")
-    ax.set_yticks(list(ticks), list(ticks.values()))
-    ax.set_ylim(place - 0.7, -0.5)
-    ax.set_xlim(*_range(scores))
-    ax.set(xlabel="measured minus predicted (nats/token)")
-    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+    ax.set_yticks(range(len(rows)), [_name(row, shown.D.nunique() > 1) for row in rows])
+    ax.set(xlim=_range(scores), ylim=(max(len(rows), 1) - 0.4, -0.6))
+    same = f" (D = {marks.short_count(shown.D.iloc[0])})" if shown.D.nunique() == 1 else ""
+    ax.set(xlabel="measured minus predicted (nats/token)", title=TITLES[axis] + same)
+    for recipe in sorted(scores.recipe.unique()):
         ax.plot([], [], color=COLORS[recipe], marker=MARKERS[recipe], label=recipe)
     ax.plot([], [], color=GREY, label="predicted, 95 %")
     measured: dict[str, Any] = {"color": GREY, "linestyle": "", "marker": "o"}
-    ax.plot([], [], label="measured", **measured)
-    ax.plot([], [], label="measured, not covered", markerfacecolor=marks.hollow(), **measured)
-    if not (scores.counted == "yes").all():
-        ax.plot([], [], color=GREY, alpha=PALE, marker="o", label="not counted")
+    ax.plot([], [], label="measured, inside", **measured)
+    ax.plot([], [], label="measured, outside", markerfacecolor=marks.hollow(), **measured)
+    reasons = [reason for reason in scores.counted.unique() if reason != "yes"]
+    if reasons:
+        label = f"pale: * not counted ({', '.join(reasons)})"
+        ax.plot([], [], color=GREY, alpha=PALE, marker="o", label=label)
     return ax
 
 
-def _name(row: dict) -> str:
+def _name(row: dict, with_D: bool) -> str:
     """Return what a prediction is about: 3 × 0.63M, D = 32.8k."""
-    model = f"{row['K']} × {row['model']}" if row["K"] > 1 else row["model"]
-    return f"{model}, D = {marks.short_count(row['D'])}"
+    name = f"{row['K']} × {row['model']}" if row["K"] > 1 else row["model"]
+    name += f", D = {marks.short_count(row['D'])}" if with_D else ""
+    return name if row["counted"] == "yes" else f"{name} *"
 
 
 def _draw(ax: Axes, place: float, row: dict) -> None:

@@ -1,7 +1,9 @@
 """Notebook 09: the paper's own points, and our laws through them (Fig 2 and 7)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.typing import ColorType
@@ -9,6 +11,8 @@ from matplotlib.typing import ColorType
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import marks
+from ieee_lib.plots.infinity import End, at_infinity
+from ieee_lib.plots.legends import legend_over
 from ieee_lib.plots.style import COLORS, MARKERS
 
 
@@ -16,7 +20,7 @@ def published_epochs(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draw the paper's loss against epochs of the standard recipe (Fig 2, left)."""
     ax.plot(table.epochs, table.loss, color=COLORS["standard"], marker=MARKERS["standard"])
     marks.log_ticks(ax, table.epochs)
-    ax.set(title="300M, lr tuned at each point", xlabel="epochs", ylabel=marks.LOSS)
+    ax.set(title="epochs, 300M, lr tuned at each point", xlabel="epochs", ylabel=marks.LOSS)
     return ax
 
 
@@ -24,10 +28,8 @@ def published_sizes(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draw the paper's loss of the tuned standard recipe against N (Fig 2, right)."""
     table = table.sort_values("N")
     ax.plot(table.N, table.loss, color=COLORS["standard"], marker=MARKERS["standard"])
-    labels = ["" if N == 1.5e9 else marks.short_count(N) for N in table.N]  # no room beside 1.4B
-    marks.log_ticks(ax, table.N, labels=labels)
-    ax.set(title="lr and epochs tuned", xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
-    ax.set_ylim(3.6, 3.9)
+    marks.count_ticks(ax, table.N)
+    ax.set(title="sizes, lr and epochs tuned", xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     return ax
 
 
@@ -36,35 +38,44 @@ def published_limits(ax: Axes, laws: Mapping[int, PowerLaw]) -> Axes:
 
     laws: D (seed tokens) -> law in N through published limits.
     """
+    series = []
     for (D, law), color in zip(laws.items(), marks.shades("joint", len(laws)), strict=True):
         assert law.frame is not None
-        stale = " (cells likely stale)" if law.frame.stale.notna().any() else ""
-        _law_with_points(ax, law, "joint", color, f"{marks.short_count(D)} tokens{stale}")
-    ax.set(title="K → ∞ limits (Fig 7, middle)", xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
-    return _axes_of(ax, laws.values())
+        stale = ", cells likely stale" if law.frame.stale.notna().any() else ""
+        series.append(_Series(law, "joint", color, f"D = {marks.short_count(D)}{stale}"))
+    ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
+    return _laws_and_limits(ax, series, title="K → ∞ limits against N (Fig 7, middle); N → ∞")
 
 
 def published_recipes(ax: Axes, laws: Mapping[str, PowerLaw]) -> Axes:
     """Draw the paper's recipes against D with our laws (Fig 7, right). laws: recipe -> law in D."""
-    for recipe, law in laws.items():
-        _law_with_points(ax, law, recipe, COLORS[recipe], recipe)
-    ax.set(title="recipes against data (Fig 7, right)", xlabel=marks.SEED_TOKENS, ylabel=marks.LOSS)
-    return _axes_of(ax, laws.values())
+    series = [_Series(law, recipe, COLORS[recipe], recipe) for recipe, law in laws.items()]
+    ax.set(xlabel=marks.SEED_TOKENS, ylabel=marks.LOSS)
+    return _laws_and_limits(ax, series, title="recipes against D (Fig 7, right); D → ∞")
 
 
-def _law_with_points(ax: Axes, law: PowerLaw, recipe: str, color: ColorType, name: str) -> None:
-    """Draw a law through its points, its limit (dotted) and that one's interval at the right."""
-    x = law.x * scale_of(law.unit)
-    ci_low, ci_high = law.interval("E")
-    label = f"{name}: {marks.interval_text(law.E, ci_low, ci_high)}"
-    ax.plot(x, law.y, MARKERS[recipe], color=color, label=label)
-    marks.curve(ax, law, (0.9 * x.min(), 2.5 * x.max()), recipe, color=color)
-    ax.axhline(law.E, linestyle=":", color=color, linewidth=1)
-    marks.band(ax, ci_low, ci_high, color, xmin=0.96, alpha=0.4)
+class _Series(NamedTuple):
+    """A law through published points, and how it looks."""
+
+    law: PowerLaw
+    recipe: str
+    color: ColorType
+    name: str
 
 
-def _axes_of(ax: Axes, laws: Iterable[PowerLaw]) -> Axes:
-    """Set a tick at each x of the laws, and a legend of their limits."""
-    marks.count_ticks(ax, [x for law in laws for x in law.x * scale_of(law.unit)])
-    ax.legend(title="limit, 95 %", fontsize=marks.text_size(0.85))
-    return ax
+def _laws_and_limits(ax: Axes, series: Sequence[_Series], *, title: str) -> Axes:
+    """Draw laws through their points, and their limits with 95 % intervals at ∞."""
+    x = np.concatenate([each.law.x * scale_of(each.law.unit) for each in series])
+    end, limits = 2.5 * x.max(), []
+    for law, recipe, color, name in series:
+        places = law.x * scale_of(law.unit)
+        label = f"{name}: {marks.interval_text(law.E, *law.interval('E'))}"
+        ax.plot(places, law.y, MARKERS[recipe], color=color, label=label)
+        marks.curve(ax, law, (places.min(), end), recipe, color=color)
+        limits.append(End(law.limit, recipe, color=color))
+    at_infinity(ax, limits, ticks=x, end=end)
+    bounded = [law.E for law, *_ in series if np.isfinite(law.interval("E")).any()]
+    values = np.concatenate([*(each.law.y for each in series), bounded])
+    margin = 0.1 * np.ptp(values)
+    ax.set_ylim(values.min() - margin, values.max() + margin)
+    return legend_over(ax, title=title, columns=1)

@@ -9,7 +9,10 @@ from matplotlib.ticker import MultipleLocator
 from ieee_lib.laws.estimates import estimates
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots import marks
-from ieee_lib.plots.style import COLORS
+from ieee_lib.plots.style import COLORS, GREY
+
+NOT_CERTIFIED = "hollow: settings not certified as best"
+"""What a hollow point is, once a legend."""
 
 
 def loss_against_parameters(
@@ -17,16 +20,20 @@ def loss_against_parameters(
 ) -> Axes:
     """Draw a tuned recipe against N, with its law in N where given (Fig 2 right, Fig 3).
 
-    tuned: N, loss, se, status, as `recipes.regularized` gives them. Points whose search did not
-    end in a certificate are hollow; without a law the points are joined.
+    tuned: N, loss, se, dof, status, as `recipes.regularized` gives them. Points whose search did
+    not end in a certificate are hollow; without a law the points are joined.
     """
-    line = "" if law else "-"
-    marks.means(ax, tuned, "N", recipe, label=f"{recipe} recipe", linestyle=line)
-    unsure = tuned[tuned.status.isin(["uncertified", "not searched"])]
-    if len(unsure):
-        marks.means(
-            ax, unsure, "N", recipe, label="not certified", filled=False, linestyle="", zorder=5
-        )
+    is_unsure = tuned.status.isin(["uncertified", "not searched"])
+    name, color = f"{recipe} recipe", COLORS[recipe]
+    if not law:
+        rows = tuned.dropna(subset="loss").sort_values("N")
+        ax.plot(rows.N, rows.loss, color=color)
+    for rows, filled in ((tuned[~is_unsure], True), (tuned[is_unsure], False)):
+        if len(rows):
+            label = name if filled or is_unsure.all() else ""
+            marks.means(ax, rows, "N", recipe, label=label, filled=filled, linestyle="")
+    if is_unsure.any() and NOT_CERTIFIED not in ax.get_legend_handles_labels()[1]:
+        ax.plot([], [], "o", color=GREY, markerfacecolor=marks.hollow(), label=NOT_CERTIFIED)
     if law:
         x_range = (0.8 * tuned.N.min(), 3 * tuned.N.max())
         marks.law(ax, law, x_range, recipe, label=marks.law_text(law))
@@ -60,22 +67,17 @@ def loss_against_decay(ax: Axes, means: pd.DataFrame) -> Axes:
     decays = sorted(means.wd.unique())
     place = {wd: i for i, wd in enumerate(decays)}  # 0 has no place on a logarithmic axis
     for model, rows in means.groupby("model"):
-        rows = rows.assign(place=rows.wd.map(place))
-        marks.means(ax, rows, "place", "regularized", label=f"{model} model")
         best = rows.iloc[rows.loss.argmin()]
-        ax.annotate(
-            f"best: wd {best.wd:g}",
-            (best.place, best.loss),
-            xytext=(0, -12),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-        )
+        rows = rows.assign(place=rows.wd.map(place))
+        label = f"{model} model, lowest at {best.wd:g}"
+        marks.means(ax, rows, "place", "regularized", label=label)
     if 0.1 in place:
-        ax.axvline(place[0.1], color=COLORS["standard"], linestyle=":", label="standard: 0.1")
+        ax.axvline(
+            place[0.1], color=COLORS["standard"], linestyle=":", label="standard recipe: 0.1"
+        )
     ax.set_xticks(list(place.values()), [f"{wd:g}" for wd in decays])
     ax.margins(y=0.15)
-    ax.set(xlabel="weight decay", ylabel=marks.LOSS)
+    ax.set(xlabel="weight decay wd", ylabel=marks.LOSS)
     return ax
 
 
@@ -90,5 +92,5 @@ def loss_along_training(ax: Axes, curves: Mapping[str, pd.DataFrame]) -> Axes:
         ax.plot(points.tokens, points.train_loss, color=color, linestyle="--", label=label)
     ax.xaxis.set_major_formatter(lambda tokens, _: marks.short_count(tokens))
     ax.yaxis.set_major_locator(MultipleLocator(0.5))  # labels of one width: one layout
-    ax.set(xlabel="tokens seen, repeats counted", ylabel="loss (nats/token)", xlim=(0, None))
+    ax.set(xlabel="tokens trained on, repeats counted", ylabel="loss (nats/token)", xlim=(0, None))
     return ax

@@ -8,9 +8,8 @@ the caption below the figure for as long as it renders, so a reader can go on ed
 """
 
 import io
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,15 +22,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
 from ieee_lib.files import write_atomically
-from ieee_lib.laws.ensembles import EnsembleLaw
-from ieee_lib.laws.estimates import Estimate, expand
-from ieee_lib.laws.power_law import Limit, PowerLaw
+from ieee_lib.laws.estimates import expand
 from ieee_lib.plots.captions import captioned
-from ieee_lib.plots.style import current_style, style
+from ieee_lib.plots.numbers import RUN_COLUMNS, as_json, run_ids_of
+from ieee_lib.plots.style import current_style, is_slide, style
 from ieee_lib.runs.stages import DRAW, stage
 
 BACKENDS = {"svg": "svg", "pdf": "pdf", "png": "agg"}
@@ -42,8 +41,6 @@ METADATA: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
 }
-RUN_COLUMNS = ("run_id", "run_ids", "members", "ensemble", "evaluation")
-"""Columns of frames that name the records behind a row; tables do not print them."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +50,34 @@ class Output:
     formats: tuple[str, ...] = FORMATS
     write: bool = True
     """False: nothing is written; the saved item still holds its numbers."""
+    names: frozenset[str] | None = None
+    """What is written; None: everything."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """title, xlabel and ylabel of figures instead of their own."""
+    caption: bool | None = None
+    """Whether figures have a caption line; None: all but slides have one."""
 
 
 _output: ContextVar[Output | None] = ContextVar("output", default=None)
 
 
 @contextmanager
-def output(formats: Sequence[str] = FORMATS, *, write: bool = True) -> Iterator[None]:
-    """Set how everything that is saved in this block is written. Raises InputError for a format."""
+def output(
+    formats: Sequence[str] = FORMATS,
+    *,
+    write: bool = True,
+    names: Iterable[str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    caption: bool | None = None,
+) -> Iterator[None]:
+    """Set how everything that is saved in this block is written; see `Output`.
+
+    Raises InputError for a format.
+    """
     for kind in formats:
         check_choice("format", kind, FORMATS)
-    token = _output.set(Output(tuple(formats), write))
+    chosen = None if names is None else frozenset(names)
+    token = _output.set(Output(tuple(formats), write, chosen, dict(labels or {}), caption))
     try:
         yield
     finally:
@@ -87,8 +101,10 @@ class SavedFigure:
 
     def render(self, kind: str) -> bytes:
         """Return the figure with its caption as a file of one of `FORMATS`."""
+        wanted = (_output.get() or Output()).caption
         with style(*self.look):  # not a user's own settings, nor those of a later cell
-            return render(self.figure, kind, caption=self.caption)
+            has_line = not is_slide() if wanted is None else wanted
+            return render(self.figure, kind, caption=self.caption if has_line else "")
 
     def _repr_png_(self) -> bytes:
         return self.render("png")
@@ -178,10 +194,31 @@ def save_figure(
     """
     plt.close(figure)
     saved = SavedFigure(figure, name, caption, dict(data), run_ids_of(data))
-    if (how := (_output.get() or Output())).write:
+    how = _output.get() or Output()
+    _relabel(figure, how.labels)
+    if _is_written(how, name):
         files = {kind: saved.render(kind) for kind in how.formats}
-        _write(folder, name, {**files, "json": _json({"caption": caption, **data})})
+        _write(folder, name, {**files, "json": as_json({"caption": caption, **data})})
     return saved
+
+
+def _is_written(how: Output, name: str) -> bool:
+    return how.write and (how.names is None or name in how.names)
+
+
+def _relabel(figure: Figure, labels: Mapping[str, str]) -> None:
+    """Set the title above a figure and the labels of its axes, where they are given."""
+    title = labels.get("title")
+    if title and figure.legends:  # it stands where a title of the figure would
+        figure.legends[0].set_title(title, prop=FontProperties(size=mpl.rcParams["axes.titlesize"]))
+        figure.legends[0].set_alignment("left")
+    elif title:
+        figure.suptitle(title, x=0.01, ha="left")
+    for name in ("xlabel", "ylabel"):
+        if labels.get(name):
+            for ax in figure.axes:
+                if getattr(ax, f"get_{name}")():
+                    ax.set(**{name: labels[name]})
 
 
 def save_table(
@@ -201,13 +238,13 @@ def save_table(
 
 def write_table(table: Table, folder: Path, name: str) -> None:
     """Write a table as CSV, Markdown, LaTeX and JSON."""
-    if not (_output.get() or Output()).write:
+    if not _is_written(_output.get() or Output(), name):
         return
     files = {
         "csv": table.numbers.to_csv(index=False, lineterminator="\n").encode(),
         "md": table.to_markdown().encode(),
         "tex": table.to_latex().encode(),
-        "json": _json({"caption": table.caption, "rows": table.numbers}),
+        "json": as_json({"caption": table.caption, "rows": table.numbers}),
     }
     _write(folder, name, files)
 
@@ -238,63 +275,12 @@ def caption(
     n_seed = seeds or scale.seeds
     seeds_text = f"{n_seed} seed a point" if n_seed == 1 else f"{n_seed} seeds a point"
     if ladder:
-        seeds_text += f" ({scale.ladder_seeds} off the base D)"
-    parts = [f"{scale.name} scale", scale.corpus.source, f"D = {tokens} tokens", seeds_text]
+        seeds_text += f" ({scale.ladder_seeds} at other D)"
+    parts = [f"{scale.name} scale", scale.corpus.words, f"D = {tokens} tokens", seeds_text]
     parts += [f"{n_point} points", *notes]
     if not scale.evidence:
         parts.append(f"{scale.name}: proves nothing")
     return " · ".join(parts)
-
-
-def run_ids_of(data: Any) -> frozenset[str]:
-    """Return the ids of the records that frames and laws name, however deep."""
-    if isinstance(data, pd.DataFrame):
-        columns = [data[name] for name in data.columns if name in RUN_COLUMNS]
-        return frozenset().union(*(_strings(column) for column in columns))
-    if isinstance(data, EnsembleLaw):
-        return run_ids_of(data.scores)
-    if isinstance(data, PowerLaw):
-        return frozenset() if data.frame is None else run_ids_of(data.frame)
-    if isinstance(data, Limit):
-        return run_ids_of(data.law)
-    if isinstance(data, Mapping):
-        return frozenset().union(*map(run_ids_of, data.values()))
-    if isinstance(data, list | tuple):
-        return frozenset().union(*map(run_ids_of, data))
-    return frozenset()
-
-
-def _strings(values: Any) -> frozenset[str]:
-    """Return the ids in a column whose cells are an id or several."""
-    ids: set[str] = set()
-    for value in values:
-        ids |= {value} if isinstance(value, str) else set(value)
-    return frozenset(ids)
-
-
-def _json(numbers: Mapping[str, Any]) -> bytes:
-    return (json.dumps(_plain(numbers), indent=1, sort_keys=True) + "\n").encode()
-
-
-def _plain(value: Any) -> Any:
-    """Turn frames, laws and numpy values into JSON; numbers that are not finite become null."""
-    if isinstance(value, pd.DataFrame):
-        return [_plain(row) for row in value.to_dict("records")]
-    if isinstance(value, PowerLaw):
-        drawn = {"points": value.points, "limit": value.limit} if value.points else {}
-        return _plain({**value.to_dict(), **drawn})
-    if isinstance(value, EnsembleLaw):
-        law = {"settings": value.settings, "points": value.points, "limit": value.limit}
-        return _plain({**law, "members": value.members})
-    if isinstance(value, Estimate):
-        return _plain({"value": value.value, "ci_low": value.ci_low, "ci_high": value.ci_high})
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray | pd.Series):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: Any, digits: int | None) -> str:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ieee_lib.plots.marks import percent, short_count
+from ieee_lib.plots.legends import text_size
+from ieee_lib.plots.ticks import percent, short_count
 
 GROUP_COLORS = {
     "embedding": "#c7c7c7",
@@ -27,7 +28,8 @@ def parameter_shares(ax: Axes, counts: pd.DataFrame) -> Axes:
         ax.barh(counts.model, share, left=left, color=color, label=group, height=0.7)
         left += share
     for row, total in enumerate(counts.total):
-        ax.text(1.01, row, short_count(total), va="center")
+        ax.text(1.01, row, short_count(total), va="center", fontsize=text_size())
+    ax.text(1.01, -0.85, "N", va="center", fontsize=text_size())
     ax.set(xlabel="share of all parameters", xlim=(0, 1))
     ax.invert_yaxis()
     ax.grid(False)

@@ -4,12 +4,14 @@ use_style("talk", "dark")                # from here on, in this process: a note
 with style("paper"): ...                 # for one figure
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.typing import ColorType
 
 from ieee_lib.errors import check_choice
 from ieee_lib.paths import PACKAGE
@@ -17,21 +19,48 @@ from ieee_lib.paths import PACKAGE
 CONTEXTS = ("paper", "talk")
 BACKGROUNDS = ("white", "transparent", "dark")
 
-COLORS = {
-    "standard": "#d55e00",
-    "regularized": "#7a4fb3",
-    "ensemble": "#009e8e",
-    "joint": "#c99700",
-    "distilled": "#0072b2",
+_LIGHT = {
+    "standard": "#bd3f00",
+    "regularized": "#9457d6",
+    "ensemble": "#0a9c80",
+    "joint": "#a88600",
+    "distilled": "#144d92",
 }
-"""Recipe -> colour; told apart with every common form of colour blindness."""
+_DARK = {
+    "standard": "#ee6f33",
+    "regularized": "#b678f7",
+    "ensemble": "#22d3aa",
+    "joint": "#ffd23f",
+    "distilled": "#8cc6f2",
+}
+PALETTES = {"white": _LIGHT, "transparent": _LIGHT, "dark": _DARK}
+"""Background -> recipe -> colour: one hue a recipe, told apart with every common form of colour
+blindness, at a contrast of 3 or more with white and 5 or more with dark."""
+
+
+class _Colors(Mapping[str, str]):
+    """The palette of the background that figures are drawn on now."""
+
+    def __getitem__(self, recipe: str) -> str:
+        return PALETTES[_current[1]][recipe]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_LIGHT)
+
+    def __len__(self) -> int:
+        return len(_LIGHT)
+
+
+COLORS = _Colors()
+"""Recipe -> colour on the current background."""
 
 MARKERS = {"standard": "s", "regularized": "o", "ensemble": "D", "joint": "X", "distilled": "*"}
 
-MARKER_SIZES = {"distilled": 9}
-"""Recipe -> marker size where the style's is too small: a star has little ink."""
+GREY = "#808080"
+"""What is no recipe; on every background."""
 
-GREY = "#8c8c8c"
+MIN_CONTRAST = 4.5
+"""Of text with its background (WCAG AA)."""
 
 _current = ("paper", "white")
 
@@ -85,8 +114,13 @@ def folder_name(name: str) -> str:
 
 
 def wide(n: int = 2, rows: int = 1) -> tuple[float, float]:
-    """Return the size (inches) of a figure of n panels side by side, in one row or several."""
+    """Return the size (inches) of a figure of n panels side by side, in one row or several.
+
+    A slide is 16:9 whatever is on it.
+    """
     width, height = mpl.rcParams["figure.figsize"]
+    if is_slide():
+        return 1.25 * width, 1.25 * height
     return 0.95 * n * width, (0.2 + 0.8 * rows) * height
 
 
@@ -94,4 +128,54 @@ def tall(n: int) -> tuple[float, float]:
     """Return the size (inches) of a figure with n rows of text along its y axis."""
     width, height = mpl.rcParams["figure.figsize"]
     row = 1.5 * mpl.rcParams["font.size"] / 72
-    return width, 0.55 * height + n * row
+    return (width, height) if is_slide() else (width, 0.55 * height + n * row)
+
+
+def thin() -> float:
+    """Return the width (points) of a line that stands behind others."""
+    return 0.7 * mpl.rcParams["lines.linewidth"]
+
+
+def is_slide() -> bool:
+    """Say whether figures are slides now: 16:9, and without a caption line."""
+    return _current[0] == "talk"
+
+
+def is_dark() -> bool:
+    """Say whether figures are drawn light on dark now."""
+    return _current[1] == "dark"
+
+
+def marker_size(recipe: str) -> float:
+    """Return the size (points) of a recipe's marker; a star has little ink."""
+    return mpl.rcParams["lines.markersize"] * (1.8 if MARKERS[recipe] == "*" else 1)
+
+
+def contrast(color: ColorType, other: ColorType) -> float:
+    """Return the contrast of two colours, 1 to 21 (WCAG 2)."""
+    low, high = sorted((_luminance(color), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def readable(color: ColorType) -> ColorType:
+    """Return a colour for text: mixed with that of all text until it can be read."""
+    text, ground = (np.array(mpl.colors.to_rgb(c)) for c in (mpl.rcParams["text.color"], surface()))
+    rgb = np.array(mpl.colors.to_rgb(color))
+    for share in np.linspace(0, 1, 21):
+        mixed = tuple((1 - share) * rgb + share * text)
+        if contrast(mixed, tuple(ground)) >= MIN_CONTRAST:
+            return mpl.colors.to_hex(mixed)
+    return mpl.rcParams["text.color"]
+
+
+def surface() -> str:
+    """Return the colour behind what is drawn; a light slide counts as white."""
+    background = mpl.rcParams["axes.facecolor"]
+    return "white" if background == "none" else background
+
+
+def _luminance(color: ColorType) -> float:
+    """Return the relative luminance of a colour, 0 to 1."""
+    rgb = np.array(mpl.colors.to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))

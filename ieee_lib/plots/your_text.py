@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +9,8 @@ from matplotlib.axes import Axes
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import marks
-from ieee_lib.plots.style import COLORS, MARKER_SIZES, MARKERS
+from ieee_lib.plots.legends import text_size
+from ieee_lib.plots.style import COLORS, MARKERS, marker_size, readable
 
 FARTHEST = 16.0
 """Multiples of D up to which the standard recipe's law is drawn."""
@@ -43,7 +43,7 @@ def _mark(recipe: str, kind: str) -> dict[str, Any]:
     return {
         "color": COLORS[kind],
         "marker": MARKERS[kind],
-        "markersize": MARKER_SIZES.get(kind, mpl.rcParams["lines.markersize"]),
+        "markersize": marker_size(kind),
         "markerfacecolor": marks.hollow() if "∞" in recipe else COLORS[kind],
     }
 
@@ -74,7 +74,7 @@ def worth_in_data(
         look = _mark(recipe, kind) if is_reached else {"color": COLORS[kind], "marker": ">"}
         ax.plot([end], [loss.value], **look)
         if is_reached:
-            words: dict[str, Any] = {"color": COLORS[kind], "fontsize": marks.text_size()}
+            words: dict[str, Any] = {"color": readable(COLORS[kind]), "fontsize": text_size()}
             words |= {"textcoords": "offset points", "va": "center"}
             ax.annotate(f"{data.value:.2f}x", (end, height), (9, 0), **words)
     marks.count_ticks(ax, [*by_data.D, *(D * 2**i for i in range(1, 5) if D * 2**i <= far)])

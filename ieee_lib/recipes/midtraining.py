@@ -125,7 +125,7 @@ class Setting:
 
     def caption(self, n_point: int, *notes: str) -> str:
         """Return a figure's caption line: the target's text and D, and the base's text."""
-        base = [f"base: {self.base.scale.corpus.source}"] if self.base else []
+        base = [f"base: {self.base.scale.corpus.words}"] if self.base else []
         return self.target.caption(n_point, *base, *notes)
 
     def __repr__(self) -> str:
@@ -258,7 +258,7 @@ def continued_setting(study: Study, *, target: str = "", text_field: str = "") -
     if not table.pretrained:
         text = scale.corpus
         if table.base_corpus not in ("", text.source):
-            text = replace(text, source=table.base_corpus, val_source="", credits="")
+            text = replace(text, source=table.base_corpus, val_source="", credits="", label="")
         kinds = {name.partition(":")[0] for name in (source, text.source)}
         is_seen = source == text.source or ("stdlib" in (source, text.source) and len(kinds) == 1)
         allowed = f"shares text with the base's {text.source}; name another"
@@ -269,6 +269,7 @@ def continued_setting(study: Study, *, target: str = "", text_field: str = "") -
         source=source,
         val_source="",
         credits="" if target else scale.corpus.credits,
+        label="" if target else table.target_label,
         split="document",
         text_field=text_field or table.text_field,
         tokenizer=_tokenizer(table, base),

@@ -102,11 +102,10 @@ class Reader:
 
     def __repr__(self) -> str:
         n_record = sum(1 for _ in self.store.records())
-        text = (
-            f"{self.scale.name} scale on {self.scale.corpus.source} ({self.fingerprint}), "
-            f"{n_record} records from {self.source}"
-        )
-        return text if self.source == "train" else f"{text}; source = 'train' trains here"
+        where = "shipped with the project" if self.source == "archive" else "trained here"
+        text = f"{self.scale.name} scale on {self.scale.corpus.words} ({self.fingerprint})"
+        text += f": {n_record} records, {where}"
+        return text if self.source == "train" else f"{text}; source = 'train' trains more"
 
     def missing(self, specs: Iterable[Any], *, weights: bool = False) -> list[Any]:
         """Return the specs that have no record yet, each once; also those without weights."""

@@ -46,6 +46,7 @@ def folder_of(config: CorpusConfig) -> Path:
     names = [name for name in (config.source, config.val_source) if name != ""]
     states = [open_source(name).state() for name in names]
     key = asdict(config)
+    del key["label"]
     for name in ("credits", "split"):  # corpora that were packed before these keep their name
         if key[name] == getattr(CorpusConfig, name):
             del key[name]

@@ -199,13 +199,13 @@ def test_parts_stand_for_documents_where_these_are_too_few(small_corpus, n_docum
 
 def test_too_little_held_out_text_is_named(small_corpus):
     with pytest.raises(
-        InputError, match=r"task = 'continuation': needs 4 validation documents .* has 3"
+        InputError, match=r"task = 'continuation': hold out more text .* needs 4 .* has 3"
     ):
         continuation_items(small_corpus(3, 5), block_size=16)
     corpus = small_corpus(5, 50)
     every = continuation_items(corpus, block_size=16)
     assert continuation_items(corpus, block_size=16, n_item=len(every) + 1) == every  # at most
-    allowed = r"task = 'continuation': needs validation documents of at least 768 tokens; .* none"
+    allowed = r"task = 'continuation': hold out longer documents.* 768 tokens or more, .* none"
     with pytest.raises(InputError, match=allowed):
         continuation_items(small_corpus(4, 120), block_size=1024)
 

@@ -39,7 +39,7 @@ REFITS = {
 
 SERIES = {
     "02": ("fig03_regularized_against_size", "standard recipe"),
-    "03": ("fig04b_all_ensembles_against_total_parameters", "ensembles of 0.04M, K = 1–5"),
+    "03": ("fig04b_all_ensembles_against_total_parameters", "ensembles of 1–5 models of 0.04M"),
     "05": ("fig07b_limits_against_data", "joint limit"),
 }
 """Notebook -> a figure and a series that a reader may not want."""

@@ -8,6 +8,7 @@ import pytest
 from ieee_lib import laws, plots
 from ieee_lib.laws.estimates import Estimate
 from ieee_lib.plots import marks
+from ieee_lib.plots.style import readable
 from tests.laws.test_data_efficiency import exactly, limit_in_N
 from tests.plots.conftest import labels
 from tests.synthetic import ensembles_by_model
@@ -68,18 +69,22 @@ def test_a_law_that_rises_has_no_limit_to_draw(falling):
         plots.laws_by_data(one, {8: falling}, "regularized", title="t")
         plots.laws_by_data(many, {4: rising, 8: falling}, "joint", title="t")
     texts = [text.get_text() for text in many.get_legend().get_texts()]
-    assert texts[0] == "D = 4: no limit" and texts[1].startswith("D = 8: 4.")
-    dotted = [sum(line.get_linestyle() == ":" for line in ax.lines) for ax in (one, many)]
-    assert dotted == [1, 1]
+    assert texts[0] == "D = 4: none" and texts[1].startswith("D = 8: 4.")
+    n_limit = [len(ax.containers) - n_law for ax, n_law in ((one, 1), (many, 2))]
+    assert n_limit == [1, 1]
 
 
 def test_bars_of_limits_stand_beside_one_another(ax, falling):
     other = limit_in_N(4.9, 4.7, 4.6, 4.55)
     plots.laws_by_data(ax, {4: other, 8: falling}, "joint", title="t")
-    bars = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches]
-    assert len(bars) == 2 and bars[0][1] < bars[1][0] <= bars[1][1] <= 1
-    ends = sorted(patch.get_y() for patch in ax.patches)
-    assert ends == sorted(law.limit.ci_low for law in (other, falling))
+    limits = [bar for bar in ax.containers if len(bar.lines[0].get_xdata()) == 1]
+    places = [bar.lines[0].get_xdata()[0] for bar in limits]
+    largest = max(falling.frame["N"])
+    assert largest < places[0] < places[1] < ax.get_xlim()[1]
+    assert "∞" in [text.get_text() for text in ax.get_xticklabels()]
+    ends = [bar.lines[2][0].get_segments()[0][:, 1] for bar in limits]
+    expected = [[law.limit.ci_low, law.limit.ci_high] for law in (other, falling)]
+    assert np.array(ends) == pytest.approx(np.array(expected))
 
 
 def test_the_right_axis_marks_each_loss_with_its_data_efficiency(ax, rising):
@@ -98,7 +103,8 @@ def test_the_right_axis_marks_each_loss_with_its_data_efficiency(ax, rising):
     assert right.get_ylim() == ax.get_ylim() and list(ticks) == ["1.00x", "1.50x", "∞"]
     assert ticks["1.00x"] == 4.5 and ticks["∞"] == 4.29
     assert ticks["1.50x"] == pytest.approx(4.35), "a label is moved up from one too near"
-    assert right.get_yticklabels()[1].get_color() == plots.COLORS["regularized"]
+    color = right.get_yticklabels()[1].get_color()
+    assert color == readable(plots.COLORS["regularized"])
     ax.set_ylim(3.0, 6.0)
     assert right.get_ylim() == (3.0, 6.0), "a reader who zooms moves both axes"
 
@@ -106,7 +112,7 @@ def test_the_right_axis_marks_each_loss_with_its_data_efficiency(ax, rising):
 def test_recipes_stand_side_by_side_on_their_laws(ax):
     losses, law = standard_and("regularized", exactly(4.35))
     plots.loss_by_data(ax, losses, {"standard": law})
-    assert labels(ax)[-2:] == ["standard, best model", "regularized limit"]
+    assert labels(ax)[-2:] == ["standard, best model", "regularized, N → ∞"]
     (curve,) = (line for line in ax.lines if line.get_linestyle() == "--" and len(line.get_xdata()))
     points = [c.lines[0].get_xdata() for c in ax.containers]
     assert curve.get_xdata()[0] == pytest.approx(points[0][0]) and points[1][0] > points[0][1]

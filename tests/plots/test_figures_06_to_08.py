@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ieee_lib import laws, plots, recipes
+from ieee_lib.plots.legends import is_note
 from tests.plots.conftest import labels
 
 
@@ -13,7 +14,8 @@ def test_students_stand_at_their_own_size_with_an_arrow_from_their_teachers(stud
     (teachers,) = laws.fit_ensembles(recipes.teachers(study, tuned)).values()
     students = recipes.students(study, tuned)[:2]
     assert plots.students_against_total_parameters(ax, tuned, law, teachers, students) is ax
-    assert labels(ax)[-2:] == ["student of 5 teachers", "student of one teacher"]
+    students_of = ["student of 5 teachers", "student of a single teacher"]
+    assert labels(ax)[-2:] == students_of and "from teachers to student" in labels(ax)
     ends = [text.xy for text in ax.texts if text.arrow_patch]
     assert ends == [(teachers.N, loss.value) for loss in students.loss]
     starts = [text.xyann for text in ax.texts if text.arrow_patch]
@@ -30,7 +32,7 @@ def test_a_line_each_number_of_teachers_and_decay(study, ax):
         "together",
         "student of 5 teachers, wd 0.1",
         "student of 5 teachers, wd 0.4",
-        "student of one teacher, wd 0.8",
+        "student of a single teacher, wd 0.8",
     ]
     assert list(ax.get_xticks()) == [0.25, 0.5, 0.75]
 
@@ -39,13 +41,17 @@ def test_ensembles_of_each_model_are_a_series(study, ax):
     models = laws.mean_errors(recipes.downstream_answers(study), ["continuation"])
     plots.error_against_total_parameters(ax, models, label="probe (acc)")
     sizes = ("0.04M", "0.07M", "0.14M", "0.32M")
-    ensembles = [f"ensembles of {size}, K = 1–5" for size in sizes]
-    assert labels(ax) == ["standard", "regularized", *ensembles, "distilled"]
-    drawn = np.concatenate([container[0].get_ydata() for container in ax.containers])
+    ensembles = [f"ensembles of 1–5 models of {size}" for size in sizes]
+    *series, interval = labels(ax)
+    assert series == ["standard", "regularized", *ensembles, "distilled"]
+    assert interval == "95 % interval of a point: about ±6.8%", "one bar stands for all"
+    lines = [line for line in ax.lines if line.get_label() in series]
+    drawn = np.concatenate([line.get_ydata() for line in lines])
     assert sorted(drawn) == sorted(error.value for error in models.error)
     ax.clear()
     plots.error_against_loss(ax, models, label="probe (acc)")
-    drawn = np.concatenate([container[0].get_xdata() for container in ax.containers])
+    lines = [line for line in ax.lines if line.get_label() in series]
+    drawn = np.concatenate([line.get_xdata() for line in lines])
     assert sorted(drawn) == sorted(models.loss)
 
 
@@ -54,7 +60,9 @@ def test_a_dotted_line_leads_to_the_default_recipes_curve(study, ax):
     continued["efficiency"] = laws.target_efficiency(continued)
     plots.loss_against_target_tokens(ax, continued)
     names = ["default recipe", "smaller batch", "+ epoching", "+ ensemble, K = 4"]
-    assert labels(ax) == names
+    assert [label for label in labels(ax) if not is_note(label)] == names
+    gains = [text.get_text() for text in ax.texts]
+    assert gains == [f"{e.value:.1f}x" for e in continued.efficiency[1:4]]
     dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
-    reached = [line.get_xdata()[1] for line in dotted]
+    reached = [line.get_xdata()[1] for line in dotted if len(line.get_xdata())]
     assert reached == pytest.approx([8192 * e.value for e in continued.efficiency[1:4]])

@@ -7,7 +7,7 @@ import pytest
 from ieee_lib import plots
 from ieee_lib.laws import Estimate, fit_power_law
 from ieee_lib.laws.estimates import noise_of
-from ieee_lib.plots import marks
+from ieee_lib.plots import legends, marks
 from tests.plots.conftest import labels
 from tests.synthetic import RISING, STRAIGHT, law_in_N, near, tuned
 
@@ -29,8 +29,14 @@ def test_the_law_is_drawn_with_its_limit_and_interval(ax):
 @pytest.mark.parametrize("status", ["uncertified", "not searched"])
 def test_uncertified_points_are_open(ax, status):
     plots.loss_against_parameters(ax, tuned(status=status))
-    assert "not certified" in labels(ax)
-    assert ax.lines[-1].get_markerfacecolor() == "white"
+    names = ["regularized recipe", "hollow: settings not certified as best"]
+    handles, shown = ax.get_legend_handles_labels()
+    assert sorted(shown) == sorted(names)
+    faces = [h.lines[0] if hasattr(h, "lines") else h for h in handles]
+    faces = [line.get_markerfacecolor() for line in faces]
+    assert faces == ["white", "white"], "a handle looks as its points do"
+    plots.loss_against_parameters(ax, tuned(status=status), recipe="standard")
+    assert labels(ax).count(names[1]) == 1, "said once"
 
 
 def test_a_limit_that_nothing_bounds_does_not_swallow_the_axis(recwarn):
@@ -70,7 +76,7 @@ def test_an_end_that_nothing_bounds_is_an_arrow_of_one_length():
         assert len({abs(t.xyann[1]) for t in ax.texts}) == 1
         bars = [s for s in ax.collections[0].get_segments() if len(s)]
         assert np.isfinite(bars).all() and np.ptp(ax.get_ylim()) < 2
-        assert [t.get_text() for t in figure.legends[0].get_texts()] == ["joint", marks.NO_BOUND]
+        assert [t.get_text() for t in figure.legends[0].get_texts()] == ["joint", legends.NO_BOUND]
 
 
 def test_an_arrow_may_lie_along_either_axis(ax):
@@ -86,7 +92,7 @@ def test_a_limit_that_does_not_exist_is_said_and_not_drawn(ax):
 
 def test_a_law_whose_limit_nothing_bounds_says_so():
     bounded = law_in_N(4.6, 4.4, 4.3, 4.25)
-    assert marks.law_text(law_in_N(*STRAIGHT)) == "4 points do not bound a limit"
+    assert marks.law_text(law_in_N(*STRAIGHT)) == "fit (limit not determined), 4 points"
     assert f"{bounded.E:.3f}, 4 points" in marks.law_text(bounded)
     assert marks.interval_text(4.0, -np.inf, np.inf) == "4.000 [−∞, ∞]"
 

@@ -130,3 +130,32 @@ def test_estimates_are_printed_with_their_intervals_and_records_are_not(tmp_path
     assert table.formatted().iloc[0].tolist() == ["4.00", "3.98", "4.02", "38,720", "yes"]
     assert table.run_ids == {"1" * 16, "2" * 16}
     assert "4.00" in table._repr_markdown_()
+
+
+@pytest.mark.parametrize("has_legend", [True, False])
+def test_title_and_labels_are_given_by_argument(tmp_path, has_legend):
+    with plots.style("talk"), output(["svg"], labels={"title": "Mine", "ylabel": "loss"}):
+        figure, data = draw()
+        if has_legend:
+            plots.legend_above(figure.axes[0])
+        save_figure(figure, tmp_path, "fig", data=data, caption="c")
+        figure.draw_without_rendering()
+    (ax,) = figure.axes
+    assert ax.get_ylabel() == "loss" and ax.get_xlabel() == "epochs over the same D tokens"
+    assert "Mine" in (tmp_path / "fig.svg").read_text()
+    titles = [legend.get_title() for legend in figure.legends] or [figure._suptitle]
+    (title,) = titles
+    assert title.get_text() == "Mine"
+    box = title.get_window_extent()
+    texts = [text for legend in figure.legends for text in legend.get_texts()]
+    assert all(box.y0 > text.get_window_extent().y1 for text in texts)
+    assert box.y0 > ax.get_window_extent().y1
+
+
+def test_only_what_is_named_is_written(tmp_path):
+    with output(["svg"], names=["fig"]):
+        for name in ("fig", "other"):
+            figure, data = draw()
+            save_figure(figure, tmp_path, name, data=data, caption="c")
+        save_table(tuned(), tmp_path, "tab", caption="c")
+    assert list(files(tmp_path)) == ["fig.json", "fig.svg"]

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from ieee_lib import InputError
 from ieee_lib.config import CorpusConfig
 from ieee_lib.runs.provenance import provenance
-from ieee_lib.text.corpus import open_corpus
+from ieee_lib.text.corpus import folder_of, open_corpus
 from ieee_lib.text.packing import prepare
 from ieee_lib.text.sources import open_source
 from tests.stress.large_corpus import peak_of_preparing
@@ -218,3 +218,18 @@ def test_real_text_streams(home, shared_data):
     source = f"files:{shared_data}/python_peps/*.jsonl.gz"
     corpus = prepare(CorpusConfig(source=source, vocab_size=1024, max_tokens=300_000))
     assert corpus.slice(262_144, 64).max() < 1024
+
+
+def test_a_caption_names_a_text_in_words_and_never_by_a_glob():
+    def words(source, **fields):
+        return CorpusConfig(source=source, vocab_size=300, **fields).words
+
+    assert words("stdlib:prose") == "Python's documentation"
+    assert words("files:text/*[!h]/documents.jsonl.gz") == "files in text"
+    assert words("files:*.txt") == "files in data"
+    assert words("files:mine/book.txt") == "book.txt"
+    assert words("hub:org/name@abc") == "org/name"
+    labelled = CorpusConfig(source="stdlib", vocab_size=300, label="code and prose")
+    assert labelled.words == "code and prose"
+    assert labelled.changed("files:a.txt").words == "a.txt", "a label is of one text"
+    assert folder_of(labelled) == folder_of(CorpusConfig(source="stdlib", vocab_size=300))
