@@ -182,7 +182,7 @@ def _after_the_chain(study: Study) -> Iterator[Step]:
     yield Step("distillation", notebook="06")
     yield Step(DOWNSTREAM, notebook="07")
     yield Step("continued pre-training", notebook="08")
-    yield from _neighbours(study, [name for name in scale.models if name != small])
+    yield from _neighbours(study, [name for name in scale.ladder_models() if name != small])
 
 
 def _neighbours(study: Study, models: Collection[str]) -> Iterator[Step]:

@@ -268,7 +268,12 @@ class Scale(Checked):
 
     def members(self) -> list[str]:
         """Return the models that ensembles have as members, in the order of the ladder in N."""
-        return [name for name in self.models if name not in self.ensembles.alone]
+        return [name for name in self.ladder_models() if name not in self.ensembles.alone]
+
+    def ladder_models(self) -> list[str]:
+        """Return the models of the laws in N: all but those that only the appendix trains."""
+        larger = {row.model for row in self.appendix.larger}
+        return [name for name in self.models if name not in larger]
 
     def settings(self, recipe: str, seed_tokens: int) -> list[Settings]:
         """Return a recipe's starting points at one D, in the order of the ladder in N."""

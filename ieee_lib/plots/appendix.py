@@ -11,9 +11,6 @@ from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots import marks
 from ieee_lib.plots.style import COLORS, GREY
 
-LINES = (("--", COLORS["regularized"]), ("-.", GREY))
-"""Line and colour of the free exponent, the paper's, and of exponent 1."""
-
 
 def held_across_sizes(
     ax: Axes, standard: pd.DataFrame, tuned: pd.DataFrame, held: Sequence[pd.DataFrame]
@@ -93,7 +90,8 @@ def predicted_sizes(ax: Axes, sizes: pd.DataFrame, laws: Mapping[str, PowerLaw])
             ax, rows.N, estimates(rows), "regularized", label=label, filled=filled, zorder=3
         )
     reach = (0.8 * sizes.N.min(), 1.5 * sizes.N.max())
-    for (form, law), (dash, color) in zip(laws.items(), LINES, strict=True):
+    lines = (("--", COLORS["regularized"]), ("-.", GREY))
+    for (form, law), (dash, color) in zip(laws.items(), lines, strict=True):
         marks.curve(ax, law, reach, "regularized", linestyle=dash, color=color, label=form)
     marks.count_ticks(ax, sizes.N)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)

@@ -219,8 +219,7 @@ class Question:
 def questions(study: Study) -> Iterator[Question]:
     """Yield every question of a scale: the largest K, then the largest D, then the largest N."""
     scale = study.scale
-    models = [row.model for row in scale.settings("regularized", scale.base_tokens)]
-    ladder = scale.ladder()
+    models, ladder = scale.ladder_models(), scale.ladder()
     few, many = scale.ensembles.ladder_members, scale.ensembles.members
     for model in models:
         basis = _cells(study, "ensemble", [(model, scale.base_tokens)], K=few)

@@ -53,7 +53,8 @@ def suggested_starts(study: Study, seed_tokens: int) -> list[Settings]:
     """Return where searches start at a D for which a scale gives no start, one a model."""
     law, training = settings_law(), study.scale.training
     starts = []
-    for name, model in study.scale.models.items():
+    for name in study.scale.ladder_models():
+        model = study.scale.models[name]
         step = training.block_size * training.batch_size
         values = law.suggest(model.count().total, seed_tokens, step)
         start = {"model": name, "seed_tokens": seed_tokens, **values.start}

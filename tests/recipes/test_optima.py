@@ -86,7 +86,7 @@ def test_a_search_starts_from_suggestions_only_where_its_scale_gives_no_start(mo
     (listed, _), (suggested, axes) = begun
     assert listed == Scale.load("laptop").settings("regularized", 28_672)
     assert axes == single.AXES["regularized"] and [s.seed_tokens for s in suggested] == 4 * [D]
-    assert [s.model for s in suggested] == list(study.scale.models)
+    assert [s.model for s in suggested] == study.scale.ladder_models()
     N = study.scale.models["0.07M"].count().total
     values = recipes.suggest_settings(N, D, 512).start
     assert {axis: getattr(suggested[1], axis) for axis in values} == values
