@@ -431,6 +431,12 @@ VALUES = [
     ("beyond/recipes/mine", {"start": "0" * 16}, "beyond.recipes.mine = 'start': allowed are ep"),
     ("beyond/recipes/mine", {"epochs": 2**40}, "beyond.recipes.mine.epochs = 1099511627776: al"),
     ("beyond/recipes/mine", {"batch_size": 128}, "beyond.recipes.mine.batch_size = 128: must di"),
+    ("beyond/recipes/mine", {"teacher": "0" * 16}, "beyond.recipes.mine = 'teacher': allowed are"),
+    ("beyond/decays", [2, 1], "beyond.decays = (2, 1): must rise"),
+    ("beyond/decays", [0.5, 2], "beyond.decays = (0.5, 2): must hold 1, the paper's recipe"),
+    ("beyond/chains/mine", {"dropout": 0.1}, "beyond.chains.mine.previous = None: allowed are sta"),
+    ("beyond/chains/mine", {"previous": "teacher", "ema": 2}, "ema = 2: must be a number at least"),
+    ("beyond/chains/mine", {"previous": "teacher"}, "must be given exactly when teacher_weight"),
     ("midtraining/batch_size", 48, "midtraining.batch_size = 48: must divide val_sequences = 64"),
 ]
 

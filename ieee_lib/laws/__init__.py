@@ -7,6 +7,7 @@ Frames in, laws and estimates out; imports no torch.
     data_efficiency(standard.limit, loss, reference)
 """
 
+from ieee_lib.laws.beyond import compare_tuned, sentences
 from ieee_lib.laws.data_efficiency import (
     data_efficiencies,
     data_efficiency,
@@ -26,7 +27,6 @@ from ieee_lib.laws.ensembles import (
     ENSEMBLE_DIGITS,
     EnsembleLaw,
     best_ensemble,
-    compare_limits,
     concat,
     ensembles_frame,
     fit_ensembles,
@@ -80,8 +80,8 @@ __all__ = [
     "SizeLaws",
     "accuracies",
     "best_ensemble",
-    "compare_limits",
     "compare_recipes",
+    "compare_tuned",
     "concat",
     "data_efficiencies",
     "data_efficiency",
@@ -120,6 +120,7 @@ __all__ = [
     "scale_of",
     "seed_mean",
     "seed_means",
+    "sentences",
     "settings_label",
     "surface",
     "target_efficiency",

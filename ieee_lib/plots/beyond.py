@@ -24,14 +24,13 @@ def loss_by_recipe(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
     return ax
 
 
-def differences_from_base(ax: Axes, recipes: pd.DataFrame) -> Axes:
-    """Draw how far each recipe's limit is from the base's, with 95 % intervals, the best on top.
+def differences_from_base(ax: Axes, compared: pd.DataFrame, of: str) -> Axes:
+    """Draw how far each recipe is from the base, with 95 % intervals, in the frame's order.
 
-    recipes: recipe, difference (estimates), verdict, as `laws.compare_limits` gives them.
+    compared: recipe, of, difference (estimates), verdict, as `laws.compare_tuned` gives them. of:
+    what is drawn, one member, all members or K → ∞.
     """
-    others = recipes[recipes.verdict != "base"]
-    order = np.argsort([-difference.value for difference in others.difference], kind="stable")
-    others = others.iloc[order]
+    others = compared[(compared.verdict != "base") & (compared.of == of)]
     color, marker = COLORS["ensemble"], MARKERS["ensemble"]
     for place, difference in enumerate(others.difference):
         value, ends = difference.value, np.array([difference.ci_low, difference.ci_high])
@@ -40,11 +39,11 @@ def differences_from_base(ax: Axes, recipes: pd.DataFrame) -> Axes:
         ax.errorbar(value, place, xerr=lengths[:, None], marker=marker, color=color)
         below, above = is_open
         marks.arrows(ax, (value, place), below, above, color, axis="x")
-    places = range(len(others))
     ax.axvline(0, color=GREY, linestyle=":")
-    ax.set_yticks(places, list(others.recipe))
-    ax.margins(x=0.12, y=0.1)
+    ax.set_yticks(range(len(others)), list(others.recipe))
+    ax.set_ylim(len(others) - 0.5, -0.5)  # the first on top
+    ax.margins(x=0.12)
     if ax.get_legend_handles_labels()[1]:  # what arrows mean
         ax.legend()
-    ax.set(xlabel="K → ∞ limit minus the base's (nats/token)\nleft is better")
+    ax.set(xlabel="loss minus the base's\n(nats/token)", title=of)
     return ax

@@ -1,0 +1,125 @@
+"""Recipes beyond the paper against its own, each at the weight decay that suits it best.
+
+compared = compare_tuned(scores, by_setting, "heuristic")
+compared[compared.of == LIMIT]           # recipe, wd, loss, difference, verdict
+sentences(compared)                      # one a recipe, with its numbers
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ieee_lib.laws.ensembles import EnsembleLaw
+from ieee_lib.laws.estimates import Estimate
+
+ONE, ALL, LIMIT = "one member", "all members", "K → ∞"
+"""What recipes are compared by: one model, the ensemble that was trained, and its limit."""
+
+HELPS, DOES_NOT, CANNOT_TELL, SAME, BASE = (
+    "helps", "does not help", "cannot tell", "the same", "base",
+)  # fmt: skip
+
+
+def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: str) -> pd.DataFrame:
+    """Return three rows a recipe, as one member, as an ensemble and as K → ∞; lowest limit first.
+
+    scores, laws: of `recipes.beyond_ensembles`, by setting (a recipe at one decay). base: the
+    recipe that the others are compared with. Each recipe, the base too, counts at the decay at
+    which it is lowest.
+
+    Columns: recipe, of (see above), K, wd, tried (number of decays), edge (the best decay is the
+    lowest or highest of several: the optimum may lie beyond), loss and difference from the base
+    (estimates, nats/token; members that both share cancel), verdict (helps: the 95 % interval of
+    the difference is below 0; does not help: above; cannot tell), setting, run_ids.
+    """
+    settings = scores.drop_duplicates("setting").groupby("recipe", sort=False).setting.agg(list)
+    rows: list[dict[str, Any]] = []
+    for of in (ONE, ALL, LIMIT):
+        best = {
+            recipe: min(tried, key=lambda setting: _loss(laws[setting], of).value)
+            for recipe, tried in settings.items()
+        }
+        reference = _loss(laws[best[base]], of)
+        for recipe, setting in best.items():
+            law, tried = laws[setting], settings[recipe]
+            difference = _loss(law, of) - reference
+            rows.append(
+                {
+                    "recipe": recipe,
+                    "of": of,
+                    "K": law.K,
+                    "wd": law.settings["wd"],
+                    "tried": len(tried),
+                    "edge": len(tried) > 1 and setting in (tried[0], tried[-1]),
+                    "loss": _loss(law, of),
+                    "difference": difference,
+                    "verdict": BASE if recipe == base else _verdict(difference),
+                    "setting": setting,
+                    "run_ids": law.members,
+                }
+            )
+    limits = {row["recipe"]: row["loss"].value for row in rows if row["of"] == LIMIT}
+    return pd.DataFrame(rows).sort_values(
+        "recipe", key=lambda names: names.map(limits), kind="stable", ignore_index=True
+    )
+
+
+def _loss(law: EnsembleLaw, of: str) -> Estimate:
+    return {ONE: law.at(1), ALL: law.measured, LIMIT: law.limit}[of]
+
+
+def _verdict(difference: Estimate) -> str:
+    if difference.ci_high < 0:
+        return HELPS
+    if difference.ci_low > 0:
+        return DOES_NOT
+    return SAME if difference.ci_low == difference.ci_high == 0 else CANNOT_TELL
+
+
+def sentences(compared: pd.DataFrame) -> pd.DataFrame:
+    """Return a sentence a recipe, and one on the lowest of all: question, verdict and answer.
+
+    compared: as `compare_tuned` gives it.
+    """
+    rows = []
+    for recipe, group in compared[compared.verdict != BASE].groupby("recipe", sort=False):
+        parts = [
+            f"as {_words(row)} it {_VERBS[row['verdict']]} ({_number(row)})"
+            for row in group.to_dict("records")
+        ]
+        tried = int(group.tried.iloc[0])
+        tuning = "At one decay" if tried == 1 else f"At the best of {tried} decays"
+        verdict = ", ".join(dict.fromkeys(group.verdict))
+        answer = f"{tuning}, {'; '.join(parts)}."
+        rows.append({"question": f"{recipe}:", "verdict": verdict, "answer": answer})
+    return pd.DataFrame([*rows, _best(compared[compared.of == ALL])])
+
+
+_VERBS = {
+    HELPS: "helps", DOES_NOT: "does not help", CANNOT_TELL: "cannot be told to help",
+    SAME: "changes nothing",
+}  # fmt: skip
+
+
+def _words(row: dict[str, Any]) -> str:
+    return {ONE: "one model", ALL: f"{row['K']} members", LIMIT: "K → ∞"}[row["of"]]
+
+
+def _number(row: dict[str, Any]) -> str:
+    edge = ", the last one tried" if row["edge"] else ""
+    return f"{row['difference']}, wd {row['wd']:g}{edge}"
+
+
+def _best(ensembles: pd.DataFrame) -> dict[str, str]:
+    """Say which ensemble has the lowest measured loss, and how far from the base's that is."""
+    rows = ensembles.to_dict("records")
+    base = next(row for row in rows if row["verdict"] == BASE)
+    best = min(rows, key=lambda row: row["loss"].value)
+    answer = f"{_words(base)} of the paper's recipe, at the best decay, have {base['loss']}; "
+    if best is base:
+        answer += "none of the others is lower."
+    else:
+        answer += f"{_words(best)} of {best['recipe']} have {best['loss']} ({_number(best)}), "
+        answer += f"the lowest of {len(rows) - 1} others and chosen for it."
+    return {"question": "The best ensemble:", "verdict": best["verdict"], "answer": answer}
