@@ -6,6 +6,7 @@ sentences(compared)                      # one a recipe, with its numbers
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,9 @@ HELPS, DOES_NOT, CANNOT_TELL, SAME, BASE = (
     "helps", "does not help", "cannot tell", "the same", "base",
 )  # fmt: skip
 
+ROUNDING = 1e-6
+"""Nats/token: what two ways to compute one loss may differ by."""
+
 
 def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: str) -> pd.DataFrame:
     """Return three rows a recipe, as one member, as an ensemble and as K → ∞; lowest limit first.
@@ -30,10 +34,14 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
 
     Columns: recipe, of (see above), K, wd, tried (number of decays), edge (the best decay is the
     lowest or highest of several: the optimum may lie beyond), loss and difference from the base
-    (estimates, nats/token; members that both share cancel), verdict (helps: the 95 % interval of
-    the difference is below 0; does not help: above; cannot tell), setting, run_ids.
+    (estimates, nats/token; what both share cancels, see `noise_of` in the frame), verdict (helps:
+    the 95 % interval of the difference is below 0; does not help: above; cannot tell), setting,
+    run_ids.
     """
     settings = scores.drop_duplicates("setting").groupby("recipe", sort=False).setting.agg(list)
+    shared = {row["setting"]: row["noise_of"] for row in scores.to_dict("records")
+              if row["k"] == row["K"]}  # fmt: skip
+    laws = {setting: _with_noise_of(law, shared[setting]) for setting, law in laws.items()}
     rows: list[dict[str, Any]] = []
     for of in (ONE, ALL, LIMIT):
         best = {
@@ -65,16 +73,29 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
     )
 
 
+def _with_noise_of(law: EnsembleLaw, run_ids: tuple[str, ...]) -> EnsembleLaw:
+    """Return a law whose members take the noise of other runs, of the same seeds and steps.
+
+    How far each member's differs from that of its other run is what is left of a difference: two
+    members do not say it.
+    """
+    if law.influence.deviations is None:
+        return law
+    return replace(law, influence=replace(law.influence, members=run_ids))
+
+
 def _loss(law: EnsembleLaw, of: str) -> Estimate:
     return {ONE: law.at(1), ALL: law.measured, LIMIT: law.limit}[of]
 
 
 def _verdict(difference: Estimate) -> str:
+    if max(-difference.ci_low, difference.ci_high) < ROUNDING:
+        return SAME
     if difference.ci_high < 0:
         return HELPS
     if difference.ci_low > 0:
         return DOES_NOT
-    return SAME if difference.ci_low == difference.ci_high == 0 else CANNOT_TELL
+    return CANNOT_TELL
 
 
 def sentences(compared: pd.DataFrame) -> pd.DataFrame:
@@ -89,7 +110,7 @@ def sentences(compared: pd.DataFrame) -> pd.DataFrame:
             for row in group.to_dict("records")
         ]
         tried = int(group.tried.iloc[0])
-        tuning = "At one decay" if tried == 1 else f"At the best of {tried} decays"
+        tuning = "At one decay, not tuned" if tried == 1 else f"At the best of {tried} decays"
         verdict = ", ".join(dict.fromkeys(group.verdict))
         answer = f"{tuning}, {'; '.join(parts)}."
         rows.append({"question": f"{recipe}:", "verdict": verdict, "answer": answer})

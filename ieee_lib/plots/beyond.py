@@ -28,7 +28,7 @@ def differences_from_base(ax: Axes, compared: pd.DataFrame, of: str) -> Axes:
     """Draw how far each recipe is from the base, with 95 % intervals, in the frame's order.
 
     compared: recipe, of, difference (estimates), verdict, as `laws.compare_tuned` gives them. of:
-    what is drawn, one member, all members or K → ∞.
+    what is drawn, one member, all members or K → ∞. An arrow is an end that nothing bounds.
     """
     others = compared[(compared.verdict != "base") & (compared.of == of)]
     color, marker = COLORS["ensemble"], MARKERS["ensemble"]
@@ -42,8 +42,6 @@ def differences_from_base(ax: Axes, compared: pd.DataFrame, of: str) -> Axes:
     ax.axvline(0, color=GREY, linestyle=":")
     ax.set_yticks(range(len(others)), list(others.recipe))
     ax.set_ylim(len(others) - 0.5, -0.5)  # the first on top
-    ax.margins(x=0.12)
-    if ax.get_legend_handles_labels()[1]:  # what arrows mean
-        ax.legend()
-    ax.set(xlabel="loss minus the base's\n(nats/token)", title=of)
+    ax.margins(x=0.3)
+    ax.set(xlabel="nats/token", title=of)
     return ax

@@ -35,8 +35,9 @@ def beyond_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     Columns as in `heuristic_ensembles`, and `recipe`: the base, its members with probabilities
     averaged instead of logits (its `loss` is then loss_probabilities), every recipe and every chain
     of the scale; `setting`: the recipe and its decay; `exchangeable`: whether the members are
-    replicates, which those of a chain are not. Trains and scores what is missing; a study that
-    never trains gives what is recorded.
+    replicates, which those of a chain are not; `noise_of`: the runs whose noise members have, those
+    without an average where an average of the same steps was kept. Trains and scores what is
+    missing; a study that never trains gives what is recorded.
     """
     settings = heuristic(centre_of(centres_of(tuned), study.scale.ensembles.model))
     ensembles, chains = variants(study, settings), chained(study, settings)
@@ -59,6 +60,9 @@ def beyond_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     others = scores[scores.recipe != BASE]
     table = pd.concat([base, averaged, others], ignore_index=True)
     table["setting"] = [f"{row.recipe}, wd {row.wd:g}" for row in table.itertuples()]
+    plain = {run.run_id: run.replace(ema=0.0, mean_of_last=0).run_id
+             for spec in specs for run in spec.members}  # fmt: skip
+    table["noise_of"] = [tuple(plain[run_id] for run_id in subset) for subset in table.members]
     return table.assign(exchangeable=~table.recipe.isin(list(chains)))
 
 
