@@ -175,6 +175,11 @@ class RunSpec(Checked):
         return 1 + (self.masked_weight > 0) + (1 / 3 if self.teacher else 0)
 
     @property
+    def follows(self) -> bool:
+        """Say whether something else must be made first: a sample, a start, a teacher."""
+        return self.synthetic != "" or self.start != "" or self.teacher != ""
+
+    @property
     def weight_copies(self) -> int:
         """Sets of weights in memory: its own, their average, the teacher's."""
         return 1 + (self.ema > 0 or self.mean_of_last > 0) + (self.teacher != "")

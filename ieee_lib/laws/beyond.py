@@ -38,7 +38,9 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
     the 95 % interval of the difference is below 0; does not help: above; cannot tell), setting,
     run_ids.
     """
-    settings = scores.drop_duplicates("setting").groupby("recipe", sort=False).setting.agg(list)
+    settings: dict[str, list[str]] = {}
+    for row in scores.drop_duplicates("setting").to_dict("records"):
+        settings.setdefault(row["recipe"], []).append(row["setting"])
     shared = {row["setting"]: row["noise_of"] for row in scores.to_dict("records")
               if row["k"] == row["K"]}  # fmt: skip
     laws = {setting: _with_noise_of(law, shared[setting]) for setting, law in laws.items()}
@@ -123,11 +125,11 @@ _VERBS = {
 }  # fmt: skip
 
 
-def _words(row: dict[str, Any]) -> str:
+def _words(row: Mapping[Any, Any]) -> str:
     return {ONE: "one model", ALL: f"{row['K']} members", LIMIT: "K → ∞"}[row["of"]]
 
 
-def _number(row: dict[str, Any]) -> str:
+def _number(row: Mapping[Any, Any]) -> str:
     edge = ", the last one tried" if row["edge"] else ""
     return f"{row['difference']}, wd {row['wd']:g}{edge}"
 

@@ -26,7 +26,14 @@ def compared():
             at("better", 1.6, N=8.1e4, limit=4.2, gain=0.1),
             at("alike", 0.8, N=9e4, limit=4.005, gain=0.69),
             at("averaged", 0.8, limit=4.0, gain=0.7),  # of the base's members
-            links.assign(recipe="chain", wd=0.8, setting="chain, wd 0.8", noise_of=links.members),
+            links.assign(
+                recipe="chain",
+                wd=0.8,
+                setting="chain, wd 0.8",
+                noise_of=links.members,
+                noise=0.01,
+                noise_dof=10.0,
+            ),
         ],
         ignore_index=True,
     )
