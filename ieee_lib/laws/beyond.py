@@ -32,11 +32,11 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
     recipe that the others are compared with. Each recipe, the base too, counts at the decay at
     which it is lowest.
 
-    Columns: recipe, of (see above), K, wd, tried (number of decays), edge (the best decay is the
-    lowest or highest of several: the optimum may lie beyond), loss and difference from the base
-    (estimates, nats/token; what both share cancels, see `noise_of` in the frame), verdict (helps:
-    the 95 % interval of the difference is below 0; does not help: above; cannot tell), setting,
-    run_ids.
+    Columns: recipe, of (see above), K, wd, tried (number of decays), tuned (the best decay lies
+    between others: elsewhere the optimum may lie beyond those tried), loss and difference from the
+    base (estimates, nats/token; what both share cancels, see `noise_of` in the frame), verdict
+    (helps: the 95 % interval of the difference is below 0; does not help: above, at a tuned decay;
+    else cannot tell), setting, run_ids.
     """
     settings: dict[str, list[str]] = {}
     for row in scores.drop_duplicates("setting").to_dict("records"):
@@ -54,6 +54,7 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
         for recipe, setting in best.items():
             law, tried = laws[setting], settings[recipe]
             difference = _loss(law, of) - reference
+            is_tuned = setting not in (tried[0], tried[-1])
             rows.append(
                 {
                     "recipe": recipe,
@@ -61,10 +62,10 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
                     "K": law.K,
                     "wd": law.settings["wd"],
                     "tried": len(tried),
-                    "edge": len(tried) > 1 and setting in (tried[0], tried[-1]),
+                    "tuned": is_tuned,
                     "loss": _loss(law, of),
                     "difference": difference,
-                    "verdict": BASE if recipe == base else _verdict(difference),
+                    "verdict": BASE if recipe == base else _verdict(difference, tuned=is_tuned),
                     "setting": setting,
                     "run_ids": law.members,
                 }
@@ -90,12 +91,13 @@ def _loss(law: EnsembleLaw, of: str) -> Estimate:
     return {ONE: law.at(1), ALL: law.measured, LIMIT: law.limit}[of]
 
 
-def _verdict(difference: Estimate) -> str:
+def _verdict(difference: Estimate, *, tuned: bool) -> str:
+    """Return the verdict; what is higher at a decay that is no optimum may be lower at another."""
     if max(-difference.ci_low, difference.ci_high) < ROUNDING:
         return SAME
     if difference.ci_high < 0:
         return HELPS
-    if difference.ci_low > 0:
+    if difference.ci_low > 0 and tuned:
         return DOES_NOT
     return CANNOT_TELL
 
@@ -130,8 +132,8 @@ def _words(row: Mapping[Any, Any]) -> str:
 
 
 def _number(row: Mapping[Any, Any]) -> str:
-    edge = ", the last one tried" if row["edge"] else ""
-    return f"{row['difference']}, wd {row['wd']:g}{edge}"
+    last = "" if row["tuned"] or row["tried"] == 1 else ", the last one tried"
+    return f"{row['difference']}, wd {row['wd']:g}{last}"
 
 
 def _best(ensembles: pd.DataFrame) -> dict[str, str]:

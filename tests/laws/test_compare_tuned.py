@@ -25,6 +25,9 @@ def compared():
             at("better", 0.8, N=8e4, limit=3.9, gain=0.8),
             at("better", 1.6, N=8.1e4, limit=4.2, gain=0.1),
             at("alike", 0.8, N=9e4, limit=4.005, gain=0.69),
+            at("worse", 0.4, N=1e5, limit=4.3, gain=0.9),
+            at("worse", 0.8, N=1.1e5, limit=4.2, gain=0.8),
+            at("worse", 1.6, N=1.2e5, limit=4.4, gain=0.5),
             at("averaged", 0.8, limit=4.0, gain=0.7),  # of the base's members
             links.assign(
                 recipe="chain",
@@ -52,7 +55,7 @@ def test_each_recipe_counts_at_its_best_decay(compared):
     assert every.difference["better"].value == pytest.approx(4.06 - 4.14)
     assert limit.difference["better"].value == pytest.approx(-0.1)
     assert limit.setting["base"] == "base, wd 0.8" and limit.tried["base"] == 3
-    assert not one.edge["base"] and limit.edge["base"] and not limit.edge["alike"]
+    assert one.tuned["base"] and not limit.tuned["base"] and not limit.tuned["alike"]
     assert list(limit.index)[:2] == ["better", "base"], "the lowest limit first"
 
 
@@ -60,28 +63,32 @@ def test_verdicts_follow_the_interval(compared):
     one, every, limit = (of(compared, name) for name in (ONE, ALL, LIMIT))
     assert limit.verdict["base"] == "base" and limit.difference["base"].value == 0
     assert limit.verdict["better"] == "helps" and limit.verdict["alike"] == "cannot tell"
-    assert one.verdict["alike"] == "does not help"  # tuned at one decay, the base at three
+    assert one.difference["alike"].ci_low > 0 and one.verdict["alike"] == "cannot tell"  # not tuned
+    assert limit.tuned["worse"] and limit.verdict["worse"] == "does not help"
     assert every.verdict["averaged"] == limit.verdict["averaged"] == "the same"
     assert limit.difference["averaged"].se == pytest.approx(0, abs=1e-9)
     assert limit.loss["chain"].value == pytest.approx(4.1, abs=1e-3), "a free exponent"
-    assert limit.verdict["chain"] == "does not help" and every.K["chain"] == 6
+    assert limit.verdict["chain"] == "cannot tell" and every.K["chain"] == 6
 
 
 def test_a_sentence_a_recipe_says_what_was_found(compared):
     said = sentences(compared).set_index("question").answer
-    assert list(said.index) == ["better:", "averaged:", "alike:", "chain:", "The best ensemble:"]
+    assert list(said.index) == [
+        "better:", "averaged:", "alike:", "chain:", "worse:", "The best ensemble:",
+    ]  # fmt: skip
     assert said["better:"].startswith(
         "At the best of 2 decays, as one model it helps (-0.200 [-0.2"
     )
     assert "as 5 members it helps (-0.080 [" in said["better:"]
     assert "as K → ∞ it helps (-0.100 [" in said["better:"]
     assert said["better:"].endswith("wd 0.8, the last one tried).")
-    assert said["alike:"].startswith("At one decay, not tuned, as one model it does not help (0.19")
+    assert said["alike:"].startswith("At one decay, not tuned, as one model it cannot be")
     assert "as K → ∞ it cannot be told to help (0.005 [" in said["alike:"]
-    assert "as 6 members it does not help" in said["chain:"]
+    assert "as 6 members it cannot be told to help (0.0" in said["chain:"]
+    assert "as K → ∞ it does not help (0.200 [" in said["worse:"]
     best = said["The best ensemble:"]
     assert best.startswith("5 members of the paper's recipe, at the best decay, have 4.140 [")
-    assert "5 members of better have 4.060 [" in best and "the lowest of 4 others" in best
+    assert "5 members of better have 4.060 [" in best and "the lowest of 5 others" in best
     nothing = compared[compared.recipe.isin(["base", "alike"])]
     assert sentences(nothing).answer.iloc[-1].endswith("none of the others is lower.")
 

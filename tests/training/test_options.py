@@ -147,6 +147,7 @@ def test_weights_of_a_teacher_are_given_where_the_spec_names_one(spec, corpus):
 def test_what_options_cost_is_counted(spec):
     twice = spec.replace(masked_weight=0.4)
     taught = spec.replace(teacher="1" * 16, teacher_weight=0.5, ema=0.9)
+    assert taught.follows and not twice.follows and not spec.follows
     assert twice.flops == 2 * spec.flops and twice.cost == 2 * spec.cost
     assert taught.flops == pytest.approx(4 / 3 * spec.flops) and taught.weight_copies == 3
     shared = {"n_member": 2, "batch": 4, "precision": "32-true"}
