@@ -34,7 +34,8 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
 
     Columns: recipe, of (see above), K, wd, tried (number of decays), tuned (the best decay lies
     between others: elsewhere the optimum may lie beyond those tried), loss and difference from the
-    base (estimates, nats/token; what both share cancels, see `noise_of` in the frame), verdict
+    base (estimates, nats/token; what both share cancels, see `noise_of` in the frame), same decay
+    (the difference from the base at the recipe's own best decay, NaN where it lacks one), verdict
     (helps: the 95 % interval of the difference is below 0; does not help: above, at a tuned decay;
     else cannot tell), setting, run_ids.
     """
@@ -51,6 +52,7 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
             for recipe, tried in settings.items()
         }
         reference = _loss(laws[best[base]], of)
+        at_decay = {laws[s].settings["wd"]: _loss(laws[s], of) for s in settings[base]}
         for recipe, setting in best.items():
             law, tried = laws[setting], settings[recipe]
             difference = _loss(law, of) - reference
@@ -65,6 +67,7 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
                     "tuned": is_tuned,
                     "loss": _loss(law, of),
                     "difference": difference,
+                    "same decay": _loss(law, of) - at_decay.get(law.settings["wd"], float("nan")),
                     "verdict": BASE if recipe == base else _verdict(difference, tuned=is_tuned),
                     "setting": setting,
                     "run_ids": law.members,
@@ -105,7 +108,8 @@ def _verdict(difference: Estimate, *, tuned: bool) -> str:
 def sentences(compared: pd.DataFrame) -> pd.DataFrame:
     """Return a sentence a recipe, and one on the lowest of all: question, verdict and answer.
 
-    compared: as `compare_tuned` gives it.
+    compared: as `compare_tuned` gives it. In brackets: difference from the base, each at its best
+    decay; that decay; and the difference from the base there.
     """
     rows = []
     for recipe, group in compared[compared.verdict != BASE].groupby("recipe", sort=False):
@@ -133,7 +137,7 @@ def _words(row: Mapping[Any, Any]) -> str:
 
 def _number(row: Mapping[Any, Any]) -> str:
     last = "" if row["tuned"] or row["tried"] == 1 else ", the last one tried"
-    return f"{row['difference']}, wd {row['wd']:g}{last}"
+    return f"{row['difference']}, wd {row['wd']:g}{last}, there {row['same decay']}"
 
 
 def _best(ensembles: pd.DataFrame) -> dict[str, str]:

@@ -54,6 +54,8 @@ def test_each_recipe_counts_at_its_best_decay(compared):
     assert one.difference["better"].value == pytest.approx(4.3 - 4.5)
     assert every.difference["better"].value == pytest.approx(4.06 - 4.14)
     assert limit.difference["better"].value == pytest.approx(-0.1)
+    assert one["same decay"]["alike"].value == pytest.approx(4.695 - 4.7)
+    assert one["same decay"]["better"].value == pytest.approx(-0.2), "both at 1.6"
     assert limit.setting["base"] == "base, wd 0.8" and limit.tried["base"] == 3
     assert one.tuned["base"] and not limit.tuned["base"] and not limit.tuned["alike"]
     assert list(limit.index)[:2] == ["better", "base"], "the lowest limit first"
@@ -81,7 +83,7 @@ def test_a_sentence_a_recipe_says_what_was_found(compared):
     )
     assert "as 5 members it helps (-0.080 [" in said["better:"]
     assert "as K → ∞ it helps (-0.100 [" in said["better:"]
-    assert said["better:"].endswith("wd 0.8, the last one tried).")
+    assert "wd 0.8, the last one tried, there -0.100 [" in said["better:"]
     assert said["alike:"].startswith("At one decay, not tuned, as one model it cannot be")
     assert "as K → ∞ it cannot be told to help (0.005 [" in said["alike:"]
     assert "as 6 members it cannot be told to help (0.0" in said["chain:"]
