@@ -113,14 +113,20 @@ def test_what_is_not_recorded_is_left_out(study, settings, scores):
 
 
 def test_recorded_recipes_are_compared(scores):
-    compared = laws.compare_tuned(scores, laws.fit_ensembles(scores, by="setting"), BASE)
+    by_setting = laws.fit_ensembles(scores, by="setting")
+    compared = laws.compare_tuned(scores, by_setting, BASE)
     limits = compared[compared.of == "K → ∞"].set_index("recipe")
     assert limits.verdict[BASE] == "base"
-    assert limits.difference[PROBABILITIES].ci_low > 0, "of the same members"
+    averaged, base = (by_setting[f"{name}, wd 0.8"].limit for name in (PROBABILITIES, BASE))
+    assert (averaged - base).ci_low > 0, "of the same members"
     untuned = limits.loc["no decay of the head"]
     assert untuned.difference.ci_low > 0.3 and untuned.verdict == "cannot tell"
     inputs = compared[compared.recipe == "15 % of inputs replaced"].set_index("of")
-    assert inputs.verdict["one member"] == "helps" and inputs.difference["K → ∞"].ci_low > 0
+    assert inputs.verdict["one member"] == inputs.verdict["all members"] == "helps"
+    gain, at_one_decay = inputs.difference["one member"], inputs["same decay"]["one member"]
+    assert gain.ci_low > -0.04 and at_one_decay.ci_high < -0.25, "decay does most of it"
+    average = limits.loc["moving average of weights"]
+    assert -0.005 < average.difference.ci_low < average.difference.ci_high < 0.005, "paired"
     said = laws.sentences(compared)
     assert len(said) == len(limits)  # without the base, with the best
     with plots.style():
