@@ -5,6 +5,7 @@ compared[compared.of == LIMIT]           # recipe, wd, loss, difference, verdict
 sentences(compared)                      # one a recipe, with its numbers
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -91,7 +92,14 @@ def _with_noise_of(law: EnsembleLaw, run_ids: tuple[str, ...]) -> EnsembleLaw:
 
 
 def _loss(law: EnsembleLaw, of: str) -> Estimate:
-    return {ONE: law.at(1), ALL: law.measured, LIMIT: law.limit}[of]
+    """Return what is compared; a chain's limit with the luck of its runs too.
+
+    Its law's residuals say how well it is extrapolated, and not how another chain would end.
+    """
+    if of != LIMIT or law.exchangeable:
+        return {ONE: law.at(1), ALL: law.measured, LIMIT: law.limit}[of]
+    luck = law.measured.draws - law.measured.value
+    return Estimate(law.limit.value, law.limit.draws + luck)
 
 
 def _verdict(difference: Estimate, *, tuned: bool) -> str:
@@ -137,7 +145,8 @@ def _words(row: Mapping[Any, Any]) -> str:
 
 def _number(row: Mapping[Any, Any]) -> str:
     last = "" if row["tuned"] or row["tried"] == 1 else ", the last one tried"
-    return f"{row['difference']}, wd {row['wd']:g}{last}, there {row['same decay']}"
+    there = f", there {row['same decay']}" if math.isfinite(row["same decay"].value) else ""
+    return f"{row['difference']}, wd {row['wd']:g}{last}{there}"
 
 
 def _best(ensembles: pd.DataFrame) -> dict[str, str]:

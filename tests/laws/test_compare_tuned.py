@@ -70,6 +70,7 @@ def test_verdicts_follow_the_interval(compared):
     assert every.verdict["averaged"] == limit.verdict["averaged"] == "the same"
     assert limit.difference["averaged"].se == pytest.approx(0, abs=1e-9)
     assert limit.loss["chain"].value == pytest.approx(4.1, abs=1e-3), "a free exponent"
+    assert limit.loss["chain"].se > 0.002, "the luck of one chain, whose curve is smooth"
     assert limit.verdict["chain"] == "cannot tell" and every.K["chain"] == 6
 
 
