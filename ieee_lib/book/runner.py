@@ -188,7 +188,7 @@ def _waves(sections: Mapping[str, Section]) -> dict[str, list[str]]:
 def _train_together(study: Study, sections: Sequence[Section]) -> None:
     """Train what several notebooks are known to need: full stacks, and no worker that waits."""
     specs = [spec for section in sections for spec in section.needs(study)]
-    alone = [s for s in specs if s.corpus == study.fingerprint and not (s.synthetic or s.start)]
+    alone = [s for s in specs if s.corpus == study.fingerprint and not s.follows]
     with contextlib.suppress(TrainingError):  # whoever needs it says so
         study.ensure(alone, label=", ".join(section.number for section in sections))
 

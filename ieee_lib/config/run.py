@@ -13,6 +13,7 @@ from ieee_lib.config.fields import (
     Count,
     NotNegative,
     Positive,
+    ZeroOrMore,
     build,
     check_id,
     content_id,
@@ -88,6 +89,22 @@ class RunSpec(Checked):
     """Share of the channels that are dropped from what each attention and MLP adds, in training."""
     reshuffle: bool = False
     """Draw a new order of the sequences for every epoch, instead of one for all."""
+    replaced_inputs: Share = 0.0
+    """Share of the input tokens that are replaced by random ones in training; targets stay."""
+    masked_weight: NotNegative = 0.0
+    """Weight of a second next-token loss in training, whose inputs are masked: each sequence at a
+    rate of its own, uniform from 0 to 1/2. A masked token is read as a vector of zeros."""
+    ema: Share = 0.0
+    """Decay a step of the weights' exponential moving average, which is then what is evaluated and
+    kept; 0: the weights themselves."""
+    mean_of_last: ZeroOrMore = 0
+    """Evaluate and keep the mean of the weights at the ends of so many last epochs; 0: no mean."""
+    teacher: Annotated[str, empty_or(partial(check_id, what="the run id of a trained run"))] = ""
+    """Run id of a run of the same shape whose predictions it also learns; empty: none."""
+    teacher_weight: Share = 0.0
+    """w: the loss is (1 - w) times the text's plus w T^2 KL(teacher || model), both at T."""
+    temperature: Positive = 1.0
+    """T: what logits are divided by in that second term (Hinton et al. 2015)."""
     val_sequences: Count = 256
     """Held-out sequences of every evaluation."""
     evals: Count = 8
@@ -111,6 +128,15 @@ class RunSpec(Checked):
         check(both, "synthetic", self.synthetic, allowed)
         replaceable = self.synthetic != "" or not self.synthetic_only
         check(replaceable, "synthetic_only", self.synthetic_only, "needs a sample")
+        both = (self.teacher != "") == (self.teacher_weight > 0)
+        allowed = f"must be given exactly when teacher_weight = {self.teacher_weight} is above 0"
+        check(both, "teacher", self.teacher, allowed)
+        cools = self.teacher != "" or self.temperature == 1
+        check(cools, "temperature", self.temperature, "needs a teacher")
+        one_average = self.ema == 0 or self.mean_of_last == 0
+        check(one_average, "mean_of_last", self.mean_of_last, f"must be 0 where ema = {self.ema}")
+        allowed = f"must be at most epochs = {self.epochs}"
+        check(self.mean_of_last <= self.epochs, "mean_of_last", self.mean_of_last, allowed)
         drawn = self.init_seed == 0 or self.start == ""
         allowed = "must be 0 where the run continues from trained weights"
         check(drawn, "init_seed", self.init_seed, allowed)
@@ -141,12 +167,27 @@ class RunSpec(Checked):
     @property
     def flops(self) -> float:
         """Training FLOPs (convention: `ModelConfig.flops_per_token`), evaluation not counted."""
-        return float(self.model.flops_per_token()) * self.tokens
+        return float(self.model.flops_per_token()) * self.tokens * self.passes
+
+    @property
+    def passes(self) -> float:
+        """Forward and backward passes of each sequence; a teacher's forward pass is a third."""
+        return 1 + (self.masked_weight > 0) + (1 / 3 if self.teacher else 0)
+
+    @property
+    def follows(self) -> bool:
+        """Say whether something else must be made first: a sample, a start, a teacher."""
+        return self.synthetic != "" or self.start != "" or self.teacher != ""
+
+    @property
+    def weight_copies(self) -> int:
+        """Sets of weights in memory: its own, their average, the teacher's."""
+        return 1 + (self.ema > 0 or self.mean_of_last > 0) + (self.teacher != "")
 
     @property
     def cost(self) -> float:
         """Relative time of the run: FLOPs, plus what every logit costs beside its products."""
-        return self.flops + LOGIT_COST * self.model.vocab_size * self.tokens
+        return self.flops + LOGIT_COST * self.model.vocab_size * self.tokens * self.passes
 
     @property
     def summary(self) -> str:

@@ -40,9 +40,12 @@ PLACEHOLDERS: dict[str, Any] = {"wd": 0.1, "lr": 1e-3, "epochs": 1}
 
 COMMON = (
     "model", "corpus", "seed_tokens", "init_seed", "data_seed", "val_sequences", "evals",
-    "synthetic", "synthetic_weight", "synthetic_only", "start",
+    "synthetic", "synthetic_weight", "synthetic_only", "start", "teacher",
 )  # fmt: skip
 """Fields of a run in which all rows of notebook 10 agree."""
+
+CHAINED = ("start", "teacher")
+"""Fields through which a member of a chain comes from the one before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +182,7 @@ class Scale(Checked):
     def _check_beyond(self) -> None:
         """Check that a recipe of notebook 10 is a run comparable with the ensemble's members."""
         options = [each.name for each in fields(RunSpec) if each.name not in COMMON]
+        longest = {**PLACEHOLDERS, "epochs": EPOCHS_GRID[-1]}
         for name, changes in self.beyond.recipes.items():
             where = f"beyond.recipes.{name}"
             for option in changes:
@@ -186,8 +190,17 @@ class Scale(Checked):
             if "epochs" in changes:
                 check_choice(f"{where}.epochs", changes["epochs"], EPOCHS_GRID)
             model = self.ensembles.model
-            spec = self.spec(model, corpus="0" * 16, **{**PLACEHOLDERS, **changes})
+            spec = self.spec(model, corpus="0" * 16, **{**longest, **changes})
             self._check_batch(f"{where}.batch_size", spec.batch_size)
+        for name, changes in self.beyond.chains.items():
+            where = f"beyond.chains.{name}"
+            fields_of_run = {**changes}
+            previous = fields_of_run.pop("previous", None)
+            check_choice(f"{where}.previous", previous, CHAINED)
+            for option in fields_of_run:
+                check_choice(where, option, options)
+            linked = {**longest, **fields_of_run, previous: "0" * 16}
+            self.spec(self.ensembles.model, corpus="0" * 16, **linked)
 
     def _check_recipes(self) -> None:
         """Check that a recipe lists every cell (N, D) once, and all that sections compare."""

@@ -243,15 +243,25 @@ class Beyond(Checked, prefix="beyond."):
 
     members: Members = 3
     """K of every recipe."""
+    decays: tuple[Positive, ...] = (1.0,)
+    """Weight decays at which every recipe is tried, as multiples of the heuristic's."""
     recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Name -> fields of a run (`RunSpec`) that differ from those at the ensemble optimum."""
+    links: Members = 3
+    """K of the chains, whose members share the epochs of `members`."""
+    chains: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name -> fields as of `recipes`, and `previous`: the field that names the member before."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        tables = isinstance(self.recipes, dict) and all(
-            isinstance(changes, dict) and changes for changes in self.recipes.values()
-        )
-        check(tables, "beyond.recipes", self.recipes, "must be a table of tables of fields")
+        for name, table in {"recipes": self.recipes, "chains": self.chains}.items():
+            are_tables = isinstance(table, dict) and all(
+                isinstance(changes, dict) and changes for changes in table.values()
+            )
+            check(are_tables, f"beyond.{name}", table, "must be a table of tables of fields")
+        rising = sorted(set(self.decays)) == list(self.decays)
+        check(rising, "beyond.decays", self.decays, "must rise")
+        check(1.0 in self.decays, "beyond.decays", self.decays, "must hold 1, the paper's recipe")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,8 @@ class TrainJob:
             precision=first.precision,
             n_device=execution.devices,
             on_cpu=execution.accelerator == "cpu",
+            weight_copies=first.weight_copies,
+            passes=first.passes,
         ).total
 
     @property
@@ -115,7 +117,8 @@ class TrainJob:
             specs,
             corpus,
             synthetic=open_sample(store, sample_id) if sample_id else None,
-            start=_start_of(specs[0], store),
+            start=_weights_of(specs[0], "start", store),
+            teacher=_weights_of(specs[0], "teacher", store),
             execution=execution,
             checkpoint=unfinished,
             logger=logger,
@@ -178,24 +181,25 @@ class TrainJob:
         )
 
 
-def _start_of(spec: RunSpec, store: RunStore) -> "dict[str, Tensor] | None":
-    """Return the weights that a run continues from, or None.
+def _weights_of(spec: RunSpec, field: str, store: RunStore) -> "dict[str, Tensor] | None":
+    """Return the weights that a run's `start` or `teacher` names, or None.
 
-    Raises InputError for a start that diverged or has another shape, TrainingError for one
-    without weights.
+    Raises InputError for one that diverged or has another shape, TrainingError for one without
+    weights.
     """
-    if not spec.start:
+    name = getattr(spec, field)
+    if not name:
         return None
-    if spec.start.startswith("hub:"):
+    if name.startswith("hub:"):
         from ieee_lib.model.llama import read_llama
 
-        model, weights = read_llama(spec.start, block_size=spec.model.block_size)
+        model, weights = read_llama(name, block_size=spec.model.block_size)
     else:
         from safetensors.torch import load_file
 
-        record = records_with_weights(store, [spec.start], "start")[spec.start]
-        check(record["status"] == "done", "start", spec.start, "diverged; choose another")
+        record = records_with_weights(store, [name], field)[name]
+        check(record["status"] == "done", field, name, "diverged; choose another")
         model = build(ModelConfig, record["spec"]["model"], "model")
-        weights = load_file(store.weights_path(spec.start))
-    check(model == spec.model, "start", spec.start, f"is a {model}, not a {spec.model}")
+        weights = load_file(store.weights_path(name))
+    check(model == spec.model, field, name, f"is a {model}, not a {spec.model}")
     return weights

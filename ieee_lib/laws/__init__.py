@@ -8,6 +8,7 @@ Frames in, laws and estimates out; imports no torch.
 """
 
 from ieee_lib.laws.appendix import laws_of_smaller, predict_next, turning_points
+from ieee_lib.laws.beyond import compare_tuned, sentences
 from ieee_lib.laws.data_efficiency import (
     data_efficiencies,
     data_efficiency,
@@ -27,7 +28,6 @@ from ieee_lib.laws.ensembles import (
     ENSEMBLE_DIGITS,
     EnsembleLaw,
     best_ensemble,
-    compare_limits,
     concat,
     ensembles_frame,
     fit_ensembles,
@@ -94,8 +94,8 @@ __all__ = [
     "SizeLaws",
     "accuracies",
     "best_ensemble",
-    "compare_limits",
     "compare_recipes",
+    "compare_tuned",
     "concat",
     "crossings",
     "data_efficiencies",
@@ -142,6 +142,7 @@ __all__ = [
     "scale_of",
     "seed_mean",
     "seed_means",
+    "sentences",
     "settings_label",
     "slopes",
     "surface",

@@ -305,33 +305,3 @@ def ensembles_frame(laws: dict[str, EnsembleLaw]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def compare_limits(laws: dict[str, EnsembleLaw], base: str) -> pd.DataFrame:
-    """Return one row a law: its losses, its limit, and how far that is from the limit of the base.
-
-    Columns: recipe (the law's key), K, one member, all members, limit and difference (estimates,
-    nats/token; members that two laws share cancel in the difference), verdict (helps: the 95 %
-    interval of the difference is below 0; does not help: above; inconclusive), run_ids.
-    """
-    rows = []
-    for name, law in laws.items():
-        difference = law.limit - laws[base].limit
-        verdict = "inconclusive"
-        if difference.ci_high < 0:
-            verdict = "helps"
-        elif difference.ci_low > 0:
-            verdict = "does not help"
-        rows.append(
-            {
-                "recipe": name,
-                "K": law.K,
-                "one member": law.at(1).value,
-                "all members": law.measured.value,
-                "limit": law.limit,
-                "difference": difference,
-                "verdict": "base" if name == base else verdict,
-                "run_ids": law.members,
-            }
-        )
-    return pd.DataFrame(rows)

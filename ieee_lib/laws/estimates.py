@@ -34,7 +34,7 @@ TAIL = 0.03
 """Share of draws that stand for an end that nothing bounds: a little more than 2.5 %."""
 SETTINGS = [
     "N", "D", "wd", "lr", "epochs", "batch_size", "start", "synthetic", "synthetic_weight",
-    "synthetic_only", "decay_mask", "optimizer", "dropout", "reshuffle",
+    "synthetic_only", "decay_mask", "optimizer", "dropout", "reshuffle", "options",
 ]  # fmt: skip
 """Runs that agree in these are replicates."""
 

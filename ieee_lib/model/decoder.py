@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ieee_lib.config import ModelConfig
-from ieee_lib.model.head import next_token_losses, product_dtype
+from ieee_lib.model.head import Teacher, next_token_losses, product_dtype
 from ieee_lib.model.products import attention, product
 
 
@@ -263,14 +263,20 @@ class StackedDecoder(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.copy_(weights[name].expand_as(parameter))
 
-    def hidden(self, ids: Tensor, key: Tensor | None = None) -> Tensor:
+    def hidden(
+        self, ids: Tensor, key: Tensor | None = None, masked: Tensor | None = None
+    ) -> Tensor:
         """Return the last block's output (K, B*T, C) of ids (K, B, T).
 
         `key` (K,), below 2^32, turns dropout on: a hash of each member's seed and of the pass.
+        Tokens that are `masked` (K, B, T) are read as vectors of zeros.
         """
         n_position = ids.shape[-1]
         cos, sin = self.cos[:n_position], self.sin[:n_position]
-        x = self._any_member_count(self.embedding(ids))
+        x = self.embedding(ids)
+        if masked is not None:
+            x = x.masked_fill(masked.view(self.n_member, -1, 1), 0)
+        x = self._any_member_count(x)
         for i, block in enumerate(self.blocks):
             keys = None
             if key is not None:
@@ -303,10 +309,18 @@ class StackedDecoder(nn.Module):
         """Return each member's mean next-token loss (K,), nats/token, of ids (K, B, T)."""
         return self.head_losses(self.hidden(ids, key), ids)
 
-    def head_losses(self, x: Tensor, ids: Tensor) -> Tensor:
-        """Return `losses` from the last block's output x (K, B*T, C)."""
+    def head_losses(self, x: Tensor, ids: Tensor, teacher: Teacher | None = None) -> Tensor:
+        """Return `losses` from the last block's output x (K, B*T, C); see `next_token_losses`."""
         x = self.norm(self._any_member_count(x))
-        return next_token_losses(x, self.lm_head.weight, ids, bf16=self.bf16)
+        return next_token_losses(x, self.lm_head.weight, ids, bf16=self.bf16, teacher=teacher)
+
+    @torch.no_grad()
+    def as_teacher(self, ids: Tensor, weight: float, temperature: float) -> Teacher:
+        """Return what one trained model (K = 1) teaches of ids (K, B, T), of any K members."""
+        n_member, n_sequence, n_position = ids.shape
+        x = self.norm(self.hidden(ids.reshape(1, -1, n_position)))
+        x = x.view(n_member, n_sequence, n_position, -1)
+        return Teacher(x, self.lm_head.weight, weight, temperature)
 
     def compile_regions(self) -> None:
         """Compile one block and the norm; every block and every K then share that code.

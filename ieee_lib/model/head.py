@@ -10,7 +10,7 @@ Axes as in `decoder.py`; n = B * (T - 1) targets of a member.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,18 +18,42 @@ from torch import Tensor
 from ieee_lib.model.memory import chunk_shape
 
 
-def next_token_losses(x: Tensor, weight: Tensor, ids: Tensor, *, bf16: bool = False) -> Tensor:
+class Teacher(NamedTuple):
+    """What a trained model predicts, and how much of the loss that is (`RunSpec.teacher`)."""
+
+    x: Tensor
+    """Its normed states (K, B, T, C) of the members' ids."""
+    lm_head: Tensor
+    """(1, C, V)."""
+    weight: float
+    """w, the share of its term in the loss."""
+    temperature: float
+    """T, nats/token are multiplied by T^2."""
+
+
+def next_token_losses(
+    x: Tensor,
+    weight: Tensor,
+    ids: Tensor,
+    *,
+    bf16: bool = False,
+    teacher: Teacher | None = None,
+) -> Tensor:
     """Return each member's mean next-token loss (K,), nats/token.
 
     x (K, B*T, C) is the normed output of the last block, weight (K, C, V) the lm_head, ids
     (K, B, T). As in the paper's code a sequence of T tokens gives T - 1 targets: nothing outside
-    it is read. `bf16`: multiply in bf16, whatever autocast says.
+    it is read. `bf16`: multiply in bf16, whatever autocast says. With a teacher q the loss of p is
+
+        (1 - w) * -log p(target) + w T^2 KL(q_T || p_T),    p_T = softmax(logits / T)
     """
     n_member, n_sequence, n_position = ids.shape
     x = x.view(n_member, n_sequence, n_position, -1)[:, :, :-1].reshape(n_member, -1, x.shape[-1])
     targets = ids[..., 1:].reshape(n_member, -1, 1)
     dtype = torch.bfloat16 if bf16 else product_dtype(x)
-    return _MeanCrossEntropy.apply(x, weight, targets, torch.is_grad_enabled(), dtype)
+    if teacher is not None:
+        teacher = teacher._replace(x=teacher.x[:, :, :-1].reshape(n_member, -1, x.shape[-1]))
+    return _MeanCrossEntropy.apply(x, weight, targets, torch.is_grad_enabled(), dtype, teacher)
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -49,6 +73,7 @@ class _MeanCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         with_gradients: bool,
         dtype: torch.dtype,
+        teacher: Teacher | None,
     ) -> Tensor:
         n_member, n_target, _ = targets.shape
         cast_x, cast_weight = x.to(dtype), weight.to(dtype)
@@ -68,6 +93,11 @@ class _MeanCrossEntropy(torch.autograd.Function):
             if with_gradients:
                 # The gradient of the logits is p minus one at the target.
                 p.scatter_add_(-1, target, p.new_full((), -1.0).expand_as(target))
+            if teacher is not None:
+                taught, gradient = _divergence(logits, teacher, members, rows, dtype)
+                losses[members, rows] += teacher.weight * (taught - losses[members, rows])
+                p += teacher.weight * (gradient - p)
+            if with_gradients:
                 p = p.to(dtype)
                 dx[members, rows] = torch.bmm(p, w.transpose(1, 2))
                 dweight[members] += torch.bmm(h.transpose(1, 2), p)
@@ -77,10 +107,22 @@ class _MeanCrossEntropy(torch.autograd.Function):
         return losses.mean(1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         dx, dweight = ctx.saved_tensors
         scale = (gradient / ctx.n_target)[:, None, None]
-        return dx * scale, dweight * scale, None, None, None
+        return dx * scale, dweight * scale, None, None, None, None
+
+
+def _divergence(
+    logits: Tensor, teacher: Teacher, members: slice, rows: slice, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Return T^2 KL(q_T || p_T) (K, n) of a chunk, and its gradient by the logits (K, n, V)."""
+    T = teacher.temperature
+    taught = teacher.x[members, rows].to(dtype) @ teacher.lm_head.to(dtype)
+    log_q = (taught.float() / T).log_softmax(-1)
+    log_p = (logits.float() / T).log_softmax(-1)
+    q = log_q.exp()
+    return T**2 * (q * (log_q - log_p)).sum(-1), T * (log_p.exp() - q)
 
 
 def _chunks(

@@ -55,11 +55,14 @@ def memory_of(
     precision: str,
     n_device: int = 1,
     on_cpu: bool = False,
+    weight_copies: int = 1,
+    passes: float = 1,
 ) -> Memory:
     """Return what training takes on each device, `batch` sequences of each member at a time.
 
     Weights, gradients and both moments are float32: 4, 4 and 8 bytes each, K times N. Where
-    several devices add their gradients, DDP holds these twice.
+    several devices add their gradients, DDP holds these twice. `weight_copies` and `passes` are the
+    run's (`RunSpec`): averages and teachers are weights too, and a second loss keeps activations.
     Values marked * have 2 bytes under bf16 and 4 otherwise; all others have 4.
 
     copies        the blocks' matrices *, made once a pass and kept; none where all is float32
@@ -106,11 +109,11 @@ def memory_of(
         forward += width * n_head_value
         copies = width * n_member * (count.attention + count.mlp)
     return Memory(
-        weights=4 * n_member * count.total,
+        weights=4 * n_member * count.total * weight_copies,
         gradients=4 * n_member * count.total * (2 if n_device > 1 else 1),
         moments=8 * n_member * count.total,
         copies=copies,
-        activations=n_token * (model.n_layer * layer + 8 * model.n_embd + 12),
+        activations=int(passes) * n_token * (model.n_layer * layer + 8 * model.n_embd + 12),
         head=max(forward, 8 * n_head_value),
     )
 

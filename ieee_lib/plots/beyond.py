@@ -5,10 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator
 
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.plots import marks
 from ieee_lib.plots.style import COLORS, GREY, MARKERS
+
+LINEAR_UP_TO = 0.1
+"""Nats/token: the axis of differences is linear up to it and logarithmic beyond."""
 
 
 def loss_by_recipe(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
@@ -24,27 +28,31 @@ def loss_by_recipe(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
     return ax
 
 
-def differences_from_base(ax: Axes, recipes: pd.DataFrame) -> Axes:
-    """Draw how far each recipe's limit is from the base's, with 95 % intervals, the best on top.
+def differences_from_base(ax: Axes, compared: pd.DataFrame, of: str) -> Axes:
+    """Draw how far each recipe is from the base, with 95 % intervals, in the frame's order.
 
-    recipes: recipe, difference (estimates), verdict, as `laws.compare_limits` gives them.
+    compared: recipe, of, difference (estimates), verdict, as `laws.compare_tuned` gives them. of:
+    what is drawn, one member, all members or K → ∞. Hollow: not at a tuned decay. An arrow is an
+    end that nothing bounds.
     """
-    others = recipes[recipes.verdict != "base"]
-    order = np.argsort([-difference.value for difference in others.difference], kind="stable")
-    others = others.iloc[order]
+    others = compared[(compared.verdict != "base") & (compared.of == of)]
     color, marker = COLORS["ensemble"], MARKERS["ensemble"]
-    for place, difference in enumerate(others.difference):
+    for place, (difference, tuned) in enumerate(zip(others.difference, others.tuned, strict=True)):
         value, ends = difference.value, np.array([difference.ci_low, difference.ci_high])
         is_open = np.isinf(ends)
         lengths = np.where(is_open, 0, np.clip([value - ends[0], ends[1] - value], 0, None))
-        ax.errorbar(value, place, xerr=lengths[:, None], marker=marker, color=color)
+        face = color if tuned else marks.hollow()
+        ax.errorbar(
+            value, place, xerr=lengths[:, None], marker=marker, color=color, markerfacecolor=face
+        )
         below, above = is_open
         marks.arrows(ax, (value, place), below, above, color, axis="x")
-    places = range(len(others))
     ax.axvline(0, color=GREY, linestyle=":", label="the base")
-    ax.set_yticks(places, list(others.recipe))
-    ax.margins(x=0.12, y=0.1)
-    if ax.get_legend_handles_labels()[1]:  # what arrows mean
-        ax.legend()
-    ax.set(xlabel="K → ∞ limit minus the base's (nats/token)\nleft is better")
+    ax.set_yticks(range(len(others)), list(others.recipe))
+    ax.set_ylim(len(others) - 0.5, -0.5)  # the first on top
+    ax.margins(x=0.4)  # room for arrows
+    ax.set_xscale("symlog", linthresh=LINEAR_UP_TO)
+    ax.xaxis.set_major_locator(FixedLocator([-1, -LINEAR_UP_TO, 0, LINEAR_UP_TO, 1]))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="nats/token", title=of)
     return ax

@@ -6,6 +6,7 @@
 Losses are in nats/token, D and `tokens` in tokens, N in parameters.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ieee_lib.config import RunSpec
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
 from ieee_lib.runs.schema import Record
@@ -43,6 +45,7 @@ COLUMNS = [
     "synthetic_weight",
     "synthetic_only",
     "start",
+    "options",
     "val_loss",
     "train_loss",
     "tokens",
@@ -50,6 +53,13 @@ COLUMNS = [
     "seconds",
     "device",
 ]
+
+OPTIONS = {
+    each.name: each.default
+    for each in dataclasses.fields(RunSpec)
+    if each.name not in (*COLUMNS, "model", "seed_tokens", "val_sequences", "evals")
+}
+"""Fields of a run without a column of their own, with their defaults."""
 
 MEMBER_COLUMNS = [
     "D",
@@ -196,6 +206,7 @@ def _row(record: Record) -> dict[str, Any]:
     expense = ("tokens", "flops", "seconds", "device")
     return {
         **{name: spec[name] for name in COLUMNS if name in spec},
+        "options": options_of(spec),
         **{name: record[name] for name in (*outcome, *expense)},
         "D": spec["seed_tokens"],
         "N": record["parameters"]["total"],
@@ -203,6 +214,12 @@ def _row(record: Record) -> dict[str, Any]:
         "n_layer": spec["model"]["n_layer"],
         "n_embd": spec["model"]["n_embd"],
     }
+
+
+def options_of(spec: Record) -> str:
+    """Name the fields of `OPTIONS` that a run has changed, with their values; empty for most."""
+    changed = [name for name in OPTIONS if spec.get(name, OPTIONS[name]) != OPTIONS[name]]
+    return ", ".join(f"{name} {spec[name]}" for name in changed)
 
 
 def label_models(frame: pd.DataFrame, scale: Scale) -> pd.DataFrame:

@@ -45,7 +45,8 @@ class RunResult:
 
     spec: RunSpec
     curve: list[dict[str, Any]]
-    """Points {step, tokens, train_loss, val_loss}; train_loss is the mean since the last point."""
+    """Points {step, tokens, train_loss, val_loss}; train_loss is the mean since the last point
+    of what is minimized: with a second loss or a teacher, of all terms."""
     seconds: float
     """The stack's wall time divided by its members, of all sessions together."""
     begun: float
@@ -78,6 +79,7 @@ def train(
     execution: Execution = ALONE,
     synthetic: np.ndarray | None = None,
     start: dict[str, Tensor] | None = None,
+    teacher: dict[str, Tensor] | None = None,
     checkpoint: Path | None = None,
     logger: Logger | bool = False,
     callbacks: Sequence[lightning.Callback] = (),
@@ -86,7 +88,8 @@ def train(
     """Train runs of equal shape as one stack, and return their results in the same order.
 
     `synthetic` (n, T) are the ids that specs with a synthetic share mix in, `start` the weights
-    (without member axis) that specs with a start continue from. The file `checkpoint` is written
+    (without member axis) that specs with a start continue from, `teacher` those of their teacher.
+    The file `checkpoint` is written
     every `checkpoint_minutes` of `execution`; a run that finds it continues from there, to the
     same bits on a CPU. `on_tokens` receives the tokens trained so far over all members, a few times
     a second. Where `execution` has several devices, each calls this in a process of its own
@@ -94,7 +97,11 @@ def train(
     than lr, wd and seeds, or the corpus is another.
     """
     first = specs[0]
-    _check_stack(specs, corpus, synthetic, start)
+    _check_stack(specs, corpus, synthetic)
+    for field, weights in {"start": start, "teacher": teacher}.items():
+        name = getattr(first, field)
+        allowed = f"the weights must be given where the spec names a {field}, and only there"
+        check((weights is not None) == bool(name), field, name, allowed)
     micro_batch = execution.sequences_at_once(first.batch_size)
     on_gpu = torch.cuda.is_available() and execution.accelerator != "cpu"
     if first.precision != "32-true" and not on_gpu:
@@ -105,7 +112,7 @@ def train(
     resumed = usable(checkpoint)
     n_done = passes_done(resumed) if resumed else 0
     data = SliceData(specs, corpus, micro_batch, synthetic, n_done=n_done)
-    module = StackModule(specs, compile=compiled)
+    module = StackModule(specs, compile=compiled, teacher=teacher)
     if start is not None:
         module.model.start_from(start)
 
@@ -129,7 +136,7 @@ def train(
             curve=_member_curve(module.curve, k, first.tokens_per_step),
             seconds=seconds / len(specs),
             begun=module.begun,
-            weights={n: p[k].detach().cpu() for n, p in module.model.named_parameters()},
+            weights={n: p[k].detach().cpu() for n, p in module.kept.named_parameters()},
             device=trainer.strategy.root_device.type,
             stack_size=len(specs),
             compiled=compiled,
@@ -140,12 +147,7 @@ def train(
     ]
 
 
-def _check_stack(
-    specs: Sequence[RunSpec],
-    corpus: Corpus,
-    synthetic: np.ndarray | None,
-    start: dict[str, Tensor] | None,
-) -> None:
+def _check_stack(specs: Sequence[RunSpec], corpus: Corpus, synthetic: np.ndarray | None) -> None:
     """Raise InputError unless the specs can train as one stack on what is given."""
     first = specs[0]
     for spec in specs:
@@ -158,8 +160,6 @@ def _check_stack(
     check(divides, "val_sequences", first.val_sequences, allowed)
     allowed = "the sample's ids must be given where the spec names a sample, and only there"
     check((synthetic is not None) == bool(first.synthetic), "synthetic", first.synthetic, allowed)
-    allowed = "the weights must be given where the spec names a start, and only there"
-    check((start is not None) == bool(first.start), "start", first.start, allowed)
 
 
 def _trainer(

@@ -7,7 +7,7 @@ module.curve[-1]["val_loss"]                 # (K,), nats/token
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ieee_lib.config import RunSpec
 from ieee_lib.model.decoder import StackedDecoder, hash32
 from ieee_lib.model.optim import StackedAdamW, StackedMuon, warmup_cosine
+from ieee_lib.training.options import is_averaged, masked, replaced, teacher_of, weight_average
 
 OPTIMIZERS = {"adamw": StackedAdamW, "muon": StackedMuon}
 
@@ -35,7 +36,13 @@ class StackModule(lightning.LightningModule):
     val_sum: Tensor
     data_seeds: Tensor
 
-    def __init__(self, specs: Sequence[RunSpec], *, compile: bool = False) -> None:
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        *,
+        compile: bool = False,
+        teacher: dict[str, Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.specs = list(specs)
         self.compiled = compile
@@ -45,6 +52,8 @@ class StackModule(lightning.LightningModule):
             dropout=specs[0].dropout,
             bf16=specs[0].precision == "bf16-products",
         )
+        self.average = weight_average(self.model, specs[0])
+        self.teacher = teacher_of(specs[0], teacher)
         self.curve: list[dict[str, Any]] = []
         """Points {step, train_loss (K,), val_loss (K,)}, losses in nats/token."""
         zeros = torch.zeros(len(specs), dtype=torch.float64)
@@ -92,28 +101,66 @@ class StackModule(lightning.LightningModule):
 
     def training_step(self, ids: Tensor, index: int) -> Tensor:
         """Return the sum over members of their losses on ids (K, B, T)."""
-        losses = self.model.losses(ids, self._dropout_key())
+        losses = self._losses(ids)
         self.train_sum += losses.detach()
         self.n_train_batch += 1
         return losses.sum()
+
+    def _losses(self, ids: Tensor) -> Tensor:
+        """Return what each member minimizes (K,) on ids (K, B, T): the paper's loss by default."""
+        spec, key = self.specs[0], self._dropout_key()
+        inputs, teacher = ids, None
+        if spec.replaced_inputs:
+            inputs = replaced(
+                ids, spec.replaced_inputs, self._sequence_keys(ids), spec.model.vocab_size
+            )
+        if self.teacher is not None:
+            teacher = self.teacher.as_teacher(inputs, spec.teacher_weight, spec.temperature)
+        losses = self.model.head_losses(self.model.hidden(inputs, key), ids, teacher)
+        if spec.masked_weight:
+            hidden = self.model.hidden(inputs, key, masked(inputs, self._sequence_keys(ids)))
+            losses = losses + spec.masked_weight * self.model.head_losses(hidden, ids)
+        return losses
+
+    def _pass_index(self) -> Tensor:
+        """Return the number of this forward pass, of all devices together, wherever it is made."""
+        n_pass = self.trainer.global_step * self.trainer.accumulate_grad_batches
+        n_pass += self.n_train_batch % self.trainer.accumulate_grad_batches
+        index = n_pass * self.trainer.world_size + self.trainer.global_rank
+        return torch.full((), index, device=self.device)
 
     def _dropout_key(self) -> Tensor | None:
         """Return a key (K,) of each member's seed and of the pass, or None without dropout."""
         if not self.specs[0].dropout:
             return None
-        # Passes of all devices so far: the same pass has the same key wherever it is made.
-        n_pass = self.trainer.global_step * self.trainer.accumulate_grad_batches
-        n_pass += self.n_train_batch % self.trainer.accumulate_grad_batches
-        index = n_pass * self.trainer.world_size + self.trainer.global_rank
-        index_tensor = torch.full((), index, device=self.device)
-        return hash32((hash32(self.data_seeds) + hash32(index_tensor)) % 2**32)
+        return hash32((hash32(self.data_seeds) + hash32(self._pass_index())) % 2**32)
+
+    def _sequence_keys(self, ids: Tensor) -> Tensor:
+        """Return a key (K, B) of each member's seed and of a sequence's place in the run."""
+        n_sequence = ids.shape[1]
+        places = self._pass_index() * n_sequence + torch.arange(n_sequence, device=self.device)
+        return hash32((hash32(self.data_seeds)[:, None] + hash32(places)) % 2**32)
+
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """Move the weights, and add them to their average where the step is one of it."""
+        super().optimizer_step(*arguments, **options)
+        if self.average is not None and is_averaged(self.specs[0], self.trainer.global_step + 1):
+            self.average.update_parameters(self.model)
+
+    @property
+    def kept(self) -> StackedDecoder:
+        """Return what is evaluated and kept: the average of the weights where there is one yet."""
+        if self.average is None or not self.average.n_averaged:
+            return self.model
+        return cast(StackedDecoder, self.average.module)
 
     def validation_step(self, ids: Tensor, index: int) -> None:
         """Add each member's loss on ids (K, B, T) to the evaluation's sum."""
         # With gradients on, the compiled training forward serves here too: no second compile.
+        model = self.kept
         with torch.enable_grad():
-            x = self.model.hidden(ids)
-        self.val_sum += self.model.head_losses(x.detach(), ids)
+            x = model.hidden(ids)
+        self.val_sum += model.head_losses(x.detach(), ids)
         self.n_val_batch += 1
 
     def on_validation_start(self) -> None:

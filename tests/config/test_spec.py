@@ -31,14 +31,19 @@ def test_run_id_follows_every_field_that_changes_the_result(spec):
         "data_seed": 1, "decay_mask": "all", "warmup_fraction": 0.1, "clip_norm": 2.0,
         "beta1": 0.8, "beta2": 0.99, "eps": 1e-6, "precision": "bf16-mixed", "val_sequences": 8,
         "evals": 1, "corpus": "0" * 16, "optimizer": "muon", "dropout": 0.1, "reshuffle": True,
+        "replaced_inputs": 0.15, "masked_weight": 0.4, "ema": 0.99, "mean_of_last": 2,
     }  # fmt: skip
     mixed = spec.replace(synthetic="1" * 16, synthetic_weight=0.5)
     options = {"synthetic": "2" * 16, "synthetic_weight": 0.75, "synthetic_only": True}
     changes["start"] = "3" * 16
+    taught = spec.replace(teacher="4" * 16, teacher_weight=0.5)
+    teaching = {"teacher": "5" * 16, "teacher_weight": 0.7, "temperature": 1.2}
     ids = {spec.replace(**{name: value}).run_id for name, value in changes.items()}
     ids |= {mixed.replace(**{name: value}).run_id for name, value in options.items()}
-    assert len(ids | {spec.run_id, mixed.run_id}) == len(changes) + len(options) + 2
-    assert set(changes) | set(options) | {"model"} == set(spec.to_dict())
+    ids |= {taught.replace(**{name: value}).run_id for name, value in teaching.items()}
+    n_change = len(changes) + len(options) + len(teaching)
+    assert len(ids | {spec.run_id, mixed.run_id, taught.run_id}) == n_change + 3
+    assert {*changes, *options, *teaching, "model"} == set(spec.to_dict())
 
 
 def test_run_id_is_the_same_for_equal_numbers_and_in_every_process(spec):
@@ -73,6 +78,8 @@ def test_defaults_change_only_together_with_semantics():
         "precision": "32-true", "val_sequences": 256, "evals": 8,
         "optimizer": "adamw", "dropout": 0.0, "reshuffle": False,
         "synthetic": "", "synthetic_weight": 0.0, "synthetic_only": False, "start": "",
+        "replaced_inputs": 0.0, "masked_weight": 0.0, "ema": 0.0, "mean_of_last": 0,
+        "teacher": "", "teacher_weight": 0.0, "temperature": 1.0,
     }  # fmt: skip
     model = {f.name: f.default for f in dataclasses.fields(ModelConfig) if f.default is not MISSING}
     assert model == {
@@ -104,6 +111,13 @@ def test_round_trip(spec):
         ({"seed_tokens": 1000}, "seed_tokens = 1000: must be a multiple of batch_size"),
         ({"decay_mask": "papre"}, "allowed are paper, all, no_head (did you mean 'paper'?)"),
         ({"corpus": "stdlib"}, "corpus = 'stdlib': must be a fingerprint of 16 hexadecimal digits"),
+        ({"replaced_inputs": 1.0}, "replaced_inputs = 1.0: must be a number at least 0 and below"),
+        ({"masked_weight": -1}, "masked_weight = -1: must be a number at least 0"),
+        ({"mean_of_last": 9}, "mean_of_last = 9: must be at most epochs = 2"),
+        ({"ema": 0.9, "mean_of_last": 1}, "mean_of_last = 1: must be 0 where ema = 0.9"),
+        ({"teacher": "1" * 16}, "must be given exactly when teacher_weight = 0.0 is above 0"),
+        ({"teacher": "me", "teacher_weight": 0.5}, "teacher = 'me': must be the run id of a trai"),
+        ({"temperature": 2.0}, "temperature = 2.0: needs a teacher"),
     ],
 )
 def test_bad_values_are_named(spec, change, message):

@@ -9,7 +9,6 @@ from ieee_lib import InputError
 from ieee_lib.laws import (
     ENSEMBLE_DIGITS,
     best_ensemble,
-    compare_limits,
     concat,
     ensembles_frame,
     fit_ensembles,
@@ -110,22 +109,6 @@ def test_ensembles_are_named_by_model_or_by_what_tells_them_apart():
 def test_the_best_ensemble_has_the_lowest_measured_loss():
     low_limit, low_loss = ensemble(limit=3.9, gain=0.9), ensemble(N=9e4, gain=0.1)
     assert best_ensemble([low_limit, low_loss]) is low_loss
-
-
-def test_limits_are_compared_with_a_base():
-    base = ensemble(spread=0.02)
-    laws = {
-        "base": base,
-        "better": ensemble(limit=3.9, spread=0.02),  # of the same members
-        "worse": ensemble(N=9e4, limit=4.2, spread=0.02),
-        "alike": ensemble(N=1e5, limit=3.99, spread=0.02),
-    }
-    table = compare_limits(laws, "base").set_index("recipe")
-    assert table.verdict.tolist() == ["base", "helps", "does not help", "inconclusive"]
-    assert table.difference["better"].value == pytest.approx(-0.1)
-    assert table.difference["better"].se == pytest.approx(0, abs=1e-9)
-    assert table["one member"]["better"] == pytest.approx(4.3)
-    assert table["all members"]["better"] == pytest.approx(3.98)
 
 
 def test_members_that_are_not_exchangeable_take_a_free_exponent():

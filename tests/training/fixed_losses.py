@@ -36,6 +36,11 @@ OPTIONS = {  # of the laptop scale's recipes; off by default
     "a longer warm-up": {"warmup_fraction": 0.25},
     "tight clipping": {"clip_norm": 0.1},
     "beta2 0.99": {"beta2": 0.99},
+    "replaced inputs": {"replaced_inputs": 0.15},
+    "a second loss on masked inputs": {"masked_weight": 0.4},
+    "moving average of weights": {"ema": 0.9},
+    "mean of the last epochs": {"mean_of_last": 2, "epochs": 4, "seed_tokens": 5},
+    "a teacher": {"teacher": "1" * 16, "teacher_weight": 0.5, "temperature": 1.2},
 }
 
 
@@ -82,11 +87,18 @@ def cases(folder: Path, **changes) -> dict[str, tuple[list[RunSpec], Corpus, Exe
 
 
 def losses(specs: list[RunSpec], corpus: Corpus, execution: Execution) -> list[list[float]]:
-    """Return every member's training and validation losses at each evaluation, nats/token."""
+    """Return every member's training and validation losses at each evaluation, nats/token.
+
+    A teacher is the same run without one.
+    """
+    first, teacher = specs[0], None
     n_thread = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        results = train(specs, corpus, execution=execution)
+        if first.teacher:
+            untaught = first.replace(teacher="", teacher_weight=0.0, temperature=1.0)
+            teacher = train([untaught], corpus, execution=execution)[0].weights
+        results = train(specs, corpus, execution=execution, teacher=teacher)
     finally:
         torch.set_num_threads(n_thread)
     return [[p[k] for p in r.curve for k in ("train_loss", "val_loss")] for r in results]

@@ -37,6 +37,11 @@ OPTIONS = {  # what others found to help, off by default
     "dropout": {"dropout": 0.2},
     "muon": {"optimizer": "muon"},
     "reshuffle": {"reshuffle": True},
+    "replaced inputs": {"replaced_inputs": 0.15},
+    "masked inputs": {"masked_weight": 0.4},
+    "ema": {"ema": 0.9},
+    "mean of the last epochs": {"mean_of_last": 2},
+    "teacher": {"teacher": "1" * 16, "teacher_weight": 0.5, "temperature": 1.2},
 }
 
 # Largest difference in nats/token between a member of a stack and the same run alone: the order
@@ -46,6 +51,14 @@ STACK_BOUND = 2e-5
 # The same with products in bf16, where a value that rounds to the other of two neighbours moves by
 # 2^-8. Measured: 0 between stack and alone, 2.2e-4 between compiled and eager, or bf16-mixed.
 BF16_BOUND = 2e-3
+
+
+def taught_by(spec, corpus):
+    """Return the weights that a run with a teacher learns from: those of a run without."""
+    if not spec.teacher:
+        return None
+    untaught = spec.replace(teacher="", teacher_weight=0.0, temperature=1.0, init_seed=9)
+    return train([untaught], corpus, execution=EAGER)[0].weights
 
 
 def losses(results):
@@ -64,8 +77,9 @@ def test_members_of_a_stack_equal_the_same_runs_alone(spec, corpus, option):
         spec.replace(**OPTIONS[option], lr=lr, wd=wd, init_seed=seed, data_seed=seed + 10)
         for seed, (lr, wd) in enumerate([(1e-2, 0.1), (3e-2, 0.8), (1e-3, 6.4), (1e-2, 0.0)])
     ]
-    together = train(specs, corpus, execution=EAGER)
-    alone = [train([s], corpus, execution=EAGER)[0] for s in specs]
+    options = {"execution": EAGER, "teacher": taught_by(specs[0], corpus)}
+    together = train(specs, corpus, **options)
+    alone = [train([s], corpus, **options)[0] for s in specs]
     differences = np.abs(np.subtract(losses(together), losses(alone)))
     # Muon multiplies in bfloat16, which rounds a thousand times as coarsely.
     assert differences.max() < (5e-3 if option == "muon" else STACK_BOUND)
@@ -289,7 +303,8 @@ class Killed(BaseException):
 def test_a_killed_run_goes_on_to_the_same_bits(spec, corpus, tmp_path, option):
     spec = spec.replace(**OPTIONS.get(option, {"precision": "bf16-products"}))
     specs = [spec.replace(evals=3), spec.replace(evals=3, init_seed=5, data_seed=5, wd=0.5)]
-    undisturbed = train(specs, corpus, execution=EAGER)
+    teacher = taught_by(specs[0], corpus)
+    undisturbed = train(specs, corpus, execution=EAGER, teacher=teacher)
     path = tmp_path / "stands.ckpt"
 
     class Kill(lightning.Callback):
@@ -301,7 +316,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(spec, corpus, tmp_path, option):
                 raise Killed
             time.sleep(0.5 * (trainer.global_step == 0))
 
-    keep, ended = {"execution": OFTEN, "checkpoint": path}, []
+    keep, ended = {"execution": OFTEN, "checkpoint": path, "teacher": teacher}, []
     for at in (3, 5, specs[0].n_step - 1):
         with pytest.raises(Killed):
             train(specs, corpus, callbacks=[Kill(at)], **keep)
