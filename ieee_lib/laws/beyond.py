@@ -98,8 +98,8 @@ def _loss(law: EnsembleLaw, of: str) -> Estimate:
     """
     if of != LIMIT or law.exchangeable:
         return {ONE: law.at(1), ALL: law.measured, LIMIT: law.limit}[of]
-    luck = law.measured.draws - law.measured.value
-    return Estimate(law.limit.value, law.limit.draws + luck)
+    luck = law.measured - law.measured.value
+    return law.limit - (-luck)
 
 
 def _verdict(difference: Estimate, *, tuned: bool) -> str:
