@@ -142,7 +142,7 @@ def test_what_diverged_predicts_nothing_and_is_not_scored(study):
         rows = score(study)
         lost = rows[rows.counted == "diverged"]
         assert len(lost) and not lost.covered.any()
-        assert plots.errors_of_predictions(plt.subplots()[1], rows)
+        assert plots.errors_of_predictions(plt.subplots()[1], rows, "K")
     finally:
         path.write_text(before)
 
@@ -187,7 +187,8 @@ def test_a_prediction_cannot_be_altered_or_made_too_late(study):
         rows = score(study)
         assert sorted(rows.counted)[0] == "made too late"
         assert (rows.counted == "yes").sum() == len(before) - 1
-        ax = plots.errors_of_predictions(plt.subplots()[1], rows)
+        (late,) = rows.axis[rows.counted == "made too late"]
+        ax = plots.errors_of_predictions(plt.subplots()[1], rows, late)
         assert any((line.get_alpha() or 1) < 1 for line in ax.lines), "it looks like the others"
         for path in before:
             path.unlink()
@@ -263,14 +264,19 @@ def test_the_recorded_predictions_held_as_the_readme_says(recorded):
 
 def test_a_figure_of_predictions_shows_each_error_and_interval(recorded):
     rows = score(recorded)
-    fig, ax = plt.subplots()
-    assert plots.errors_of_predictions(ax, rows) is ax
-    points = [line for line in ax.lines if line.get_linestyle() == "None" and len(line.get_xdata())]
-    errors = sorted(x for line in points for x in line.get_xdata() if x)
-    assert errors == pytest.approx(sorted(rows.error))
-    names = [label.get_text() for label in ax.get_yticklabels()]
-    assert len(names) == len(rows) and "3 × 0.63M, D = 32.8k" in names
-    assert {text.get_text() for text in ax.texts} >= {"largest D, from smaller D"}
-    plots.legend_above(ax, columns=3)
+    fig, axes = plt.subplots(1, 3)
+    for ax, (axis, of_axis) in zip(axes, rows.groupby("axis"), strict=True):
+        assert plots.errors_of_predictions(ax, rows, axis) is ax
+        points = [line for line in ax.lines if line.get_linestyle() == "None"]
+        errors = sorted(x for line in points for x in line.get_xdata() if x)
+        assert errors == pytest.approx(sorted(of_axis.error))
+        names = [label.get_text() for label in ax.get_yticklabels()]
+        assert len(names) == len(of_axis)
+        starred = [name for name in names if name.endswith("*")]
+        assert len(starred) == (of_axis.counted != "yes").sum()
+        assert ax.get_xlim()[0] < errors[0] and errors[-1] < ax.get_xlim()[1]
+    assert axes[0].get_title() == "from smaller D"
+    plots.legend_above(axes[0], columns=3)
     legend = [text.get_text() for text in fig.legends[0].get_texts()]
-    assert legend[:3] == ["ensemble", "regularized", "standard"] and "not counted" in legend
+    assert legend[:3] == ["ensemble", "regularized", "standard"]
+    assert any("not counted" in text for text in legend)
