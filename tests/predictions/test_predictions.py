@@ -275,7 +275,7 @@ def test_a_figure_of_predictions_shows_each_error_and_interval(recorded):
         starred = [name for name in names if name.endswith("*")]
         assert len(starred) == (of_axis.counted != "yes").sum()
         assert ax.get_xlim()[0] < errors[0] and errors[-1] < ax.get_xlim()[1]
-    assert axes[0].get_title() == "from smaller D"
+    assert axes[0].get_title("left").startswith("from smaller D")
     plots.legend_above(axes[0], columns=3)
     legend = [text.get_text() for text in fig.legends[0].get_texts()]
     assert legend[:3] == ["ensemble", "regularized", "standard"]
