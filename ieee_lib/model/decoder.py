@@ -331,6 +331,7 @@ class StackedDecoder(nn.Module):
         dynamo.force_parameter_static_shapes = False
         dynamo.automatic_dynamic_shapes = False  # a second width gets code of its own
         dynamo.recompile_limit = 256  # many shapes in one worker must not end in eager
+        dynamo.optimize_ddp = False  # it fixes K; blocks apart overlap with sums of gradients
         self.compiled = True
         for parameter in self.parameters():
             self._any_member_count(parameter)

@@ -1,5 +1,6 @@
 """Claims hold, fail or cannot be told; rows of notebooks that were not run say so."""
 
+import re
 import zlib
 from dataclasses import replace
 
@@ -370,6 +371,11 @@ def test_exponents_agree_only_where_points_bound_them():
     row = claims.exponents_agree(one, other, 400_000)
     assert row.verdict == HOLDS
     assert row.detail.startswith("dL/d ln D at 400,000: -0.025 [-0.0")
+    low, high = map(float, re.findall(r"-0\.025 \[(\S+), (\S+)\]", row.detail)[0])
+    x = np.array([0.04, 0.1, 0.2, 0.4])  # to first order: how A and alpha follow the points
+    inverse = np.linalg.pinv(np.stack([1 / x, -0.01 / x * np.log(x), np.ones(4)], axis=1))
+    error = 0.01 * np.linalg.norm([-1 / 0.4, (np.log(0.4) - 1) * 0.01 / 0.4] @ inverse[:2])
+    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.2) and low < -0.025 < high
     steep = law_in_N(*(4.0 + 0.02 / x for x in (0.04, 0.1, 0.2, 0.4)))
     assert ", difference 0.025 [" in claims.exponents_agree(one, steep, 400_000).detail
     straight = law_in_N(*STRAIGHT)  # a logarithm: the exponent at the scan's edge

@@ -14,6 +14,7 @@ from ieee_lib.jobs.executors import InlineExecutor, LocalExecutor
 from ieee_lib.jobs.progress import Progress
 from ieee_lib.jobs.train_job import TrainJob
 from ieee_lib.runs.store import RunStore
+from ieee_lib.training.fit import can_compile
 
 ALONE = Execution(compile="never", accelerator="cpu", logger="none", threads=1)
 TWO = replace(ALONE, devices=2)
@@ -34,14 +35,16 @@ def curves(job):
 
 
 @pytest.mark.slow
-def test_two_devices_take_the_same_steps_as_one(jobs):
+@pytest.mark.parametrize("compile", ["never", "auto"])
+def test_two_devices_take_the_same_steps_as_one(jobs, compile):
     one, two = jobs
     one.run(ALONE)
     heard = []
-    two.run(TWO, heard.append)
+    two.run(replace(TWO, compile=compile), heard.append)
     for alone, together in zip(curves(one), curves(two), strict=True):
         assert together == pytest.approx(alone, abs=REORDERED)
     record = RunStore.of("two").get(two.specs[0].run_id)
+    assert record["stack"]["compiled"] == (compile == "auto" and can_compile(False))
     assert record["stack"]["devices"] == 2 and record["tokens"] == one.specs[0].tokens
     assert heard[-1] == one.tokens and heard == sorted(heard)
 

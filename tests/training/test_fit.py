@@ -367,7 +367,7 @@ def test_training_warns_of_emulated_products_and_else_of_nothing(spec, corpus, m
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
     products.warn_where_emulated.cache_clear()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         train([spec], corpus, execution=EAGER)
     with pytest.warns(UserWarning, match="emulated, slower than precision 32-true"):
         train([spec.replace(precision="bf16-products")], corpus, execution=EAGER)

@@ -23,7 +23,8 @@ def test_the_first_point_after_one_step_has_that_steps_loss(spec, corpus):
     curve = train([spec], corpus, execution=EAGER)[0].curve
     model = StackedDecoder(spec.model, seeds=[spec.init_seed])
     first = StepBatches([spec], corpus.slice(spec.seed_tokens, 16), spec.batch_size)[0]
-    assert len(curve) == spec.n_step
+    tokens = [4 * 16 * step for step in range(1, spec.n_step + 1)]  # 4 sequences of 16 a step
+    assert [point["tokens"] for point in curve] == tokens and len(curve) == spec.n_step
     assert curve[0]["train_loss"] == pytest.approx(model.losses(first).item(), rel=1e-6)
 
 
