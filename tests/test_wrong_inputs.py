@@ -120,7 +120,7 @@ COMMANDS = [
     (["figures", "--context", "slide"], "context = 'slide': allowed are paper, talk"),
     (["figures", "--background", "grey"], "background = 'grey': allowed are white, transparent"),
     (["figures", "--source", "train"], "source = 'train': allowed are auto, records, archive"),
-    (["figures", "--only", "13"], "only = '13': allowed are 00, 01"),
+    (["figures", "--only", "14"], "only = '14': allowed are 00, 01"),
     (["figures", "--only", "12"], "only = '12': has a text and a scale of its own"),
     (
         ["figures", "--scale", "smoke", "--corpus", "files:no/*.txt"],

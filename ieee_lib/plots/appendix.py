@@ -72,7 +72,6 @@ def laws_by_seed(ax: Axes, laws: Mapping[str, PowerLaw]) -> Axes:
         marks.curve(ax, law, (0.8 * N.min(), 10 * N.max()), "regularized", color=color)
     marks.count_ticks(ax, [*N, 10 * N.max()])
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
-    ax.legend()
     return ax
 
 

@@ -59,7 +59,7 @@ def loss_frontiers(
         small = {"marker": MARKERS[kind], "markersize": 0.55 * size, "markeredgewidth": 0}
         look = {"label": label, "color": COLORS[kind], "alpha": 0.6, "linestyle": "", **small}
         ax.plot(rows[x], [loss.value for loss in rows.loss], **look)
-    ax.set(title=title, xlabel=AXES[x], ylabel=marks.LOSS)
+    ax.set(title=title, xlabel=AXES[x], ylabel="loss (nats/token)")
     _focus(ax, points, frontiers, x)
     if x == "parameters":
         left, right = ax.get_xlim()

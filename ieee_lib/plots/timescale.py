@@ -72,5 +72,5 @@ def slopes_in_ratio(ax: Axes, table: pd.DataFrame, *, reach: float = 0.75) -> Ax
     counts = [f" ({n:.0f})" for n in table.n.fillna(0)]
     ax.set_yticks(range(len(table)), (table.optima + counts).str.removesuffix(" (0)"))
     ax.invert_yaxis()
-    ax.set(xlabel="slope of ln(decay per epoch) in ln(N / D)", xlim=(-1.2 * reach, 1.2 * reach))
+    ax.set(xlabel="slope of ln(decay) in ln(N / D)", xlim=(-1.2 * reach, 1.2 * reach))
     return ax

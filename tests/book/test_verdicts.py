@@ -101,7 +101,7 @@ def test_plans_of_ensembles_hold_every_member_once_asked(study):
 
 def test_captions_name_scale_data_seeds_and_points(study):
     assert study.caption(4).startswith(
-        "smoke scale · stdlib · D = 4,096 tokens · 2 seeds a point · 4"
+        "smoke scale · Python's standard library · D = 4,096 tokens · 2 seeds a point · 4"
     )
     ladder = study.caption(3, "a note", ladder=(2048, 4096))
-    assert "D = 2,048, 4,096 tokens" in ladder and "2 seeds a point (1 off the base D)" in ladder
+    assert "D = 2,048, 4,096 tokens" in ladder and "2 seeds a point (1 at other D)" in ladder

@@ -136,8 +136,8 @@ def test_a_unit_that_is_done_leaves_its_memory_to_the_next(home, spec, corpus, m
 def test_the_plan_says_which_models_one_card_holds(home, capsys):
     """One member, four sequences of 4096: up to 1.4B in the 80 GB of an H100."""
     assert main(["plan", "--scale", "paper"]) == 0
-    line = capsys.readouterr().out.splitlines()[-1]
-    assert line.startswith("Memory a stack of 1 trains in, 4 sequence(s) of 4096 tokens a pass: ")
+    start = "Memory a stack of 1 trains in, 4 sequence(s) of 4096 tokens a pass: "
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith(start))
     sizes = dict(
         entry.removesuffix(" GB").split() for entry in line[:-1].split(": ")[1].split(", ")
     )

@@ -47,7 +47,7 @@ def test_a_held_decay_takes_the_lowest_recorded_point_of_the_plain_recipe(study,
     at_value = runs[(runs.wd == value) & (runs["D"] == study.scale.base_tokens)]
     plain = at_value[(at_value.synthetic == "") & (at_value.start == "") & (at_value.dropout == 0)]
     plain = plain[(plain.optimizer == "adamw") & (plain.init_seed == plain.data_seed)]
-    plain = plain[(plain.decay_mask == "paper") & ~plain.reshuffle]
+    plain = plain[(plain.decay_mask == "paper") & ~plain.reshuffle & (plain.options == "")]
     for model, row in held[held.n > 0].iterrows():
         of_model = plain[(plain.model == model) & (plain.init_seed < study.scale.seeds)]
         means = of_model.groupby(["lr", "epochs"]).val_loss.mean()

@@ -2,7 +2,7 @@
 
     python -m tests.training.fixed_losses            # writes tests/data/fixed_losses.json
 
-Every preset of the smoke and laptop scales and every option, 20 steps on a text of random words.
+Every preset of the smoke and laptop books and every option, 20 steps on a text of random words.
 """
 
 import json
@@ -67,7 +67,7 @@ def cases(folder: Path, **changes) -> dict[str, tuple[list[RunSpec], Corpus, Exe
     for name in ("smoke", "laptop"):
         scale = Scale.load(name)
         corpus = corpus_of(scale.corpus.vocab_size, folder)
-        for model in scale.models:
+        for model in scale.ladder_models():
             spec = scale.spec(model, corpus=corpus.fingerprint, wd=0.8, lr=1e-2, epochs=1)
             step = spec.tokens_per_step
             fixed = {"seed_tokens": STEPS * step, "val_sequences": 16, "evals": 2, **changes}

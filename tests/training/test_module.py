@@ -32,8 +32,14 @@ class Keys(lightning.Callback):
     """Notes the keys that every pass drops channels by."""
 
     def on_train_start(self, trainer, module):
-        self.seen, inner = [], module.model.losses
-        module.model.losses = lambda ids, key: self.seen.append(key) or inner(ids, key)
+        self.seen, inner = [], module.model.hidden
+
+        def hidden(ids, key=None):
+            if module.training:
+                self.seen.append(key)
+            return inner(ids, key)
+
+        module.model.hidden = hidden
 
 
 def mixed(x: int) -> int:
