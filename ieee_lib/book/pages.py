@@ -84,7 +84,7 @@ def book_pages(
     values = {
         "scale": study.scale.name,
         "about": study.scale.about,
-        "corpus": study.scale.corpus.source,
+        "corpus": study.scale.corpus.words,
         "overview": "\n\n".join(
             _figure(saved, study, records)
             for saved in _saved_figures(ran)
@@ -109,10 +109,21 @@ def title(page: str) -> str:
     return page[page.index("# ") + 2 :].split("\n", 1)[0]
 
 
+HEADINGS = {
+    "fig03b_forms": "three forms of the law in N",
+    "fig06b_forms": "three forms of the joint law",
+    "fig07a_laws_in_size_at_every_data": "laws in N at every D",
+    "fig09b_loss_against_synthetic_share": "students against the share of synthetic text",
+    "fig17_one_member_and_many": "loss over epochs and decay, K = 1 and K → ∞",
+    "fig20_beyond": "recipes beyond the paper",
+}
+"""Headings of figures whose names say too little."""
+
+
 def in_words(name: str) -> str:
     """Return a figure's name as a heading: "Figure 2a: loss against epochs"."""
     match = re.fullmatch(r"fig0?(\d+[a-z]?)_(.+)", name)
-    words = (match[2] if match else name).replace("_", " ")
+    words = HEADINGS.get(name, (match[2] if match else name).replace("_", " "))
     if not match:
         return words
     return f"Figure {match[1]}" + (" as published" if words == "published" else f": {words}")
@@ -150,6 +161,7 @@ def _notebook(ran: Ran, folder: Path, records: str) -> Iterator[str]:
         source = _as_run(cell.source, ran.given) if has_parameters(cell) else cell.source
         summary = "Parameters" if has_parameters(cell) else "Code"
         yield f"<details><summary>{summary}</summary>\n\n```python\n{source}\n```\n\n</details>"
+        yield from ran.printed.get(place, "").splitlines()
         value = ran.shown.get(place)
         if isinstance(value, Figure):
             n_control += 1
@@ -229,7 +241,7 @@ def _figure(saved: SavedFigure, study: Study, records: str) -> str:
     picture = f"[![{in_words(name)}]({name}.png)]({name}.svg)"
     behind = records_behind(saved.run_ids, study.store)
     if not behind:
-        return f"{picture}\n\n*Stands on no run of ours · {link}*"
+        return f"{picture}\n\n*No runs of its own · {link}*"
     counts = {kind: n for kind, n in kinds_of(behind).items() if n}
     kinds = ", ".join(f"{n:,} {k if n > 1 else k.removesuffix('s')}" for k, n in counts.items())
     kinds = f"[{kinds}]({records}/{name}.csv)" if records else kinds

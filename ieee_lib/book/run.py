@@ -13,6 +13,7 @@ import ast
 import linecache
 import os
 import runpy
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ class Ran:
     """The parameters it ran with, of those that it declares."""
     shown: Mapping[int, Any] = field(default_factory=dict)
     """Cell (its place) -> the value of its last line: what the notebook shows below it."""
+    printed: Mapping[int, str] = field(default_factory=dict)
+    """Cell (its place) -> what it printed; nothing of it goes to this process's output."""
     refused: str = ""
     """Why its records could not be judged, such as members lost to divergence."""
 
@@ -140,6 +143,12 @@ def run_notebook(path: Path, parameters: Mapping[str, Any]) -> Ran:
     for name in parameters:
         check_choice("parameter", name, names)
     source, cells = _script(path)
+    printed: dict[int, str] = {}
+
+    def print_in_cell(*values: Any, sep: str = " ", end: str = "\n") -> None:
+        place = _cell_at(sys._getframe(1).f_lineno, cells)
+        printed[place] = printed.get(place, "") + sep.join(map(str, values)) + end
+
     figures = set(plt.get_fignums())
     with (
         one_book() as session,
@@ -151,7 +160,7 @@ def run_notebook(path: Path, parameters: Mapping[str, Any]) -> Ran:
         script.write_text(source, encoding="utf-8")
         session.running.add(path)
         try:
-            start = {"given_parameters": dict(parameters), SHOWN: {}}
+            start = {"given_parameters": dict(parameters), SHOWN: {}, "print": print_in_cell}
             names = runpy.run_path(str(script), start)
         except (InputError, TrainingError):
             raise
@@ -162,7 +171,8 @@ def run_notebook(path: Path, parameters: Mapping[str, Any]) -> Ran:
             for number in set(plt.get_fignums()) - figures:
                 plt.close(number)
             linecache.checkcache(str(script))
-    ran = Ran(path, names, parameters, names.pop(SHOWN))
+    names.pop("print", None)
+    ran = Ran(path, names, parameters, names.pop(SHOWN), printed)
     if not own_parameters(parameters):  # else it may differ from what a book would show
         session.ran[path] = ran
     return ran
@@ -264,6 +274,11 @@ def _keeping_last(source: str, place: int) -> str:
     return b"\n".join(lines).decode()
 
 
+def _cell_at(line: int, first_lines: Mapping[int, int]) -> int:
+    """Return the place of the cell that holds a line of the script."""
+    return max((place for place, first in first_lines.items() if first <= line), default=0)
+
+
 def _where(error: Exception, script: Path, path: Path, first_lines: Mapping[int, int]) -> str:
     """Return what failed, in which cell."""
     line = error.lineno or 0 if isinstance(error, SyntaxError) else 0
@@ -272,7 +287,7 @@ def _where(error: Exception, script: Path, path: Path, first_lines: Mapping[int,
         if trace.tb_frame.f_code.co_filename == str(script):
             line = trace.tb_lineno
         trace = trace.tb_next
-    place = max((place for place, first in first_lines.items() if first <= line), default=0)
+    place = _cell_at(line, first_lines)
     source = next((cell.source for at, cell in _code_cells(path) if at == place), "")
     return f"{path.stem}, cell {place}, failed: {type(error).__name__}: {error}\n\n{source}"
 

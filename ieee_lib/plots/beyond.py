@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.plots import marks
@@ -22,7 +22,7 @@ def loss_by_recipe(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
         values = [law.at(count) for count in law.points.k]
         marks.estimates(ax, law.points.k, values, "ensemble", label=name, filled=filled)
         ax.plot(k, law.law(k), linestyle=dash, color=COLORS["ensemble"], linewidth=1)
-        marks.limit(ax, law.limit, "ensemble", label="K → ∞ limit")
+        marks.limit(ax, law.limit, "ensemble", label=f"{name}: K → ∞ limit")
     marks.log_ticks(ax, [1, 2, 3, 5, 10, 50])
     ax.set(xlabel="members K", ylabel=marks.LOSS)
     return ax
@@ -51,8 +51,13 @@ def differences_from_base(ax: Axes, compared: pd.DataFrame, of: str) -> Axes:
     ax.set_yticks(range(len(others)), list(others.recipe))
     ax.set_ylim(len(others) - 0.5, -0.5)  # the first on top
     ax.margins(x=0.4)  # room for arrows
-    ax.set_xscale("symlog", linthresh=LINEAR_UP_TO)
-    ax.xaxis.set_major_locator(FixedLocator([-1, -LINEAR_UP_TO, 0, LINEAR_UP_TO, 1]))
+    label = "nats/token"
+    if others.difference.map(lambda each: abs(each.value)).max() > 2 * LINEAR_UP_TO:
+        ax.set_xscale("symlog", linthresh=LINEAR_UP_TO)
+        ax.xaxis.set_major_locator(FixedLocator([-1, -LINEAR_UP_TO, 0, LINEAR_UP_TO, 1]))
+        label += f"\nlog beyond ±{LINEAR_UP_TO:g}"
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.set(xlabel="nats/token", title=of)
+    ax.set(xlabel=label, title=of)
     return ax

@@ -55,10 +55,11 @@ def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
     """
     table: pd.DataFrame = sizes.errors
     forms = list(sizes.by_form)
-    colors = marks.shades(recipe, table.D.nunique())
-    for D, color in zip(sorted(table.D.unique()), colors, strict=True):
+    every_D = sorted(table.D.unique())
+    shifts = np.linspace(-0.15, 0.15, len(every_D)) if len(every_D) > 1 else [0.0]
+    for D, color, shift in zip(every_D, marks.shades(recipe, len(every_D)), shifts, strict=True):
         rows = table[table.D == D]
-        places = [forms.index(form) for form in rows.form]
+        places = [forms.index(form) + shift for form in rows.form]  # else equal errors hide
         ax.plot(rows.error, places, "o", color=color, label=f"D = {marks.short_count(D)}")
     ax.axvline(0, color=GREY, linestyle=":")
     rms = (table.error**2).groupby(table.form).mean() ** 0.5
@@ -68,5 +69,5 @@ def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
         xlabel="measured minus predicted (nats/token)",
         ylim=(len(forms) - 0.5, -0.5),
     )
-    legend_over(ax, title="error at the largest model left out", columns=4)
+    legend_over(ax, title="error of the left-out largest model", columns=4)
     return ax

@@ -13,7 +13,7 @@ from ieee_lib.laws.frontier import AT_OPTIMUM, HEURISTIC, OTHER, Frontier, cost_
 from ieee_lib.plots import marks
 from ieee_lib.plots.style import COLORS, MARKERS
 
-AXES = {"flops": "training FLOPs", "parameters": "parameters read for a token, N × K"}
+AXES = {"flops": "training FLOPs", "parameters": "inference parameters, N × K"}
 """Cost -> label of its axis."""
 
 LOOKS: dict[str, dict[str, Any]] = {

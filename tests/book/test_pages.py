@@ -30,6 +30,7 @@ wide = wide[["x", "few", *(f"c{i}" for i in range(9))]]""",
     "plt.subplots()[0]",
     "laws.fit_power_law(laws.published_points('k_limits').head(4), x='N')",
     "{'a': n}",
+    "print('Holds: [0, 1].')\nfor word in ['and', 'more']:\n    print(word, end='!\\n')",
     "None",
 )
 
@@ -58,19 +59,20 @@ def test_a_page_holds_text_code_and_what_each_cell_showed(ran):
     assert 'scale = "smoke"  # a scale\nsource = "records"  # of runs\nn = 2\n' in page
     assert page.count("<details>") == page.count("</details>") == len(CELLS) - 1
     parts = page.split("</details>\n\n")
-    frame, wide, named, table, figure, control, law, plain = parts[-8:]
+    frame, wide, named, table, figure, control, law, plain, printed = parts[-9:]
     assert "| x | same |\n| --: | :-- |\n| 0 | a b |\n" in frame
     assert "| 19 |" in frame and "| 20 |" not in frame
     assert "\n\nthe first 20 of 30 rows\n" in frame
     assert wide.startswith("| x | few |\n") and "in every row: c0 = 1, c1 = 1" in wide
     assert named.startswith("|  | 0 | 1 |\n") and "| x | 0 | 1 |" in named
     assert table.startswith("| x | few |\n") and "| 3 | even |\n\nfour · in every row" in table
-    line = "[![Figure 0b: a line](fig00b_a_line.png)](fig00b_a_line.svg)\n\n*Stands on no run"
+    line = "[![Figure 0b: a line](fig00b_a_line.png)](fig00b_a_line.svg)\n\n*No runs of"
     assert figure.startswith(line) and (folder / "fig00b_a_line.json").is_file()
     assert control.startswith("![Figure with controls](00_a_title_1.png)")
     assert (folder / "00_a_title_1.png").read_bytes().startswith(b"\x89PNG")
     assert law.startswith("$L(N) = ")
     assert plain.startswith("```text\n{'a': 2}\n```")
+    assert printed.startswith("Holds: [0, 1].\n\nand!\n\nmore!\n\n")
 
 
 def test_pages_are_a_book_with_steps_and_what_is_no_more_goes(ran):
@@ -102,6 +104,7 @@ def test_figures_have_names_in_words():
     assert in_words("fig02a_loss_against_epochs") == "Figure 2a: loss against epochs"
     assert in_words("fig10_published") == "Figure 10 as published"
     assert in_words("my_figure") == "my figure"
+    assert in_words("fig20_beyond") == "Figure 20: recipes beyond the paper"
 
 
 SCALES = sorted(path.name.split(".")[0] for path in (ROOT / "data" / "archive").glob("*.gz"))

@@ -53,6 +53,14 @@ def test_what_each_cell_shows_is_kept_by_its_place(notebook):
     assert ran.names["y"] == 2 and not [name for name in ran.names if "shown" in name]
 
 
+def test_what_each_cell_prints_is_kept_and_not_printed(notebook, capsys):
+    ran = run_notebook(
+        notebook("print('a', x, sep='-')", "y = 1\nprint(y)\nprint(2)", "x"), {"x": 4}
+    )
+    assert ran.printed == {2: "a-4\n", 3: "1\n2\n"} and "print" not in ran.names
+    assert capsys.readouterr().out == ""
+
+
 def test_parameters_are_objects_and_never_code(notebook):
     scale = Scale.load("smoke")
     ran = run_notebook(notebook("y = x"), {"scale": scale, "x": '1"; raise SystemExit #'})
