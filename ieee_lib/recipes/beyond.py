@@ -38,6 +38,8 @@ def beyond_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     replicates, which those of a chain are not; `noise_of`: the runs whose noise members have, those
     without an average where an average of the same steps was kept. Trains and scores what is
     missing; a study that never trains gives what is recorded.
+
+    Raises MissingRuns where a study that never trains has no ensemble of the base.
     """
     settings = heuristic(centre_of(centres_of(tuned), study.scale.ensembles.model))
     ensembles, chains = variants(study, settings), chained(study, settings)
@@ -52,7 +54,9 @@ def beyond_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
             runs = [spec.members[place] for spec in links]
             study.ensure(runs, weights=True, label="chains")
     else:
-        specs = [spec for spec in specs if study.store.get(spec.run_id)]
+        recorded = [spec for spec in specs if study.store.get(spec.run_id)]
+        has_base = any(spec in recorded for spec in ensembles[BASE])
+        specs = recorded if has_base else ensembles[BASE]  # whose scores are then missing
     scores = score(study, specs, label="recipes")
     scores["recipe"] = scores.ensemble.map(recipes)
     base = scores[scores.recipe == BASE]

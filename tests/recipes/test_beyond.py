@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from ieee_lib import InputError, Scale, laws, plots, recipes
+from ieee_lib.errors import MissingRuns
 from ieee_lib.recipes import beyond
 from ieee_lib.recipes.beyond import BASE, PROBABILITIES, beyond_specs, chained, variants
 from ieee_lib.recipes.ensembles import centre_of, centres_of, heuristic
@@ -110,6 +111,18 @@ def test_what_is_not_recorded_is_left_out(study, settings, scores):
     for row in scores.to_dict("records"):
         assert (row["noise_of"] == row["members"]) == (row["recipe"] not in averages)
     assert scores.noise.nunique() == 1 and scores.noise_dof.iloc[0] >= 12, "pooled over all"
+
+
+def test_without_an_ensemble_of_the_base_its_runs_are_missing(study, monkeypatch):
+    """As in a book of which only a part is recorded: it leaves the notebook out."""
+    tuned, get = recipes.regularized(study), study.store.get
+    ids = {
+        spec.run_id
+        for spec in variants(study, heuristic(centre_of(centres_of(tuned), "0.07M")))[BASE]
+    }
+    monkeypatch.setattr(type(study.store), "get", lambda _, i: None if i in ids else get(i))
+    with pytest.raises(MissingRuns, match="runs"):
+        recipes.beyond_ensembles(study, tuned)
 
 
 def test_recorded_recipes_are_compared(scores):
