@@ -183,7 +183,7 @@ def test_final_losses_in_both_precisions_stand_beside_the_noise(home, smoke_corp
     (home / "data" / "corpora").symlink_to(smoke_corpora)
     scale = Scale.load("smoke")
     frame = precision.run(scale)["tab_precision"].frame
-    assert list(frame.model) == list(scale.models)
+    assert list(frame.model) == scale.ladder_models()
     assert (frame["bf16 - float32"] != 0).all(), "nothing was multiplied in bf16"
     assert (frame["bf16 - float32"].abs() < 0.02).all() and (frame["noise of a seed"] > 0).all()
     assert list(frame["within noise"]) == list(

@@ -100,7 +100,7 @@ def test_every_figure_comes_in_three_formats_with_its_numbers(book):
 def test_the_book_says_where_its_time_went(book):
     assert "Where the time went:" in (book / "printed.txt").read_text()
     rows = pd.read_csv(book / "figures" / "smoke" / "tab_stages.csv").set_index("stage").seconds
-    assert rows["training steps"] > 0.2 * rows["all"] and (rows > -0.01 * rows["all"]).all()
+    assert rows["training steps"] > 0.1 * rows["all"] and (rows > -0.01 * rows["all"]).all()
     assert rows["all"] == pytest.approx(rows.drop("all").sum())
 
 
@@ -253,8 +253,12 @@ def test_a_finished_book_trains_nothing_and_redraws_the_same(own_book):
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     redrawn = digests(home)
     assert {name: redrawn[name] for name in figures} == figures
-    appendix = {name for name in redrawn if name not in figures}  # rests on the others' records too
-    assert appendix and all("23" in name for name in appendix)
+    new = {name for name in redrawn if name not in figures}
+    pages = {
+        name for name in new if re.fullmatch(r"(README|figures|costs|\d\d_.*)\.(md|png)", name)
+    }
+    assert pages and new - pages, "pages, and the appendix, which rests on the others' records"
+    assert all("23" in name for name in new - pages)
 
 
 @pytest.mark.xdist_group("book")
