@@ -58,14 +58,21 @@ class EnsembleSpec:
         """Return the members' ids and the fields that they share, ready for JSON."""
         fields = [member.to_dict() for member in self.members]
         shared = {k: v for k, v in fields[0].items() if all(f[k] == v for f in fields)}
-        averaged = {} if self.average == "outputs" else {"average": self.average}
-        return {**shared, **averaged, "members": [member.run_id for member in self.members]}
+        return {
+            **shared,
+            **_other_than_outputs(self.average),
+            "members": [member.run_id for member in self.members],
+        }
 
 
 def ensemble_id(run_ids: Sequence[str], average: str = "outputs") -> str:
     """Return the id of an ensemble of runs; what is averaged is part of it where not outputs."""
-    averaged = {} if average == "outputs" else {"average": average}
-    return content_id("ensemble", {"members": list(run_ids), **averaged})
+    return content_id("ensemble", {"members": list(run_ids), **_other_than_outputs(average)})
+
+
+def _other_than_outputs(average: str) -> dict[str, str]:
+    """Return the field that says what is averaged; records of outputs have none."""
+    return {} if average == "outputs" else {"average": average}
 
 
 SampleKind = Literal["mixture", "average"]

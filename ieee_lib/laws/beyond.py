@@ -98,8 +98,7 @@ def _loss(law: EnsembleLaw, of: str) -> Estimate:
     """
     if of != LIMIT or law.exchangeable:
         return {ONE: law.at(1), ALL: law.measured, LIMIT: law.limit}[of]
-    luck = law.measured - law.measured.value
-    return law.limit - (-luck)
+    return law.limit + (law.measured - law.measured.value)
 
 
 def _verdict(difference: Estimate, *, tuned: bool) -> str:

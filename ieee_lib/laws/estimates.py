@@ -104,6 +104,10 @@ class Estimate:
         """Return the estimate in another unit: 100 * share is in percent."""
         return Estimate(factor * self.value, factor * self.draws)
 
+    def __add__(self, other: "Estimate | float") -> "Estimate":
+        """Return the sum; what both share of their noise adds up draw by draw."""
+        return self - (-other)
+
     def __neg__(self) -> "Estimate":
         """Return the estimate with its sign turned."""
         return Estimate(-self.value, -self.draws)

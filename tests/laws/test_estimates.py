@@ -153,3 +153,10 @@ def test_a_column_of_estimates_becomes_three():
     assert list(table) == ["model", "limit", "limit ci_low", "limit ci_high", "n"]
     assert table.limit.tolist() == [4.0, 5.0] and (table["limit ci_low"] < table.limit).all()
     assert list(expand(frame[:0])) == ["model", "limit", "n"]
+
+
+def test_a_sum_is_that_of_every_draw():
+    one = Estimate(2.0, np.array([1.0, 2.0, 3.0]))
+    other = Estimate(0.5, np.array([0.5, 0.25, 0.75]))
+    assert (one + other).value == 2.5 and list((one + other).draws) == [1.5, 2.25, 3.75]
+    assert (one + 1.0).value == 3.0 and list((one + 1.0).draws) == [2.0, 3.0, 4.0]
