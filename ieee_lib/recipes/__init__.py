@@ -17,7 +17,12 @@ from ieee_lib.recipes.appendix import (
     with_larger,
 )
 from ieee_lib.recipes.beyond import beyond_ensembles
-from ieee_lib.recipes.data_scaling import ensembles_by_data, regularized_by_data, standard_by_data
+from ieee_lib.recipes.data_scaling import (
+    ensembles_by_data,
+    recorded_ensembles_by_data,
+    regularized_by_data,
+    standard_by_data,
+)
 from ieee_lib.recipes.distill import student_sweep, students, teachers
 from ieee_lib.recipes.downstream import downstream_answers
 from ieee_lib.recipes.ensembles import (
@@ -75,6 +80,7 @@ __all__ = [
     "open_text",
     "overfitting",
     "recorded_ensembles",
+    "recorded_ensembles_by_data",
     "recorded_points",
     "regularized",
     "regularized_by_data",

@@ -12,7 +12,7 @@ import pandas as pd
 from ieee_lib.config import RunSpec
 from ieee_lib.errors import MissingRuns
 from ieee_lib.recipes import single
-from ieee_lib.recipes.ensembles import heuristic_ensembles, heuristic_specs
+from ieee_lib.recipes.ensembles import centres_of, heuristic_ensembles, heuristic_specs, score
 from ieee_lib.recipes.tuned import regularized, standard
 from ieee_lib.study import Study
 
@@ -49,6 +49,17 @@ def ensembles_by_data(study: Study, tuned: pd.DataFrame, *, recorded: bool = Fal
         return heuristic_ensembles(study, tuned[tuned.D == D], label=f"ensembles, D = {D:,}")
 
     return _by_data(study, sorted(tuned.D.unique()), at, recorded=recorded)
+
+
+def recorded_ensembles_by_data(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of those of `ensembles_by_data` that are recorded already, each model's.
+
+    Columns as there. Nothing is trained or scored: for a notebook that needs one of these ensembles
+    and takes the size of its noise from all of them, as notebooks 03 to 05 do.
+    """
+    reader = study.reading()
+    specs = heuristic_specs(reader, centres_of(tuned))
+    return score(reader, [spec for spec in specs if reader.store.get(spec.run_id)])
 
 
 def _by_data(

@@ -12,6 +12,7 @@ from matplotlib.transforms import Bbox
 
 from ieee_lib import plots
 from ieee_lib.book.run import run_book
+from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.plots.captions import captioned
 from ieee_lib.plots.saving import SavedFigure, output
 from ieee_lib.plots.style import PALETTES, contrast, readable, surface
@@ -139,6 +140,28 @@ def has_bars(ax):
     bars = [c for c in ax.containers if isinstance(c, ErrorbarContainer) and c.lines[2]]
     segments = [segment for bar in bars for part in bar.lines[2] for segment in part.get_segments()]
     return any(np.ptp(segment, axis=0).max() > 0 for segment in segments if len(segment))
+
+
+def test_an_ensemble_has_one_limit_in_all_figures(figures):
+    limits = {}
+    for name, saved in figures.items():
+        if name != "fig20_beyond":  # of other settings, with a noise of their own
+            for law in ensemble_laws(saved.data):
+                limits.setdefault(law.members, {})[name] = (law.limit.ci_low, law.limit.ci_high)
+    shared = [shown for shown in limits.values() if len(shown) >= 4]
+    assert any("fig09_students_against_total_parameters" in shown for shown in shared)
+    for shown in shared:
+        first = next(iter(shown.values()))
+        assert all(interval == pytest.approx(first) for interval in shown.values()), shown
+
+
+def ensemble_laws(data):
+    """Return the laws in K among nested values."""
+    if isinstance(data, EnsembleLaw):
+        return [data]
+    values = data.values() if isinstance(data, dict) else data
+    nested = isinstance(data, dict | list | tuple)
+    return [law for value in values for law in ensemble_laws(value)] if nested else []
 
 
 def test_captions_name_texts_in_words(figures):
