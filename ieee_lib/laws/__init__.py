@@ -12,6 +12,7 @@ from ieee_lib.laws.beyond import compare_tuned, sentences
 from ieee_lib.laws.data_efficiency import (
     data_efficiencies,
     data_efficiency,
+    fit_data,
     losses_by_data,
     missing_limits,
 )
@@ -69,7 +70,6 @@ from ieee_lib.laws.published import (
     refits,
 )
 from ieee_lib.laws.recipe_gains import compare_recipes, rise_with
-from ieee_lib.laws.scan import MIN_POINTS
 from ieee_lib.laws.tables import LAW_DIGITS, laws_frame
 from ieee_lib.laws.timescale import slopes, timescale_line
 from ieee_lib.laws.units import scale_of, unit_of
@@ -82,7 +82,6 @@ __all__ = [
     "FORM_DIGITS",
     "FREE",
     "LAW_DIGITS",
-    "MIN_POINTS",
     "NOISE",
     "Discrepancy",
     "EnsembleLaw",
@@ -108,6 +107,7 @@ __all__ = [
     "estimates",
     "estimates_frame",
     "expand",
+    "fit_data",
     "fit_ensembles",
     "fit_ensembles_by_data",
     "fit_frontiers",

@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ieee_lib.laws.data_efficiency import data_efficiency
+from ieee_lib.laws.data_efficiency import data_efficiency, fit_data
 from ieee_lib.laws.ensembles import ensembles_frame, fit_ensembles, fit_ensembles_by_data
 from ieee_lib.laws.estimates import Estimate, estimates_frame, measured_mean
-from ieee_lib.laws.fit import fit_power_law
 from ieee_lib.laws.forms import fit_sizes
 from ieee_lib.laws.power_law import Limit
 from ieee_lib.laws.units import scale_of
@@ -171,8 +170,8 @@ def _standard(rng: np.random.Generator, truth: Truth) -> tuple[Limit, Estimate]:
     for D in (*LADDER, LARGEST_D):
         mean, run_ids = _mean_loss(rng, SEED_NOISE, SEEDS[D])
         losses[D] = measured_mean(truth.standard(D) + mean, noise, run_ids)
-    points = estimates_frame(losses, "D")
-    return fit_power_law(points, x="D").limit, losses[BASE]
+    points = estimates_frame(losses, "D").assign(recipe="standard")
+    return fit_data(points)["standard"].limit, losses[BASE]
 
 
 def _tuned(rng: np.random.Generator, world: World, truth: Truth) -> pd.DataFrame:

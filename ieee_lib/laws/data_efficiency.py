@@ -6,11 +6,12 @@ by inverting the standard recipe's law in D; `reference` is the standard recipe'
 same D.
 
     losses = losses_by_data(standard, laws_in_N, ensembles, joint)
-    law = fit_power_law(losses[losses.recipe == "standard"], x="D")
+    law = fit_data(losses)["standard"]
     losses.assign(efficiency=data_efficiencies(losses, law, reference))
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ import pandas as pd
 
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.estimates import Estimate, estimates, lowest
+from ieee_lib.laws.fit import fit_power_law
+from ieee_lib.laws.forms import discrepancy_of, miss
 from ieee_lib.laws.power_law import Limit, PowerLaw
+from ieee_lib.laws.scan import MIN_POINTS
 
 
 def data_efficiency(standard: PowerLaw | Limit, loss: Any, reference: Any) -> Any:
@@ -54,6 +58,30 @@ def losses_by_data(
     for D, law in joint.items():
         rows.append(("joint", D, law.limit, _run_ids(law)))
     return pd.DataFrame(rows, columns=["recipe", "D", "loss", "run_ids"])
+
+
+def fit_data(losses: pd.DataFrame) -> dict[str, PowerLaw]:
+    """Return recipe -> its law in D, of the recipes with losses at three D or more.
+
+    losses: recipe, D (tokens), loss (estimates, nats/token). A recipe with one D more predicts its
+    loss at the largest from the rest; what these errors have beyond the noise of runs is what all
+    of these laws may be wrong by.
+    """
+    by_recipe = {
+        str(recipe): rows.sort_values("D")
+        for recipe, rows in losses.groupby("recipe", sort=False)
+        if len(rows) >= MIN_POINTS
+    }
+    errors = [
+        miss(fit_power_law(rows[:-1], x="D"), rows.D.iloc[-1], estimates(rows)[-1])
+        for rows in by_recipe.values()
+        if len(rows) > MIN_POINTS
+    ]
+    wrong_by = discrepancy_of(pd.DataFrame(errors, columns=["error", "se"]))
+    return {
+        recipe: replace(fit_power_law(rows, x="D"), discrepancy=wrong_by)
+        for recipe, rows in by_recipe.items()
+    }
 
 
 def _run_ids(law: PowerLaw) -> tuple[str, ...]:

@@ -5,8 +5,9 @@
     power mean   [(A N^-a)^q + (B D^-b)^q]^(1/q) + E one surface over all D
 
 Every form predicts the loss of the largest model at every D from the smaller ones. The form with
-the lowest root mean square error heads the book, by code; those errors are also what its limits
-may be wrong by (`PowerLaw.discrepancy`), with as many degrees of freedom as there are D.
+the lowest root mean square error heads the book, by code. What those errors have beyond the noise
+of runs is what its limits may be wrong by (`PowerLaw.discrepancy`), with as many degrees of freedom
+as there are D.
 
     sizes = fit_sizes(tuned_by_data)             # one row a D and model
     sizes[28_672].limit, sizes.form, sizes.table()
@@ -20,9 +21,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 
 from ieee_lib.errors import InputError, check_choice
-from ieee_lib.laws.estimates import Discrepancy, estimates
+from ieee_lib.laws.estimates import Discrepancy, Estimate, estimates
 from ieee_lib.laws.fit import fit_power_law
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.power_mean import fit_power_mean
@@ -30,7 +32,7 @@ from ieee_lib.laws.units import scale_of
 
 FREE, PINNED, POWER_MEAN = FORMS = ("free exponent", "exponent 1", "power mean")
 """Forms of the law in N."""
-FORM_DIGITS = {"bias": 3, "rms": 3, "error": 3, "limit": 3, "chi2": 1}
+FORM_DIGITS = {"bias": 3, "rms": 3, "noise": 3, "error": 3, "limit": 3, "chi2": 1}
 """Decimals of a table of forms."""
 
 
@@ -43,7 +45,7 @@ class SizeLaws(Mapping[int, PowerLaw]):
     by_form: dict[str, dict[int, PowerLaw]]
     """form -> D -> law."""
     errors: pd.DataFrame
-    """form, D, N (left out), error (measured minus predicted, nats/token)."""
+    """form, D, N (left out), error (measured minus predicted, nats/token), se (its noise)."""
 
     def __getitem__(self, D: int) -> PowerLaw:
         return self.by_form[self.form][D]
@@ -62,11 +64,13 @@ class SizeLaws(Mapping[int, PowerLaw]):
         """Return one row a form and D: errors of the form at the left-out models, and its limit.
 
         Columns: form, heads (whether the book uses it), predictions, bias and rms of their errors,
-        D, error there, limit (estimate), chi2 and dof of the fit (nats/token).
+        noise (what rms the noise of runs alone makes), D, error there, limit (estimate), chi2 and
+        dof of the fit (nats/token).
         """
         rows = []
         for form, laws in self.by_form.items():
-            errors = self.errors[self.errors.form == form].set_index("D").error
+            left_out = self.errors[self.errors.form == form].set_index("D")
+            errors = left_out.error
             for D, law in laws.items():
                 rows.append(
                     {
@@ -75,6 +79,7 @@ class SizeLaws(Mapping[int, PowerLaw]):
                         "predictions": len(errors),
                         "bias": errors.mean(),
                         "rms": _rms(errors),
+                        "noise": _rms(left_out.se),
                         "D": D,
                         "error": errors.get(D, math.nan),
                         "limit": law.limit,
@@ -107,10 +112,8 @@ def fit_sizes(frame: pd.DataFrame, y: str = "loss", *, form: str | None = None) 
             if name in (form, FREE if form is None else form):
                 raise
     for name, laws in by_form.items():
-        left = errors[errors.form == name].error
-        if len(left):
-            wrong_by = Discrepancy(_rms(left), len(left))
-            by_form[name] = {D: replace(law, discrepancy=wrong_by) for D, law in laws.items()}
+        wrong_by = discrepancy_of(errors[errors.form == name])
+        by_form[name] = {D: replace(law, discrepancy=wrong_by) for D, law in laws.items()}
     return SizeLaws(form or best_form(errors[errors.form.isin(by_form)]), by_form, errors)
 
 
@@ -126,25 +129,55 @@ def best_form(errors: pd.DataFrame) -> str:
     return str((judged.error**2).groupby(judged.form).mean().idxmin())
 
 
+def discrepancy_of(errors: pd.DataFrame) -> Discrepancy | None:
+    """Return what laws may be wrong by beyond the noise of runs; None where nothing was left out.
+
+        sum error^2 / (tau^2 + se^2) = number of errors,   tau >= 0
+
+    errors: error and se (nats/token) of the points that laws did not see, one row each; those whose
+    noise is unbounded say nothing. Source: the variance between studies, Paule and Mandel 1982.
+    """
+    errors = errors[np.isfinite(errors.se.astype(float))]
+    if errors.empty:
+        return None
+    squares, noise = errors.error**2, errors.se**2
+
+    def surplus(variance: float) -> float:
+        return float(np.mean(squares / (variance + noise))) - 1
+
+    tiny = 1e-9 * float(squares.max()) + 1e-18  # an error without noise has no ratio at 0
+    variance = brentq(surplus, tiny, squares.max() + tiny) if surplus(tiny) > 0 else 0.0
+    return Discrepancy(math.sqrt(variance), len(errors))
+
+
 def left_out_errors(frame: pd.DataFrame, y: str = "loss") -> pd.DataFrame:
     """Return how far every form misses the largest model at every D, from the smaller ones alone.
 
-    Columns: form, D, N, error (measured minus predicted, nats/token). A form that the smaller
-    models are too few for has no row.
+    Columns: form, D, N, error (measured minus predicted, nats/token), se (standard error of that
+    difference by the noise of runs, were the form exact). A form that the smaller models are too
+    few for has no row.
     """
     largest = frame.loc[frame.groupby("D").N.idxmax()]
     rest = frame.drop(index=largest.index)
-    values = [row.value for row in estimates(largest, y)]
+    measured = estimates(largest, y)
     rows = []
     for form in FORMS:
         laws = _fit_where_possible(rest, y, form)
-        for D, N, value in zip(largest.D, largest.N, values, strict=True):
-            if D not in laws:
-                continue
-            law = laws[D]
-            error = value - float(law(N / scale_of(law.unit)))
-            rows.append({"form": form, "D": D, "N": N, "error": error})
-    return pd.DataFrame(rows, columns=["form", "D", "N", "error"]).dropna()
+        for D, N, loss in zip(largest.D, largest.N, measured, strict=True):
+            if D in laws:
+                rows.append({"form": form, "D": D, "N": N, **miss(laws[D], N, loss)})
+    columns = ["form", "D", "N", "error", "se"]
+    return pd.DataFrame(rows, columns=columns).dropna(subset=["error"])
+
+
+def miss(law: PowerLaw, x: float, measured: Estimate) -> dict[str, float]:
+    """Return how far a law misses a point that it did not see: error and se (nats/token).
+
+    x: in tokens or parameters, not in the law's unit.
+    """
+    at = x / scale_of(law.unit)
+    error = measured.value - float(law(at))
+    return {"error": error, "se": math.hypot(measured.se, law.noise_at(at))}
 
 
 def _fit(frame: pd.DataFrame, y: str, form: str) -> dict[int, PowerLaw]:

@@ -125,14 +125,13 @@ class PowerLaw:
     def limit(self) -> "Limit":
         """Return the asymptote E with the whole law of every draw.
 
-        Draws are ordered as refits to the draws of the points, so that what two limits share
-        cancels; their distribution is that of the interval, `limit_quantiles`. Raises InputError
-        for a law fitted to plain arrays, which have no draws.
+        Draws are ordered as refits to the points' draws, so that what two limits share cancels, and
+        distributed as `limit_quantiles`. Raises InputError for a law of plain arrays: no draws.
         """
         check(bool(self.points), "law", str(self), "has no draws: fit it to a frame")
         A, alpha, E = self._refits()
         fitted = E + self._form_error("limit")
-        dof = self.discrepancy.dof if self.discrepancy else self.scale_dof
+        dof = self.discrepancy.dof if self.discrepancy and self.discrepancy.tau else self.scale_dof
         draws = np.full(N_DRAW, np.nan)
         ranked = np.argsort(fitted)[: np.count_nonzero(~np.isnan(fitted))]  # NaN is sorted last
         draws[ranked] = self.limit_quantiles((np.arange(len(ranked)) + 0.5) / len(ranked))
@@ -166,8 +165,7 @@ class PowerLaw:
 
             end(p)^2 = (profile at F t(p; dof))^2 + (tau t(p; dof of tau))^2,   as distances from E
 
-        An end is infinite where the points do not bound E on that side; a lower end below zero,
-        where no loss is, bounds nothing either.
+        An end is infinite where the points do not bound E on that side, or where it is below zero.
         """
         p = np.atleast_1d(np.asarray(p, dtype=float))
         reach = self.noise_factor * np.abs(t_quantile(p, self.scale_dof))
@@ -185,6 +183,10 @@ class PowerLaw:
         if x > self.x.max():
             draws = draws + self._form_error(f"{x:g}")
         return Estimate(float(self(x)), draws)
+
+    def noise_at(self, x: float) -> float:
+        """Return the standard error at x by the noise of runs alone, as if the form were exact."""
+        return replace(self, y=self(self.x), discrepancy=None).at(x).se
 
     def _draws_at(self, x: float) -> Floats:
         return power_law(x, *self._refits())
@@ -245,8 +247,8 @@ class PowerLaw:
     def without(self, *labels: str | float) -> "PowerLaw":
         """Return the law refitted without some points, named by model or by their x.
 
-        law.without("0.04M") leaves out a model, law.without(14336) a D. What its form may be
-        wrong by stays as it is. Raises InputError for a label that names no point.
+        law.without("0.04M") leaves out a model, law.without(14336) a D; the discrepancy stays.
+        Raises InputError for a label that names no point.
         """
         for label in labels:
             check_choice("point", label, self.labels)
@@ -309,8 +311,7 @@ class Limit(Estimate):
     alpha_draws: Floats
     E_draws: Floats
     """As fitted; `draws` have the distribution of the interval."""
-    form_draws: Floats
-    """E_draws with what the form may be wrong by."""
+    form_draws: Floats  # E_draws with what the form may be wrong by
 
     @property
     def ci_low(self) -> float:
@@ -343,8 +344,11 @@ class Limit(Estimate):
         return Estimate(self.law.alpha, self.alpha_draws)
 
     def inverse(self, loss: Estimate) -> Estimate:
-        """Return x at which the law gives a loss; inf at or below its limit."""
-        excess = loss.draws - self.E_draws
+        """Return x with a loss, beyond the points with the discrepancy; inf below the limit."""
+        x, other = self._at(loss.draws), self._at(loss.draws - self.law._form_error("inverse"))
+        return Estimate(self.law.inverse(loss.value), np.where(x > self.law.x.max(), other, x))
+
+    def _at(self, losses: Floats) -> Floats:
+        excess = losses - self.E_draws
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            x = np.where(excess <= 0, np.inf, (self.A_draws / excess) ** (1 / self.alpha_draws))
-        return Estimate(self.law.inverse(loss.value), x)
+            return np.where(excess <= 0, np.inf, (self.A_draws / excess) ** (1 / self.alpha_draws))

@@ -154,15 +154,18 @@ class PowerMeanLaw(PowerLaw):
     def _draws_at(self, x: float) -> Floats:
         return self(x) + self._noise_at(x)
 
+    def noise_at(self, x: float) -> float:
+        """Return the standard error at x by the noise of runs alone, to first order."""
+        sigma = np.array([point.se for point in self.surface.points])
+        return float(np.linalg.norm(self.surface.response(x, self.size) * sigma))
+
     def _noise_at(self, x: float) -> Floats:
         """Return the noise of the loss at N = x, (N_DRAW,), to first order."""
         return self._deviations(self.surface.points) @ self.surface.response(x, self.size)
 
     def limit_quantiles(self, p: ArrayLike) -> Floats:
         """Return quantiles of the limit: E + t F s, with s to first order; see `PowerLaw`."""
-        sigma = np.array([point.se for point in self.surface.points])
-        error = float(np.linalg.norm(self.surface.response(np.inf, self.size) * sigma))
-        distance = self.noise_factor * error * t_quantile(p, self.scale_dof)
+        distance = self.noise_factor * self.noise_at(np.inf) * t_quantile(p, self.scale_dof)
         if self.discrepancy:
             tau, dof = self.discrepancy
             distance = np.sign(distance) * np.hypot(distance, tau * t_quantile(p, dof))

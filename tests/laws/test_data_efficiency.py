@@ -1,11 +1,13 @@
 """Data efficiency: the standard law inverted, with the noise of every stage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ieee_lib import laws
-from ieee_lib.laws.estimates import Estimate, noise_of
+from ieee_lib.laws.estimates import Discrepancy, Estimate, noise_of
 
 LADDER = (16000, 32000, 64000, 128000)
 
@@ -95,3 +97,32 @@ def test_the_factor_by_hand():
     law = laws.published_law(0.5, 0.25, 3.0, unit="D[M]")
     at = {D: 3.0 + 0.5 / D**0.25 for D in (0.1, 0.4)}
     assert laws.data_efficiency(law, at[0.4], at[0.1]) == pytest.approx(4.0)
+
+
+def test_a_law_in_D_is_told_by_the_largest_D_that_others_did_not_see():
+    bent = standard_losses()
+    bent.loc[3, "loss"] = bent.loss[3] + 0.2
+    one, both = laws.fit_data(bent), laws.fit_data(pd.concat([bent, bent.assign(recipe="other")]))
+    first = laws.fit_power_law(bent[:3], x="D")
+    error = bent.loss[3].value - float(first(0.128))
+    noise = np.hypot(0.01, first.noise_at(0.128))
+    assert one["standard"].discrepancy == (pytest.approx(np.sqrt(error**2 - noise**2), rel=1e-3), 1)
+    assert list(both) == ["standard", "other"] and both["other"].discrepancy.dof == 2
+    few = laws.fit_data(pd.concat([bent[:3], bent[:2].assign(recipe="two D")]))
+    assert list(few) == ["standard"] and few["standard"].discrepancy is None
+
+
+def test_data_beyond_the_measured_ones_rests_on_the_form():
+    losses = standard_losses()
+    law, reference = laws.fit_power_law(losses, x="D"), losses.loss[1]
+    wrong = replace(law, discrepancy=Discrepancy(0.02, 3))
+    within, beyond = exactly(float(law(0.08))), exactly(float(law(0.2)))
+    for loss, widened in ((within, False), (beyond, True)):
+        exact, bent = (laws.data_efficiency(each.limit, loss, reference) for each in (law, wrong))
+        assert exact.value == bent.value
+        assert (np.diff(np.log(interval(bent))) > 1.2 * np.diff(np.log(interval(exact)))) == widened
+        assert widened or interval(bent) == pytest.approx(interval(exact), rel=0.05)
+
+
+def interval(estimate):
+    return [estimate.ci_low, estimate.ci_high]

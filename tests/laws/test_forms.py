@@ -7,7 +7,16 @@ from scipy import stats
 
 from ieee_lib import InputError
 from ieee_lib.laws import fit_power_law
-from ieee_lib.laws.forms import FORMS, FREE, PINNED, POWER_MEAN, best_form, fit_sizes
+from ieee_lib.laws.forms import (
+    FORMS,
+    FREE,
+    PINNED,
+    POWER_MEAN,
+    best_form,
+    discrepancy_of,
+    fit_sizes,
+    left_out_errors,
+)
 from ieee_lib.laws.power_mean import fit_power_mean, power_mean
 from ieee_lib.laws.scan import power_law
 from tests.laws.test_power_mean import COUNTS, SIZES, TRUTH, cells
@@ -55,11 +64,16 @@ def test_the_form_that_predicts_best_heads_the_book(sizes):
     assert list(sizes.at(COUNTS[0])) == list(FORMS)
 
 
-def test_its_errors_are_what_its_limits_may_be_wrong_by(sizes):
+def test_its_errors_are_what_its_limits_may_be_wrong_by():
+    quiet = cells().assign(sigma=0.001)
+    sizes = fit_sizes(quiet)
     pinned = sizes.at(COUNTS[1])[PINNED]
-    errors = sizes.errors[sizes.errors.form == PINNED].error
-    assert pinned.discrepancy == (pytest.approx(np.sqrt(np.mean(errors**2))), 3)
-    alone = fit_power_law(cells().query("D == 8e6"), x="N", alpha=1.0)
+    left_out = sizes.errors[sizes.errors.form == PINNED]
+    errors = left_out.error
+    tau, n = pinned.discrepancy
+    assert n == 3 and 0.003 < tau < np.sqrt(np.mean(errors**2))
+    assert np.sum(errors**2 / (tau**2 + left_out.se**2)) == pytest.approx(3)
+    alone = fit_power_law(quiet.query("D == 8e6"), x="N", alpha=1.0)
     noise = alone.interval("E")[1] - alone.E
     half = np.hypot(noise, pinned.discrepancy.tau * stats.t.ppf(0.975, 3))
     assert pinned.interval("E") == pytest.approx((pinned.E - half, pinned.E + half))
@@ -67,9 +81,38 @@ def test_its_errors_are_what_its_limits_may_be_wrong_by(sizes):
     assert len(table) == 9 and set(table[table.heads == "yes"].form) == {POWER_MEAN}
     row = table[(table.form == PINNED) & (table.D == 8e6)].iloc[0]
     assert row["bias"] == pytest.approx(errors.mean()) and row.predictions == 3
-    assert row["rms"] == pytest.approx(pinned.discrepancy.tau)
+    assert row["rms"] == pytest.approx(np.sqrt(np.mean(errors**2)))
+    assert row["noise"] == pytest.approx(np.sqrt(np.mean(left_out.se**2)))
     assert (row.limit.value, row.chi2, row.dof) == (pinned.E, pinned.chi2, pinned.dof)
-    assert row["error"] == errors[sizes.errors.D == 8e6].iloc[0]
+    assert row["error"] == errors[left_out.D == 8e6].iloc[0]
+
+
+def test_an_error_has_the_noise_of_the_point_and_of_the_law():
+    """A pinned law through x = 1/3, 2/3, 1 weighs its points by hand."""
+    frame = cells().query("D == 8e6 and model in ('a', 'b', 'c')")
+    error = left_out_errors(frame).set_index("form").loc[PINNED]
+    x = 1e6 / frame.N.to_numpy()
+    (slope, intercept), at = np.polyfit(x[:2], frame.loss[:2], 1), x[2]
+    weights = np.array([(at - x[1]) / (x[0] - x[1]), (at - x[0]) / (x[1] - x[0])])
+    assert error.error == pytest.approx(frame.loss.iloc[2] - (slope * at + intercept))
+    t_68 = stats.t.ppf(0.84, 5)  # half of the central 68 % at five degrees of freedom
+    noise = np.hypot(0.004, t_68 * 0.004 * np.linalg.norm(weights))
+    assert error.se == pytest.approx(noise, rel=0.1)
+
+
+def test_noise_alone_is_no_discrepancy():
+    """Of 400 frames with errors of known size: the mean square beyond their noise."""
+    rng = np.random.default_rng(0)
+    for tau in (0.0, 0.03):
+        squares = []
+        for _ in range(400):
+            error = rng.normal(0, np.hypot(tau, 0.02), 3)
+            squares.append(discrepancy_of(pd.DataFrame({"error": error, "se": 0.02})).tau ** 2)
+        assert np.mean(squares) == pytest.approx(tau**2, abs=0.0002)
+    assert discrepancy_of(pd.DataFrame({"error": [], "se": []})) is None
+    unknown = pd.DataFrame({"error": [0.03, 0.5], "se": [0.0, np.inf]})
+    assert discrepancy_of(unknown) == (pytest.approx(0.03), 1)
+    assert discrepancy_of(unknown[1:]) is None
 
 
 def test_a_form_can_be_given():
