@@ -61,9 +61,9 @@ def run(
     deadline = time.monotonic() + 60 * minutes
     tables, rows = {}, []
     for part in _parts(scale.name, device):
-        found, row = _measure(part, device, deadline)
+        measured, row = _measure(part, device, deadline)
         rows.append({"part": part.what, **row})
-        for name, records in found.items():
+        for name, records in measured.items():
             if name.startswith("tab_"):
                 caption = f"{part.scale} scale · {device}"
                 tables[name.replace("tab_", "tab_gpu_")] = Table(pd.DataFrame(records), caption)
@@ -82,19 +82,20 @@ def _parts(scale: str, device: str) -> list[Part]:
     ]
 
 
-def _agreement(found: dict[str, Rows]) -> str:
-    rows = found["tab_agreement"]
+def _agreement(tables: dict[str, Rows]) -> str:
+    rows = tables["tab_agreement"]
     return f"{sum(row['holds'] for row in rows)} of {len(rows)} within their bounds"
 
 
-def _speed(found: dict[str, Rows]) -> str:
-    gains = [f"{row['model']} {row['against stack of 1']:.1f}x" for row in found["tab_speed_gains"]]
+def _speed(tables: dict[str, Rows]) -> str:
+    rows = tables["tab_speed_gains"]
+    gains = [f"{row['model']} {row['against stack of 1']:.1f}x" for row in rows]
     return ", ".join(gains) or "no stack ended"
 
 
-def _utilisation(found: dict[str, Rows]) -> str:
+def _utilisation(tables: dict[str, Rows]) -> str:
     best: dict[str, float] = {}
-    for row in found["tab_mfu"]:
+    for row in tables["tab_mfu"]:
         best[row["model"]] = max(best.get(row["model"], 0.0), row["MFU"])
     return ", ".join(f"{model} {value:.2f}" for model, value in best.items()) or "none ended"
 
@@ -113,10 +114,10 @@ def _measure(part: Part, device: str, deadline: float) -> tuple[dict[str, Rows],
         made = home / "made.json"
         row = _call([*arguments, "--json", str(made)], seconds, home)
         if not made.exists():
-            return {}, {**row, "found": ""}
+            return {}, {**row, "result": ""}
         made.replace(file)
-    found = json.loads(file.read_text())
-    return found, {**row, "found": part.words(found)}
+    tables = json.loads(file.read_text())
+    return tables, {**row, "result": part.words(tables)}
 
 
 def _plan(scale: str, deadline: float, corpus: str) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def _plan(scale: str, deadline: float, corpus: str) -> dict[str, Any]:
     if corpus:
         arguments += ["--corpus", corpus]
     row = _call(arguments, seconds + MARGIN, None)
-    return {**row, "found": f"{len(list(out.glob('*.json')))} records in {RECORDS}/"}
+    return {**row, "result": f"{len(list(out.glob('*.json')))} records in {RECORDS}/"}
 
 
 def _call(arguments: Sequence[str], seconds: float, home: Path | None) -> dict[str, Any]:

@@ -217,9 +217,9 @@ def choose_figures(only: str) -> tuple[dict[str, Section], frozenset[str] | None
     names: set[str] = set()
     for number, section in SECTIONS.items():
         saved = {name for _, cell in _code_cells(section.path) for name in saved_names(cell.source)}
-        wanted = {name for name in saved if name.startswith(tuple(starts))}
-        names |= saved if number in numbers else wanted
-        if wanted:
+        matching = {name for name in saved if name.startswith(tuple(starts))}
+        names |= saved if number in numbers else matching
+        if matching:
             sections[number] = section
     for start in starts:
         allowed = "must be a section's number or how a figure's or table's name begins, of "

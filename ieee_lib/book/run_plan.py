@@ -164,8 +164,8 @@ def _report_waiting(name: str, hold: bool) -> None:
     """Print how many predictions wait to be committed, or that git does not say."""
     if not hold:
         return
-    known, reason = _committed(name)
-    if waiting := {each["prediction_id"] for each in predictions(name)} - known:
+    committed, reason = _committed(name)
+    if waiting := {each["prediction_id"] for each in predictions(name)} - committed:
         state = "are not committed"
         if reason:
             state = f"may not be committed: git does not say ({reason})"

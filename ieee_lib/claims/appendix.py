@@ -29,15 +29,15 @@ def held_across_sizes(held: pd.DataFrame) -> str:
     """Say what holding one setting across N costs each larger model (ICLR Fig 10)."""
     (name,) = held.held.unique()
     others = held.iloc[1:]
-    known = others[others.n > 0]
+    measured = others[others.n > 0]
     parts = [
         f"{row['model']} {interval(row['difference'])} "
         f"({direction(row['difference'], 'worse', 'better')})"
-        for row in known.to_dict("records")
+        for row in measured.to_dict("records")
     ]
-    worse = [row["model"] for row in known.to_dict("records") if row["difference"].ci_low > 0]
+    worse = [row["model"] for row in measured.to_dict("records") if row["difference"].ci_low > 0]
     sentence = f"{name} at every N, against tuned: {'; '.join(parts) or 'nothing is recorded'}."
-    if len(known) and not worse:
+    if len(measured) and not worse:
         sentence += " No model is worse beyond noise."
     unknown = list(others.model[others.n == 0])
     return sentence + (f" No run at it is recorded for {', '.join(unknown)}." if unknown else "")

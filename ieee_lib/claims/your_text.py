@@ -1,7 +1,7 @@
 """Answers on one's own text, in words that follow from the numbers.
 
-    found = answers(compared, tuned, rise, longer, certificates, by_data, in_members, student)
-    in_words(found)                          # one sentence or two a question
+    table = answers(compared, tuned, rise, longer, certificates, by_data, in_members, student)
+    in_words(table)                          # one sentence or two a question
 
 A gain counts where its whole 95 % interval is above zero. Where the interval includes zero the
 answer is inconclusive, or "no gain" where even its upper end is too small to notice.
@@ -79,7 +79,7 @@ def answers(
     rows: Rows = {row["recipe"]: row for row in compared.to_dict("records")}
     decay = _decay(rows, certificates)
     rows["regularized"]["verdict"] = decay[0]
-    found = {
+    given = {
         "Does this N and D overfit?": _overfits(rise, longer),
         "Does tuned decay help?": decay,
         "Do K members help?": _members(rows, ensembles),
@@ -89,9 +89,9 @@ def answers(
         "Is it worth its inference compute?": _inference(rows),
     }
     if len(tuned) > 1:
-        found["Does a larger model help?"] = _larger(tuned)
-    found["How far was it tuned?"] = _tuning(certificates)
-    table = [{"question": q, "verdict": v, "answer": text} for q, (v, text) in found.items()]
+        given["Does a larger model help?"] = _larger(tuned)
+    given["How far was it tuned?"] = _tuning(certificates)
+    table = [{"question": q, "verdict": v, "answer": text} for q, (v, text) in given.items()]
     return pd.DataFrame(table)
 
 
@@ -230,8 +230,8 @@ def _costs(rows: Rows, column: str) -> Iterator[tuple[str, str]]:
             over = _best_single(rows) if row["K"] > 1 or name == "student" else None
             gain = row["gain"] if over is None else over - row["loss"]
             how = row.get("verdict") or verdict(gain)
-            worth = {GAIN: "worth it", INCONCLUSIVE: "inconclusive"}.get(how, "not worth it")
-            yield how, f"{name}: {row[column] / base:.1f}x {unit}, {worth}"
+            answer = {GAIN: "worth it", INCONCLUSIVE: "inconclusive"}.get(how, "not worth it")
+            yield how, f"{name}: {row[column] / base:.1f}x {unit}, {answer}"
 
 
 def _training(rows: Rows) -> tuple[str, str]:
@@ -252,10 +252,10 @@ def _inference(rows: Rows) -> tuple[str, str]:
 
 
 def _cost_answer(rows: Rows, column: str) -> tuple[str, str]:
-    found = list(_costs(rows, column))
-    verdicts = [how for how, _ in found]
+    costs = list(_costs(rows, column))
+    verdicts = [how for how, _ in costs]
     overall = next((v for v in (GAIN, INCONCLUSIVE) if v in verdicts), NO_GAIN)
-    return overall, _sentence("; ".join(text for _, text in found))
+    return overall, _sentence("; ".join(text for _, text in costs))
 
 
 def _tuning(certificates: pd.DataFrame) -> tuple[str, str]:
@@ -285,8 +285,8 @@ def edge_warnings(certificates: pd.DataFrame) -> list[str]:
 
 def _searches(certificates: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the name of each search and the rows of its certificate."""
-    for recipe, own in certificates.groupby("recipe", sort=False):
-        for model, rows in own.groupby("model", sort=False):
+    for recipe, searches in certificates.groupby("recipe", sort=False):
+        for model, rows in searches.groupby("model", sort=False):
             yield f"the {recipe} recipe ({model})", rows
 
 

@@ -174,8 +174,8 @@ class EnsembleLaw:
             check_choice("member", run_id, self.members)
         kept = self.scores[[not set(run_ids) & set(subset) for subset in self.scores.members]]
         members = tuple(member for member in self.members if member not in run_ids)
-        own = influence(kept, members, exchangeable=self.exchangeable)
-        same_noise = replace(own, sigma=self.influence.sigma, dof=self.influence.dof)
+        measured = influence(kept, members, exchangeable=self.exchangeable)
+        same_noise = replace(measured, sigma=self.influence.sigma, dof=self.influence.dof)
         return replace(self, scores=kept, members=members, influence=same_noise)
 
     def _repr_latex_(self) -> str:
@@ -246,10 +246,10 @@ def _unpooled(scores: pd.DataFrame) -> EnsembleLaw:
     names = ("model", "N", "D", "wd", "lr", "epochs")
     settings = {name: scores[name].iloc[0] for name in names}
     exchangeable = bool(scores.exchangeable.iloc[0]) if "exchangeable" in scores else True
-    own = influence(scores, members, exchangeable=exchangeable)
+    noise = influence(scores, members, exchangeable=exchangeable)
     if not exchangeable:  # one chain: no other ensemble tells its noise
-        (own,) = pool([own], _single_noise(scores))
-    return EnsembleLaw(settings, scores, members, own, exchangeable)
+        (noise,) = pool([noise], _single_noise(scores))
+    return EnsembleLaw(settings, scores, members, noise, exchangeable)
 
 
 def _single_noise(scores: pd.DataFrame) -> Noise | None:

@@ -96,12 +96,12 @@ class LogLine:
     def at(self, x: Mapping[str, float], *, optimum: bool = False) -> Range:
         """Return y where columns are x (others 0), and the interval: of the line, or an optimum."""
         row = np.array([x.get(name, 0.0) for name in self.names])
-        return Range(*map(math.exp, self._range(row, own=float(optimum))))
+        return Range(*map(math.exp, self._range(row, scatter=float(optimum))))
 
-    def _range(self, row: Floats, own: float = 0.0) -> Range:
-        """Return row · b and its interval; own: variance of one more optimum, in sigma^2."""
+    def _range(self, row: Floats, scatter: float = 0.0) -> Range:
+        """Return row · b and its interval; scatter: variance of one more optimum, in sigma^2."""
         half = float(t_quantile(0.975, self.dof)) * self.sigma
-        half *= math.sqrt(float(row @ self.spread @ row) + own)
+        half *= math.sqrt(float(row @ self.spread @ row) + scatter)
         middle = float(row @ self.b)
         return Range(middle, middle - half, middle + half)
 

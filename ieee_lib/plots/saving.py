@@ -101,9 +101,9 @@ class SavedFigure:
 
     def render(self, kind: str) -> bytes:
         """Return the figure with its caption as a file of one of `FORMATS`."""
-        wanted = (_output.get() or Output()).caption
+        caption = (_output.get() or Output()).caption
         with style(*self.look):  # not a user's own settings, nor those of a later cell
-            has_line = not is_slide() if wanted is None else wanted
+            has_line = not is_slide() if caption is None else caption
             return render(self.figure, kind, caption=self.caption if has_line else "")
 
     def _repr_png_(self) -> bytes:

@@ -121,13 +121,13 @@ def errors_by_epochs(study: Study) -> pd.DataFrame:
     """
     groups, (task_items, folder) = _epoch_groups(study), tasks_with_items(study)
     task_items = task_items or {PROBE: ""}
-    asked = {
+    evaluations_of = {
         (i, task): evaluation(study, models, task, item_id)
         for i, models in enumerate(groups)
         for task, item_id in task_items.items()
     }
     try:
-        answers = study.evaluate(asked.values(), files=folder, label="overfitting")
+        answers = study.evaluate(evaluations_of.values(), files=folder, label="overfitting")
     except MissingRuns:
         return pd.DataFrame()
     runs = study.ensure([run for models in groups for run in models.members])
@@ -135,7 +135,7 @@ def errors_by_epochs(study: Study) -> pd.DataFrame:
     rows = []
     for i, models in enumerate(groups):
         ids = [run.run_id for run in models.members]
-        evaluations = [asked[i, task].run_id for task in task_items]
+        evaluations = [evaluations_of[i, task].run_id for task in task_items]
         parts = [answers[(answers.evaluation == e) & (answers.k == 1)] for e in evaluations]
         errors = [error_of(part[part.metric == "acc"]) for part in parts if len(part)]
         if len(errors) == len(parts):  # else all seeds diverged
@@ -203,8 +203,8 @@ def continued_decays(setting: Setting) -> pd.DataFrame:
     losses = {wd: seed_mean(part, noise) for wd, part in runs.groupby("wd")}
     ids = {wd: tuple(part.run_id) for wd, part in runs.groupby("wd")}
     frame = pd.DataFrame({"wd": list(losses), "loss": list(losses.values())})
-    if own := losses.get(setting.table.wd):
-        frame["difference"] = pd.Series([loss - own for loss in losses.values()])
+    if usual := losses.get(setting.table.wd):
+        frame["difference"] = pd.Series([loss - usual for loss in losses.values()])
     return frame.assign(run_ids=frame.wd.map(ids))
 
 

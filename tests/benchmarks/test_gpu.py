@@ -12,19 +12,19 @@ from ieee_lib.errors import InputError
 
 
 def part(benchmark="precision", scale="smoke", share=0.5, has_seconds=False):
-    return gpu.Part("a part", benchmark, scale, share, has_seconds, lambda found: f"{len(found)}")
+    return gpu.Part("a part", benchmark, scale, share, has_seconds, lambda tables: f"{len(tables)}")
 
 
 def test_a_part_that_does_not_end_is_stopped_with_its_workers(home):
     began = time.monotonic()
-    found, row = gpu._measure(part("speed", share=1.0), "cpu", began + 4.0)
-    assert found == {} and row["found"] == "" and row["ended"].startswith("stopped after")
+    tables, row = gpu._measure(part("speed", share=1.0), "cpu", began + 4.0)
+    assert tables == {} and row["result"] == "" and row["ended"].startswith("stopped after")
     assert time.monotonic() - began < 30.0
 
 
 def test_a_part_that_fails_says_so(home, capfd):
-    found, row = gpu._measure(part("no such"), "cpu", time.monotonic() + 120.0)
-    assert found == {} and row["ended"] == "exit code 2"
+    tables, row = gpu._measure(part("no such"), "cpu", time.monotonic() + 120.0)
+    assert tables == {} and row["ended"] == "exit code 2"
     assert "no such" in capfd.readouterr().err
 
 
@@ -32,9 +32,9 @@ def test_what_was_measured_is_not_measured_again(home):
     folder = home / "data" / "bench_gpu" / "mfu-smoke-cpu"
     folder.mkdir(parents=True)
     (folder / "tables.json").write_text(json.dumps({"tab_mfu": [{"model": "a", "MFU": 0.4}]}))
-    found, row = gpu._measure(part("mfu"), "cpu", time.monotonic() + 1.0)
-    assert found["tab_mfu"] == [{"model": "a", "MFU": 0.4}]
-    assert row == {"seconds": 0.0, "ended": "measured before", "found": "1"}
+    tables, row = gpu._measure(part("mfu"), "cpu", time.monotonic() + 1.0)
+    assert tables["tab_mfu"] == [{"model": "a", "MFU": 0.4}]
+    assert row == {"seconds": 0.0, "ended": "measured before", "result": "1"}
 
 
 def test_results_in_a_few_words():
@@ -66,5 +66,5 @@ def test_the_whole_on_a_cpu_and_again(home, monkeypatch, capfd):
         assert [row["part"] for row in rows] == ["a part", "a piece of the plan"]
         assert rows[0]["ended"] == ended and rows[1]["ended"] == "in time"
     records = list((home / "records").glob("*.json"))
-    assert len(records) > 10 and rows[1]["found"] == f"{len(records)} records in records/"
+    assert len(records) > 10 and rows[1]["result"] == f"{len(records)} records in records/"
     assert (home / "figures/bench/tab_gpu_mfu.md").is_file()
