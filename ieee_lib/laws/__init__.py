@@ -16,6 +16,7 @@ from ieee_lib.laws.data_efficiency import (
     losses_by_data,
     missing_limits,
 )
+from ieee_lib.laws.discrepancy import Discrepancy
 from ieee_lib.laws.downstream import (
     accuracies,
     error_of,
@@ -36,7 +37,6 @@ from ieee_lib.laws.ensembles import (
     settings_label,
 )
 from ieee_lib.laws.estimates import (
-    Discrepancy,
     Estimate,
     estimates,
     estimates_frame,

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ieee_lib.laws.discrepancy import Discrepancy
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.laws.estimates import Estimate, estimates, lowest
 from ieee_lib.laws.fit import fit_power_law
-from ieee_lib.laws.forms import discrepancy_of, miss
+from ieee_lib.laws.forms import miss
 from ieee_lib.laws.power_law import Limit, PowerLaw
 from ieee_lib.laws.scan import MIN_POINTS
 
@@ -77,7 +78,7 @@ def fit_data(losses: pd.DataFrame) -> dict[str, PowerLaw]:
         for rows in by_recipe.values()
         if len(rows) > MIN_POINTS
     ]
-    wrong_by = discrepancy_of(pd.DataFrame(errors, columns=["error", "se"]))
+    wrong_by = Discrepancy.of(pd.DataFrame(errors, columns=["error", "se"]))
     return {
         recipe: replace(fit_power_law(rows, x="D"), discrepancy=wrong_by)
         for recipe, rows in by_recipe.items()

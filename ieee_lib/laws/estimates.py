@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,15 +115,6 @@ class Estimate:
     def __repr__(self) -> str:
         text = f"{self.value:.3f} [{self.ci_low:.3f}, {self.ci_high:.3f}]"
         return text.replace("inf", "∞").replace("-∞", "−∞")
-
-
-class Discrepancy(NamedTuple):
-    """What a law's form may be wrong by, from points that such laws did not see."""
-
-    tau: float
-    """Root mean square of the errors at the left-out points, nats/token."""
-    dof: int
-    """Number of errors."""
 
 
 def noise_of(run_ids: Iterable[str]) -> Floats:

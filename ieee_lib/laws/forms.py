@@ -6,8 +6,7 @@
 
 Every form predicts the loss of the largest model at every D from the smaller ones. The form with
 the lowest root mean square error heads the book, by code. What those errors have beyond the noise
-of runs is what its limits may be wrong by (`PowerLaw.discrepancy`), with as many degrees of freedom
-as there are D.
+of runs is what its limits may be wrong by (`laws/discrepancy.py`).
 
     sizes = fit_sizes(tuned_by_data)             # one row a D and model
     sizes[28_672].limit, sizes.form, sizes.table()
@@ -21,10 +20,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 
 from ieee_lib.errors import InputError, check_choice
-from ieee_lib.laws.estimates import Discrepancy, Estimate, estimates
+from ieee_lib.laws.discrepancy import Discrepancy
+from ieee_lib.laws.estimates import Estimate, estimates
 from ieee_lib.laws.fit import fit_power_law
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.power_mean import fit_power_mean
@@ -112,7 +111,7 @@ def fit_sizes(frame: pd.DataFrame, y: str = "loss", *, form: str | None = None) 
             if name in (form, FREE if form is None else form):
                 raise
     for name, laws in by_form.items():
-        wrong_by = discrepancy_of(errors[errors.form == name])
+        wrong_by = Discrepancy.of(errors[errors.form == name])
         by_form[name] = {D: replace(law, discrepancy=wrong_by) for D, law in laws.items()}
     return SizeLaws(form or best_form(errors[errors.form.isin(by_form)]), by_form, errors)
 
@@ -127,27 +126,6 @@ def best_form(errors: pd.DataFrame) -> str:
     counts = errors.groupby("form").error.count()
     judged = errors[errors.form.isin(counts.index[counts == counts.max()])]
     return str((judged.error**2).groupby(judged.form).mean().idxmin())
-
-
-def discrepancy_of(errors: pd.DataFrame) -> Discrepancy | None:
-    """Return what laws may be wrong by beyond the noise of runs; None where nothing was left out.
-
-        sum error^2 / (tau^2 + se^2) = number of errors,   tau >= 0
-
-    errors: error and se (nats/token) of the points that laws did not see, one row each; those whose
-    noise is unbounded say nothing. Source: the variance between studies, Paule and Mandel 1982.
-    """
-    errors = errors[np.isfinite(errors.se.astype(float))]
-    if errors.empty:
-        return None
-    squares, noise = errors.error**2, errors.se**2
-
-    def surplus(variance: float) -> float:
-        return float(np.mean(squares / (variance + noise))) - 1
-
-    tiny = 1e-9 * float(squares.max()) + 1e-18  # an error without noise has no ratio at 0
-    variance = brentq(surplus, tiny, squares.max() + tiny) if surplus(tiny) > 0 else 0.0
-    return Discrepancy(math.sqrt(variance), len(errors))
 
 
 def left_out_errors(frame: pd.DataFrame, y: str = "loss") -> pd.DataFrame:

@@ -3,8 +3,7 @@
 With 4 points and 3 parameters a least-squares error bar says nothing, so the noise of a point
 comes from seed replicates, and intervals from the profile of the likelihood under that noise:
 
-- noise from few replicates takes Student's t;
-- a law that misses its points beyond that noise takes its residuals for it, with t at their dof;
+- noise from few replicates takes Student's t, and so do the residuals of a law that misses more;
 - what a law's form may be wrong by (`Discrepancy`) adds to the interval of its limit.
 
     law = fit_power_law(tuned, x="N")            # a frame with loss, sigma and run_ids
@@ -24,12 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import f as f_distribution
 
 from ieee_lib.errors import check, check_choice
+from ieee_lib.laws.discrepancy import Discrepancy
 from ieee_lib.laws.equation import interval_latex, interval_text, rounded
 from ieee_lib.laws.estimates import (
     N_DRAW,
-    Discrepancy,
     Estimate,
-    named_generator,
     t_quantile,
     t_scale,
 )
@@ -131,7 +129,7 @@ class PowerLaw:
         check(bool(self.points), "law", str(self), "has no draws: fit it to a frame")
         A, alpha, E = self._refits()
         fitted = E + self._form_error("limit")
-        dof = self.discrepancy.dof if self.discrepancy and self.discrepancy.tau else self.scale_dof
+        dof = self.discrepancy.dof if self.discrepancy else self.scale_dof
         draws = np.full(N_DRAW, np.nan)
         ranked = np.argsort(fitted)[: np.count_nonzero(~np.isnan(fitted))]  # NaN is sorted last
         draws[ranked] = self.limit_quantiles((np.arange(len(ranked)) + 0.5) / len(ranked))
@@ -140,10 +138,9 @@ class PowerLaw:
         return Limit(self.E, draws, (high - low) / 2, dof, law=self, **refits)
 
     def _form_error(self, place: str) -> Floats:
-        """Return draws (N_DRAW,) of what the form is wrong by at a place; 0 if nothing says it."""
-        tau, dof = self.discrepancy or (0.0, 1)
+        """Return draws (N_DRAW,) of the form's error at a place; 0 if nothing says it."""
         name = " ".join([place, self.unit, *(f"{y:.6f}" for y in self.y)])
-        return tau * t_scale(dof) * named_generator(f"form at {name}").standard_normal(N_DRAW)
+        return self.discrepancy.draws(name) if self.discrepancy else np.zeros(N_DRAW)
 
     def _refits(self) -> tuple[Floats, Floats, Floats]:
         """Return A, alpha and E, each (N_DRAW,), of the law through every draw of its points."""
@@ -163,7 +160,7 @@ class PowerLaw:
     def limit_quantiles(self, p: ArrayLike) -> Floats:
         """Return quantiles of E: the ends of its one-sided confidence intervals.
 
-            end(p)^2 = (profile at F t(p; dof))^2 + (tau t(p; dof of tau))^2,   as distances from E
+            end(p)^2 = (profile at F t(p; dof))^2 + (the form's error at p)^2,   as distances from E
 
         An end is infinite where the points do not bound E on that side, or where it is below zero.
         """
@@ -172,8 +169,7 @@ class PowerLaw:
         low, high = limit_ends(self._alphas, self.x, self.y, self.sigma, reach)
         distance = np.where(p < 0.5, self.E - low, high - self.E)
         if self.discrepancy:
-            tau, dof = self.discrepancy
-            distance = np.hypot(distance, tau * t_quantile(p, dof))
+            distance = np.hypot(distance, self.discrepancy.quantiles(p))
         low, high = self.E - distance, self.E + distance
         return np.where(p < 0.5, np.where(low < 0, -np.inf, low), high)
 
@@ -231,7 +227,7 @@ class PowerLaw:
             "chi2": self.chi2,
             "noise_scale": self.noise_factor,
             "noise_degrees_of_freedom": self.noise_dof,
-            "discrepancy": self.discrepancy and self.discrepancy._asdict(),
+            "discrepancy": self.discrepancy and self.discrepancy.to_dict(),
             "alpha_fixed": self.fixed_alpha,
             "method": "lmfit least squares, weights 1/sigma, scale_covar off; profile of E with t",
         }
@@ -310,8 +306,8 @@ class Limit(Estimate):
     A_draws: Floats
     alpha_draws: Floats
     E_draws: Floats
-    """As fitted; `draws` have the distribution of the interval."""
-    form_draws: Floats  # E_draws with what the form may be wrong by
+    form_draws: Floats
+    """E_draws as fitted, form_draws with the form's error; `draws` are those of the interval."""
 
     @property
     def ci_low(self) -> float:

@@ -167,8 +167,7 @@ class PowerMeanLaw(PowerLaw):
         """Return quantiles of the limit: E + t F s, with s to first order; see `PowerLaw`."""
         distance = self.noise_factor * self.noise_at(np.inf) * t_quantile(p, self.scale_dof)
         if self.discrepancy:
-            tau, dof = self.discrepancy
-            distance = np.sign(distance) * np.hypot(distance, tau * t_quantile(p, dof))
+            distance = np.sign(distance) * np.hypot(distance, self.discrepancy.quantiles(p))
         limits = self.E + distance
         return np.where((distance < 0) & (limits < 0), -np.inf, limits)
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from ieee_lib import laws
-from ieee_lib.laws.estimates import Discrepancy, Estimate, noise_of
+from ieee_lib.laws.discrepancy import Discrepancy
+from ieee_lib.laws.estimates import Estimate, noise_of
 
 LADDER = (16000, 32000, 64000, 128000)
 
@@ -106,7 +107,11 @@ def test_a_law_in_D_is_told_by_the_largest_D_that_others_did_not_see():
     first = laws.fit_power_law(bent[:3], x="D")
     error = bent.loss[3].value - float(first(0.128))
     noise = np.hypot(0.01, first.noise_at(0.128))
-    assert one["standard"].discrepancy == (pytest.approx(np.sqrt(error**2 - noise**2), rel=1e-3), 1)
+    form = one["standard"].discrepancy
+    assert form.errors == (pytest.approx(error),) and form.noise == (
+        pytest.approx(noise, rel=0.01),
+    )
+    assert form.tau == pytest.approx(np.sqrt(error**2 - noise**2), rel=1e-3)
     assert list(both) == ["standard", "other"] and both["other"].discrepancy.dof == 2
     few = laws.fit_data(pd.concat([bent[:3], bent[:2].assign(recipe="two D")]))
     assert list(few) == ["standard"] and few["standard"].discrepancy is None
@@ -115,7 +120,7 @@ def test_a_law_in_D_is_told_by_the_largest_D_that_others_did_not_see():
 def test_data_beyond_the_measured_ones_rests_on_the_form():
     losses = standard_losses()
     law, reference = laws.fit_power_law(losses, x="D"), losses.loss[1]
-    wrong = replace(law, discrepancy=Discrepancy(0.02, 3))
+    wrong = replace(law, discrepancy=Discrepancy((0.02,) * 3, (0.0,) * 3))
     within, beyond = exactly(float(law(0.08))), exactly(float(law(0.2)))
     for loss, widened in ((within, False), (beyond, True)):
         exact, bent = (laws.data_efficiency(each.limit, loss, reference) for each in (law, wrong))
