@@ -17,8 +17,10 @@ from matplotlib.font_manager import FontProperties
 
 from ieee_lib.plots.style import is_slide
 
-NO_BOUND = "arrow: no bound"
-NOTES = ("arrow:", "dashed:", "dotted:", "hollow:", "pale:", "95 %")
+NO_BOUND = "arrow: no bound on this side"
+NO_BOUND_MARKER = {"y": r"$\updownarrow$", "x": r"$\leftrightarrow$"}
+"""Axis along which an arrow runs -> its mark in a legend."""
+NOTES = ("above the axes:", "arrow:", "dashed:", "dotted:", "hollow:", "pale:", "95 %")
 """How the entries of a legend begin that name no series."""
 
 
@@ -40,6 +42,9 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
     """
     figure = figure_of(ax)
     handles, labels = ax.get_legend_handles_labels()
+    if NO_BOUND not in labels:
+        arrows = no_bound_entries(ax)
+        handles, labels = [*handles, *arrows], [*labels, *[NO_BOUND] * len(arrows)]
     drawn = {id(artist): i for i, artist in enumerate(ax.get_children())}
     first = [drawn.get(id(h[0] if isinstance(h, tuple) else h), 0) for h in handles]
     order = np.lexsort((first, [is_note(label) for label in labels]))
@@ -53,6 +58,12 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
         loc="outside upper left", ncols=columns, **options,
     )  # fmt: skip
     return ax
+
+
+def no_bound_entries(ax: Axes) -> list[Any]:
+    """Return what says in the legends of an axes' figure what an arrow means: one or none."""
+    entries = [zip(*one.get_legend_handles_labels(), strict=True) for one in figure_of(ax).axes]
+    return [handle for axes in entries for handle, label in axes if label == NO_BOUND]
 
 
 def legend_over(ax: Axes, *, title: str, columns: int = 2) -> Axes:
