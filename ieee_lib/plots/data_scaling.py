@@ -95,7 +95,7 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
     rows = zip(frames, laws.items(), colors, of_points, strict=True)
     for frame, (D, law), color, of_point in rows:
         look: dict[str, Any] = {"color": of_point, "ecolor": of_point, "markerfacecolor": of_point}
-        label = "K → ∞ limits" if fitted != recipe and D == middle else ""
+        label = "K → ∞ limits" if fitted != recipe and middle == D else ""
         marks.estimates(ax, frame["N"], law.points, fitted, label=label, **look)
         marks.curve(ax, law, (sizes.min(), end), recipe, color=color)
         limits.append(End(law.limit, recipe, color=color, label=f"D = {marks.short_count(D)}:"))

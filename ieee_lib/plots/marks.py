@@ -125,11 +125,12 @@ def curve(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, **
 
 
 def law_text(fit: PowerLaw, interval: tuple[float, float] | None = None) -> str:
-    """Return a law as a line of a legend; one whose limit the points do not bound says so."""
+    """Return a law as a line of a legend; it says what is fixed, or that no limit is bounded."""
     if not fit.has_bounded_limit:
         return f"fit (limit not determined), {fit.n_point} points"
     ends = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
-    return f"{fit.label}{ends}, {fit.n_point} points"
+    fixed = ", exponent fixed" if fit.fixed_alpha else ""
+    return f"{fit.label}{ends}{fixed}, {fit.n_point} points"
 
 
 def estimates(

@@ -68,9 +68,7 @@ class _Series(NamedTuple):
     name: str
 
 
-def _laws_and_limits(
-    ax: Axes, series: Sequence[_Series], *, title: str, points: str = ""
-) -> Axes:
+def _laws_and_limits(ax: Axes, series: Sequence[_Series], *, title: str, points: str = "") -> Axes:
     """Draw laws through their points, and their limits with 95 % intervals at ∞.
 
     points: names them in the legend, where they have another colour than the laws.
