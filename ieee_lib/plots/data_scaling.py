@@ -95,10 +95,13 @@ def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: 
     rows = zip(frames, laws.items(), colors, of_points, strict=True)
     for frame, (D, law), color, of_point in rows:
         look: dict[str, Any] = {"color": of_point, "ecolor": of_point, "markerfacecolor": of_point}
+        name = f"D = {marks.short_count(D)}:"
         label = "K → ∞ limits" if fitted != recipe and middle == D else ""
+        label = label if law.limit.exists else f"{name} none"
         marks.estimates(ax, frame["N"], law.points, fitted, label=label, **look)
         marks.curve(ax, law, (sizes.min(), end), recipe, color=color)
-        limits.append(End(law.limit, recipe, color=color, label=f"D = {marks.short_count(D)}:"))
+        name = name if law.limit.exists else ""
+        limits.append(End(law.limit, recipe, color=color, label=name))
     at_infinity(ax, limits, ticks=sizes, end=end)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     legend_over(ax, title=title)

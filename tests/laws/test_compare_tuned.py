@@ -87,7 +87,7 @@ def test_a_sentence_a_recipe_says_what_was_found(compared):
     assert "as 5 members it helps (-0.080 [" in said["better:"]
     assert "as K → ∞ it helps (-0.100 [" in said["better:"]
     assert "wd 0.8, the last one tried, there -0.100 [" in said["better:"]
-    assert said["alike:"].startswith("At one decay, not tuned, as one model it cannot be")
+    assert said["alike:"].startswith("At one decay, not tuned, as one model it is incon")
     assert "as K → ∞ it is inconclusive (0.005 [" in said["alike:"]
     assert "as 6 members it is inconclusive (0.0" in said["chain:"]
     assert "as K → ∞ it does not help (0.200 [" in said["worse:"]
