@@ -34,7 +34,8 @@ def members(ax: Axes, law: EnsembleLaw, end: float, *, label: str, filled: bool 
     values = [law.at(k) for k in law.points.k]
     marks.estimates(ax, law.N * law.points.k, values, "ensemble", label=label, filled=filled)
     k = np.geomspace(1, end / law.N, 100)
-    ax.plot(law.N * k, law.law(k), linestyle="--", color=COLORS["ensemble"], linewidth=thin())
+    dash = "--" if filled else "-."
+    ax.plot(law.N * k, law.law(k), linestyle=dash, color=COLORS["ensemble"], linewidth=thin())
     return ax
 
 

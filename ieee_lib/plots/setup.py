@@ -12,7 +12,7 @@ GROUP_COLORS = {
     "lm_head": "#9a9a9a",
     "attention": "#a83c70",
     "mlp": "#e08db4",
-    "norm": "#5c1f3d",
+    "norm": "#f3bfd5",
 }
 """Group of parameters -> colour, none of a recipe's; the vocabulary's two matrices are grey."""
 
