@@ -43,7 +43,6 @@ def counted(things: pd.DataFrame | Mapping[str, Any]) -> str:
         numbers: Counter[str] = Counter()
         seeds: list[int] = []
         for one in _flat(value):
-            one = one.frame if isinstance(one, PowerLaw) else one
             if isinstance(one, EnsembleLaw):
                 numbers[f" of {one.K}"] += 1
             elif isinstance(one, pd.DataFrame):
@@ -52,19 +51,29 @@ def counted(things: pd.DataFrame | Mapping[str, Any]) -> str:
                 seeds += [int(n) for column in ("n", "seeds") if column in one for n in one[column]]
             else:
                 numbers[""] += one
-        ends = [f"{end}" for end in sorted({min(seeds), max(seeds)})] if seeds else []
-        each = f" ({'–'.join(ends)} seed{'s' * (ends != ['1'])} each)" if ends else ""
+        each = _seeds_each(seeds)
         parts += [f"{n:,} {name}{'s' * (n != 1)}{of}{each}" for of, n in numbers.items() if n]
     return ", ".join(parts)
 
 
+def _seeds_each(seeds: list[int]) -> str:
+    """Return " (2–3 seeds each)", or nothing where seeds are not known."""
+    if not seeds:
+        return ""
+    low, high = min(seeds), max(seeds)
+    ends = f"{low}" if low == high else f"{low}–{high}"
+    return f" ({ends} seed{'s' * (high > 1)} each)"
+
+
 def _flat(value: Any) -> Iterator[Any]:
-    """Yield frames, laws and numbers out of mappings and lists of them."""
+    """Yield frames, ensembles and numbers out of mappings and lists of them, and of laws."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list):
         for one in value:
             yield from _flat(one)
+    elif isinstance(value, PowerLaw):
+        yield value.n_point if value.frame is None else value.frame
     else:
         yield value
 

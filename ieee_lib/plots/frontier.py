@@ -12,6 +12,7 @@ from matplotlib.transforms import offset_copy
 from ieee_lib.laws.estimates import Estimate
 from ieee_lib.laws.frontier import AT_OPTIMUM, HEURISTIC, Frontier
 from ieee_lib.plots import marks
+from ieee_lib.plots.legends import figure_of
 from ieee_lib.plots.style import COLORS, GREY, MARKERS, marker_size, thin
 
 AXES = {"flops": "training FLOPs", "parameters": "inference parameters, N × K"}
@@ -89,7 +90,9 @@ def overtaking(ax: Axes, crossings: pd.DataFrame) -> Axes:
     for i, pair in enumerate(found):
         start: Estimate = pairs[pair]["from"]
         ends = np.clip([start.ci_low, start.value, start.ci_high], *ax.get_xlim())
-        above = offset_copy(ax.get_xaxis_transform(), ax.figure, y=(0.5 + i) * font, units="points")
+        above = offset_copy(
+            ax.get_xaxis_transform(), figure_of(ax), y=(0.5 + i) * font, units="points"
+        )
         ax.plot(
             ends, [1] * 3, color=COLORS[pair[0]], transform=above, clip_on=False, linewidth=thin(),
             marker="|", markevery=[1], markersize=mpl.rcParams["lines.markersize"],

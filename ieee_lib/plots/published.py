@@ -40,10 +40,11 @@ def published_limits(ax: Axes, laws: Mapping[int, PowerLaw]) -> Axes:
     """
     series = []
     shades = [marks.shades(recipe, len(laws)) for recipe in ("joint", FITTED["joint"])]
-    for (D, law), *colors in zip(laws.items(), *shades, strict=True):
+    for (D, law), color, of_points in zip(laws.items(), *shades, strict=True):
         assert law.frame is not None
         stale = ", cells likely stale" if law.frame.stale.notna().any() else ""
-        series.append(_Series(law, "joint", *colors, f"D = {marks.short_count(D)}{stale}"))
+        name = f"D = {marks.short_count(D)}{stale}"
+        series.append(_Series(law, "joint", color, of_points, name))
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     title = "K → ∞ limits against N (Fig 7, middle); N → ∞"
     return _laws_and_limits(ax, series, title=title, points="K → ∞ limits")
