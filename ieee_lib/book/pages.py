@@ -234,6 +234,10 @@ def _joined(*parts: str) -> str:
     return " · ".join(part for part in parts if part)
 
 
+NO_LOSSES = "settings, counts or published numbers, as its caption says, and no run's loss"
+"""What a figure without records behind it shows."""
+
+
 def _figure(saved: SavedFigure, study: Study, records: str) -> str:
     """Return a figure, and below it what it stands on."""
     name = saved.name
@@ -241,7 +245,7 @@ def _figure(saved: SavedFigure, study: Study, records: str) -> str:
     picture = f"[![{in_words(name)}]({name}.png)]({name}.svg)"
     behind = records_behind(saved.run_ids, study.store)
     if not behind:
-        return f"{picture}\n\n*No runs of its own · {link}*"
+        return f"{picture}\n\n*Draws {NO_LOSSES} · {link}*"
     counts = {kind: n for kind, n in kinds_of(behind).items() if n}
     kinds = ", ".join(f"{n:,} {k if n > 1 else k.removesuffix('s')}" for k, n in counts.items())
     kinds = f"[{kinds}]({records}/{name}.csv)" if records else kinds

@@ -158,9 +158,20 @@ def if_sure(condition: Verdict, verdict: Verdict, otherwise: str) -> Verdict:
 
 
 def table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """Return one row a claim: criterion, measure with its interval, verdict, reason, version."""
-    return pd.DataFrame([asdict(claim) for claim in claims])
+    """Return one row a claim: criterion, measure with its interval, verdict, reason, version.
 
+    Its caption ends with what `p` and `version` are; see `plots.saving.Table`.
+    """
+    frame = pd.DataFrame([asdict(claim) for claim in claims])
+    frame.attrs["notes"] = COLUMNS
+    return frame
+
+
+COLUMNS = (
+    "p: two-sided p-value of the verdict, – where it rests on no noise",
+    "version: of the criterion, with the checksum that sealed it before any run",
+)
+"""What a table of claims says of its columns."""
 
 DIGITS = {"measure": 3, "ci_low": 3, "ci_high": 3, "p": 4}
 """Decimals of a table of claims."""

@@ -18,8 +18,8 @@ from ieee_lib.laws.estimates import Estimate
 ONE, ALL, LIMIT = "one member", "all members", "K → ∞"
 """What recipes are compared by: one model, the ensemble that was trained, and its limit."""
 
-HELPS, DOES_NOT, CANNOT_TELL, SAME, BASE = (
-    "helps", "does not help", "cannot tell", "the same", "base",
+HELPS, DOES_NOT, INCONCLUSIVE, SAME, BASE = (
+    "helps", "does not help", "inconclusive", "the same", "base",
 )  # fmt: skip
 
 ROUNDING = 1e-6
@@ -38,7 +38,7 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
     base (estimates, nats/token; what both share cancels, see `noise_of` in the frame), same decay
     (the difference from the base at the recipe's own best decay, NaN where it lacks one), verdict
     (helps: the 95 % interval of the difference is below 0; does not help: above, at a tuned decay;
-    else cannot tell), setting, run_ids.
+    else inconclusive), setting, run_ids.
     """
     settings: dict[str, list[str]] = {}
     for row in scores.drop_duplicates("setting").to_dict("records"):
@@ -109,7 +109,7 @@ def _verdict(difference: Estimate, *, tuned: bool) -> str:
         return HELPS
     if difference.ci_low > 0 and tuned:
         return DOES_NOT
-    return CANNOT_TELL
+    return INCONCLUSIVE
 
 
 def sentences(compared: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def sentences(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 _VERBS = {
-    HELPS: "helps", DOES_NOT: "does not help", CANNOT_TELL: "cannot be told to help",
+    HELPS: "helps", DOES_NOT: "does not help", INCONCLUSIVE: "is inconclusive",
     SAME: "changes nothing",
 }  # fmt: skip
 

@@ -9,7 +9,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.plots import marks
-from ieee_lib.plots.style import COLORS, GREY, MARKERS
+from ieee_lib.plots.ensembles import MOST_MEMBERS
+from ieee_lib.plots.infinity import End, at_infinity, with_limit
+from ieee_lib.plots.style import COLORS, GREY, MARKERS, thin
 
 LINEAR_UP_TO = 0.1
 """Nats/token: the axis of differences is linear up to it and logarithmic beyond."""
@@ -17,15 +19,16 @@ LINEAR_UP_TO = 0.1
 
 def loss_by_recipe(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
     """Draw loss against K with the law and the limit of two recipes, by name; the second hollow."""
-    k = np.geomspace(1, 50, 100)
+    k = np.geomspace(1, MOST_MEMBERS, 100)
+    limits = []
     for (name, law), filled, dash in zip(laws.items(), (True, False), ("--", "-."), strict=True):
         values = [law.at(count) for count in law.points.k]
-        marks.estimates(ax, law.points.k, values, "ensemble", label=name, filled=filled)
-        ax.plot(k, law.law(k), linestyle=dash, color=COLORS["ensemble"], linewidth=1)
-        marks.limit(ax, law.limit, "ensemble", label=f"{name}: K → ∞ limit")
-    marks.log_ticks(ax, [1, 2, 3, 5, 10, 50])
+        label = with_limit(name, "K → ∞", law.limit)
+        marks.estimates(ax, law.points.k, values, "ensemble", label=label, filled=filled)
+        ax.plot(k, law.law(k), linestyle=dash, color=COLORS["ensemble"], linewidth=thin())
+        limits.append(End(law.limit, "ensemble", filled=filled))
     ax.set(xlabel="members K", ylabel=marks.LOSS)
-    return ax
+    return at_infinity(ax, limits, ticks=[1, 2, 3, 5, 10, MOST_MEMBERS], end=MOST_MEMBERS)
 
 
 def differences_from_base(ax: Axes, compared: pd.DataFrame, of: str) -> Axes:

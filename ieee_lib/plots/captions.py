@@ -1,16 +1,81 @@
-"""The caption line below a figure, there for as long as the figure is rendered.
+"""The caption line below a figure: what it counts, and the line while the figure is rendered.
 
+counted({"single model": tuned, "ensemble": laws})   # "4 single models (3 seeds each), 4 ensembles
+                                                     # of 5"
 with captioned(figure, "laptop scale · 3 seeds a point") as area:
     figure.savefig(file, bbox_inches=area)
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
+
+from ieee_lib.laws.ensembles import EnsembleLaw
+from ieee_lib.laws.power_law import PowerLaw
+
+NOUNS = {
+    "standard": "single model",
+    "regularized": "single model",
+    "ensemble": "ensemble",
+    "distilled": "student",
+}
+"""Recipe -> what one of its points is."""
+
+
+def counted(things: pd.DataFrame | Mapping[str, Any]) -> str:
+    """Return what a figure shows in numbers, by kind, with the seeds or the members of each.
+
+    things: what one is called -> a frame with one a row, laws in K (ensembles), laws through
+    points, a number, or several of these; or a frame of points of several recipes.
+    """
+    if isinstance(things, pd.DataFrame):
+        nouns = things.recipe.str.partition(",")[0].map(NOUNS)
+        things = dict(list(things.groupby(nouns, sort=False)))
+    parts: list[str] = []
+    for name, value in things.items():
+        numbers: Counter[str] = Counter()
+        seeds: list[int] = []
+        for one in _flat(value):
+            if isinstance(one, EnsembleLaw):
+                numbers[f" of {one.K}"] += 1
+            elif isinstance(one, pd.DataFrame):
+                one = one.dropna(subset="loss") if "loss" in one else one
+                numbers[""] += len(one)
+                seeds += [int(n) for column in ("n", "seeds") if column in one for n in one[column]]
+            else:
+                numbers[""] += one
+        each = _seeds_each(seeds)
+        parts += [f"{n:,} {name}{'s' * (n != 1)}{of}{each}" for of, n in numbers.items() if n]
+    return ", ".join(parts)
+
+
+def _seeds_each(seeds: list[int]) -> str:
+    """Return " (2–3 seeds each)", or nothing where seeds are not known."""
+    if not seeds:
+        return ""
+    low, high = min(seeds), max(seeds)
+    ends = f"{low}" if low == high else f"{low}–{high}"
+    return f" ({ends} seed{'s' * (high > 1)} each)"
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    """Yield frames, ensembles and numbers out of mappings and lists of them, and of laws."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _flat(one)
+    elif isinstance(value, PowerLaw):
+        yield value.n_point if value.frame is None else value.frame
+    else:
+        yield value
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import ensembles, marks
 from ieee_lib.plots.infinity import End, at_infinity, with_limit
 from ieee_lib.plots.legends import legend_over
-from ieee_lib.plots.style import COLORS, readable, thin
+from ieee_lib.plots.style import COLORS, FITTED, readable, thin
 
 JUDGED_BY = {
     "standard": "standard, best model",
@@ -83,19 +83,25 @@ def _times(gain: float) -> str:
 def laws_by_data(ax: Axes, laws: Mapping[int, PowerLaw], recipe: str, *, title: str) -> Axes:
     """Draw the points and the law in N at every D, and the limits at N = ∞ (Fig 7).
 
-    laws: D -> law in N, fitted to a frame; title: of the legend.
+    laws: D -> law in N, fitted to a frame; title: of the legend. Laws and limits have the recipe's
+    colour, and points that of the recipe that they belong to.
     """
-    colors = marks.shades(recipe, len(laws))
+    fitted = FITTED.get(recipe, recipe)
+    colors, of_points = marks.shades(recipe, len(laws)), marks.shades(fitted, len(laws))
     frames = [law.frame for law in laws.values() if law.frame is not None]
     sizes = pd.concat([frame["N"] for frame in frames])
     end, limits = 3 * sizes.max(), []
-    for frame, (D, law), color in zip(frames, laws.items(), colors, strict=True):
-        name = f"D = {marks.short_count(D)}"
-        label = marks.limit_label(f"{name}:", law.limit) if law.limit.exists else f"{name}: none"
-        line: dict[str, Any] = {"color": color, "ecolor": color, "markerfacecolor": color}
-        marks.estimates(ax, frame["N"], law.points, recipe, label=label, **line)
+    middle = list(laws)[len(laws) // 2]
+    rows = zip(frames, laws.items(), colors, of_points, strict=True)
+    for frame, (D, law), color, of_point in rows:
+        look: dict[str, Any] = {"color": of_point, "ecolor": of_point, "markerfacecolor": of_point}
+        name = f"D = {marks.short_count(D)}:"
+        label = "K → ∞ limits" if fitted != recipe and middle == D else ""
+        label = label if law.limit.exists else f"{name} none"
+        marks.estimates(ax, frame["N"], law.points, fitted, label=label, **look)
         marks.curve(ax, law, (sizes.min(), end), recipe, color=color)
-        limits.append(End(law.limit, recipe, color=color))
+        name = name if law.limit.exists else ""
+        limits.append(End(law.limit, recipe, color=color, label=name))
     at_infinity(ax, limits, ticks=sizes, end=end)
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
     legend_over(ax, title=title)

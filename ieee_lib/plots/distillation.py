@@ -13,7 +13,10 @@ from ieee_lib.plots import marks
 from ieee_lib.plots.ensembles import end_of_laws, members, single_models, total_axis
 from ieee_lib.plots.infinity import End, with_limit
 from ieee_lib.plots.legends import text_size
-from ieee_lib.plots.style import COLORS, GREY
+from ieee_lib.plots.style import COLORS, GREY, thin
+
+BESIDE = 0.03
+"""How far left of their size students stand, as a share of the axis."""
 
 
 def students_against_total_parameters(
@@ -22,29 +25,33 @@ def students_against_total_parameters(
     """Draw students at their own size, each with an arrow from its teachers (Fig 9).
 
     students: teachers (their number) and loss (estimates), as `recipes.students` gives them; those
-    of one teacher are hollow.
+    of one teacher are hollow. Students stand beside the models of their size, the single teacher's
+    further left, so that none hides another.
     """
     end = end_of_laws(tuned, [teachers])
     single_models(ax, tuned, law, end)
     name = f"1–{teachers.K} teachers of {teachers.model}"
     members(ax, teachers, end, label=with_limit(name, "K → ∞", teachers.limit))
     ax.axvline(teachers.N, color=GREY, linewidth=0.8, linestyle=":")
+    span = end / tuned.N.min()
     for k, loss in zip(students.teachers, students.loss, strict=True):
+        x = teachers.N * span ** (-BESIDE if k > 1 else -2 * BESIDE)
+        is_behind = k == 1 and loss.value > teachers.at(1).value  # the other would hide its arrow
         ax.annotate(
             "",
-            (teachers.N, loss.value),
+            (x, loss.value),
             (teachers.N * k, teachers.at(k).value),
             arrowprops={
                 "arrowstyle": "->",
-                "connectionstyle": "arc3,rad=0.35" if k == 1 else "arc3,rad=0",
+                "connectionstyle": "arc3,rad=-0.4" if is_behind else "arc3,rad=0",
                 "color": COLORS["distilled"],
-                "linewidth": mpl.rcParams["lines.linewidth"],
-                "shrinkA": 1.4 * mpl.rcParams["lines.markersize"],
-                "shrinkB": 1.4 * mpl.rcParams["lines.markersize"],
+                "linewidth": thin(),
+                "shrinkA": mpl.rcParams["lines.markersize"],
+                "shrinkB": 1.2 * mpl.rcParams["lines.markersize"],
             },
         )
         label = f"student of {_teachers(k)}"
-        marks.estimates(ax, [teachers.N], [loss], "distilled", label=label, filled=k > 1)
+        marks.estimates(ax, [x], [loss], "distilled", label=label, filled=k > 1, zorder=3)
     ax.plot(
         [], [], linestyle="", color=COLORS["distilled"], marker=r"$\leftarrow$",
         markersize=1.2 * text_size(), label="from teachers to student",

@@ -34,7 +34,8 @@ def members(ax: Axes, law: EnsembleLaw, end: float, *, label: str, filled: bool 
     values = [law.at(k) for k in law.points.k]
     marks.estimates(ax, law.N * law.points.k, values, "ensemble", label=label, filled=filled)
     k = np.geomspace(1, end / law.N, 100)
-    ax.plot(law.N * k, law.law(k), linestyle="--", color=COLORS["ensemble"], linewidth=thin())
+    dash = "--" if filled else "-."
+    ax.plot(law.N * k, law.law(k), linestyle=dash, color=COLORS["ensemble"], linewidth=thin())
     return ax
 
 
@@ -88,19 +89,20 @@ def ensembles_against_total_parameters(
 def loss_against_members(ax: Axes, laws: Mapping[str, EnsembleLaw]) -> Axes:
     """Draw loss against K for several settings of one model, and their limits (v1 Fig 5, left).
 
-    laws: by name; the first two are drawn in full, the others, their neighbours, in grey.
+    laws: by name; the second is hollow, the others, its neighbours, in grey.
     """
     k = np.geomspace(1, MOST_MEMBERS, 100)
-    looks = [("regularized", "", COLORS["regularized"]), ("ensemble", "", COLORS["ensemble"])]
-    looks += [("standard", marker, GREY) for marker in ("s", "^", "v", "P", "<", ">")]
+    looks = [("D", COLORS["ensemble"])] * 2 + [(marker, GREY) for marker in "s^vP<>"]
     limits = []
-    for (name, law), (recipe, marker, color) in zip(laws.items(), looks, strict=False):
+    for i, ((name, law), (marker, color)) in enumerate(zip(laws.items(), looks, strict=False)):
         is_main, values = color != GREY, [law.at(count) for count in law.points.k]
+        face = color if i == 0 else marks.hollow()
         line: dict[str, Any] = {"color": color, "ecolor": color, "markeredgecolor": color}
-        line |= {"markerfacecolor": color} if is_main else {"marker": marker, "zorder": 1.5}
-        marks.estimates(ax, law.points.k, values, recipe, label=name, filled=is_main, **line)
-        ax.plot(k, law.law(k), linestyle="--" if is_main else ":", color=color, linewidth=thin())
-        limits.append(End(law.limit, recipe, filled=is_main, color=color, marker=marker))
+        line |= {"markerfacecolor": face, "marker": marker, "zorder": 3 if is_main else 1.5}
+        marks.estimates(ax, law.points.k, values, "ensemble", label=name, **line)
+        dash = ("--", "-.")[i] if is_main else ":"
+        ax.plot(k, law.law(k), linestyle=dash, color=color, linewidth=thin())
+        limits.append(End(law.limit, "ensemble", filled=i == 0, color=color, marker=marker))
     ax.set(xlabel="members K", ylabel=marks.LOSS)
     return at_infinity(ax, limits, ticks=[1, 2, 3, 5, 10, MOST_MEMBERS], end=MOST_MEMBERS)
 

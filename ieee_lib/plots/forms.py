@@ -10,7 +10,7 @@ from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import marks
 from ieee_lib.plots.infinity import End, at_infinity
 from ieee_lib.plots.legends import legend_over
-from ieee_lib.plots.style import COLORS, GREY
+from ieee_lib.plots.style import COLORS, FITTED, GREY
 
 LOOKS = (("--", "s"), ("-.", "^"), (":", "v"))
 """Line of a form's law, and mark of its limit."""
@@ -26,7 +26,8 @@ def law_forms(ax: Axes, sizes: SizeLaws, D: int, recipe: str) -> Axes:
     assert first.frame is not None
     N, limits = first.frame["N"], []
     name = "K → ∞ limits" if recipe == "joint" else recipe
-    marks.estimates(ax, N, first.points, recipe, label=f"{name}, D = {D:,}")
+    fitted = FITTED.get(recipe, recipe)
+    marks.estimates(ax, N, first.points, fitted, label=f"{name}, D = {D:,}")
     end = 4 * N.max()
     x = np.geomspace(N.min(), end, 200)
     for (form, law), (dash, marker) in zip(laws.items(), LOOKS, strict=False):

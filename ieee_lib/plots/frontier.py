@@ -7,11 +7,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.transforms import offset_copy
 
 from ieee_lib.laws.estimates import Estimate
-from ieee_lib.laws.frontier import AT_OPTIMUM, HEURISTIC, OTHER, Frontier, cost_text
+from ieee_lib.laws.frontier import AT_OPTIMUM, HEURISTIC, Frontier
 from ieee_lib.plots import marks
-from ieee_lib.plots.style import COLORS, MARKERS
+from ieee_lib.plots.legends import figure_of
+from ieee_lib.plots.style import COLORS, GREY, MARKERS, marker_size, thin
 
 AXES = {"flops": "training FLOPs", "parameters": "inference parameters, N × K"}
 """Cost -> label of its axis."""
@@ -24,8 +26,9 @@ LOOKS: dict[str, dict[str, Any]] = {
     "distilled": {"label": "students, teachers' compute counted"},
 }
 """Frontier -> its label and line, in the order drawn."""
-LABELS = {OTHER: "ensembles, other settings"}
-"""Recipe without a line of its own -> label of its points."""
+DOMINATED = "pale: not on a frontier"
+PALE = 0.35
+"""Opacity of points that are not on a frontier."""
 
 SHOWN = 0.7
 """Share of the gain from the worst to the best frontier's end that is shown above the worst."""
@@ -36,7 +39,7 @@ APART = 1.5
 def loss_frontiers(
     ax: Axes, points: pd.DataFrame, frontiers: Mapping[str, Frontier], *, title: str = ""
 ) -> Axes:
-    """Draw points of loss against cost, small, and the frontier of every recipe through its best.
+    """Draw points of loss against cost, small and pale, and every recipe's frontier before them.
 
     points: recipe, loss (estimates, nats/token) and the frontiers' cost, as `recorded_points` and
     `published_costs` give them; frontiers: of `fit_frontiers`. Bars are 95 % intervals. A frontier
@@ -45,20 +48,23 @@ def loss_frontiers(
     x = next(iter(frontiers.values())).x
     ax.set_xscale("log")
     size = mpl.rcParams["lines.markersize"]
+    for recipe, rows in points.groupby("recipe", sort=False):
+        kind = _kind(str(recipe))
+        small = {"marker": MARKERS[kind], "markersize": 0.5 * size, "markeredgewidth": 0}
+        look = {"color": COLORS[kind], "alpha": PALE, "linestyle": "", "zorder": 1.5, **small}
+        ax.plot(rows[x], [loss.value for loss in rows.loss], **look)
     for name, look in LOOKS.items():
         if name not in frontiers:
             continue
         steps, kind = frontiers[name].steps, _kind(name)
         line = {"linestyle": "-", "drawstyle": "steps-post", **look}
-        line["markersize"] = 1.8 * size if kind == "distilled" else size
+        line |= {"markersize": 0.8 * marker_size(kind), "zorder": 3, "linewidth": thin()}
         marks.estimates(ax, steps[x], list(steps.loss), kind, **line)
         end, last = steps.iloc[-1], frontiers[name].last
-        ax.hlines(end.loss.value, end[x], last, color=COLORS[kind], linestyle=line["linestyle"])
-    for recipe, rows in points.groupby("recipe", sort=False):
-        label, kind = LABELS.get(str(recipe), ""), _kind(str(recipe))
-        small = {"marker": MARKERS[kind], "markersize": 0.55 * size, "markeredgewidth": 0}
-        look = {"label": label, "color": COLORS[kind], "alpha": 0.6, "linestyle": "", **small}
-        ax.plot(rows[x], [loss.value for loss in rows.loss], **look)
+        tail = {"linestyle": line["linestyle"], "linewidth": thin(), "zorder": 3}
+        ax.hlines(end.loss.value, end[x], last, color=COLORS[kind], **tail)
+    pale = {"marker": "o", "markersize": 0.5 * size, "linestyle": "", "alpha": PALE}
+    ax.plot([], [], color=GREY, label=DOMINATED, **pale)
     ax.set(title=title, xlabel=AXES[x], ylabel="loss (nats/token)")
     _focus(ax, points, frontiers, x)
     if x == "parameters":
@@ -69,7 +75,7 @@ def loss_frontiers(
 
 
 def overtaking(ax: Axes, crossings: pd.DataFrame) -> Axes:
-    """Mark along the bottom from which budget on a recipe lies below another, with 95 % intervals.
+    """Mark above the axes from which budget on a recipe lies below another, with 95 % intervals.
 
     crossings: recipe, overtakes and from (estimates), as `laws.crossings` gives them. Shown are
     regularized models below the standard recipe, and ensembles below both.
@@ -78,16 +84,22 @@ def overtaking(ax: Axes, crossings: pd.DataFrame) -> Axes:
         ("regularized", "standard"): "regularized",
         ("ensemble", "regularized"): "any ensemble",
     }
+    font, where = mpl.rcParams["font.size"], mpl.rcParams["axes.titlelocation"]
     pairs = {(row["recipe"], row["overtakes"]): row for row in crossings.to_dict("records")}
-    for i, pair in enumerate(pair for pair in shown if pair in pairs):
+    found = [pair for pair in shown if pair in pairs]
+    for i, pair in enumerate(found):
         start: Estimate = pairs[pair]["from"]
         ends = np.clip([start.ci_low, start.value, start.ci_high], *ax.get_xlim())
+        above = offset_copy(
+            ax.get_xaxis_transform(), figure_of(ax), y=(0.5 + i) * font, units="points"
+        )
         ax.plot(
-            ends, [0.03 + 0.05 * i] * 3, color=COLORS[pair[0]], transform=ax.get_xaxis_transform(),
-            marker="|", markevery=[1], markersize=2 * mpl.rcParams["lines.markersize"],
+            ends, [1] * 3, color=COLORS[pair[0]], transform=above, clip_on=False, linewidth=thin(),
+            marker="|", markevery=[1], markersize=mpl.rcParams["lines.markersize"],
             markeredgewidth=mpl.rcParams["lines.linewidth"],
-            label=f"{shown[pair]} below {pair[1]} from {cost_text(start)}",
+            label=f"above the axes: {shown[pair]} below {pair[1]}",
         )  # fmt: skip
+    ax.set_title(ax.get_title(where), pad=(0.6 + len(found)) * font)
     return ax
 
 

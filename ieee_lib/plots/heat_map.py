@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from ieee_lib.plots.marks import LOSS
-from ieee_lib.plots.style import COLORS, surface
+from ieee_lib.plots.style import surface
 
 
 def heat_map(
@@ -45,7 +45,8 @@ def heat_map(
         cbar_kws={"label": LOSS} if bar else None,
     )
     row, column = divmod(int(np.nanargmin(grid.to_numpy())), len(grid.columns))
-    frame = {"edgecolor": COLORS["standard"], "linewidth": 2 * mpl.rcParams["lines.linewidth"]}
+    frame = {"edgecolor": mpl.rcParams["text.color"]}  # no recipe's
+    frame["linewidth"] = 2 * mpl.rcParams["lines.linewidth"]
     best = Rectangle((column, row), 1, 1, fill=False, clip_on=False, zorder=3, **frame)
     ax.add_patch(best)
     is_inside = 0 < row < len(grid) - 1 and 0 < column < len(grid.columns) - 1

@@ -45,7 +45,7 @@ def at_infinity(ax: Axes, ends: Iterable[End], *, ticks: Iterable[float], end: f
     for place, one in zip(places, ends, strict=True):
         if not one.limit.exists:
             if one.label:
-                ax.plot([], [], " ", label=f"{one.label}: none")
+                ax.plot([], [], " ", label=f"{one.label.rstrip(':')}: none")
             continue
         label = marks.limit_label(one.label, one.limit) if one.label else ""
         color = one.color or COLORS[one.recipe]

@@ -5,7 +5,6 @@ legend_over(axes[0], title="N → ∞")      # of one of several axes
 """
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +13,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from ieee_lib.plots.style import is_slide
 
-NO_BOUND = "arrow: no bound"
-NOTES = ("arrow:", "dashed:", "dotted:", "hollow:", "pale:", "95 %")
+NO_BOUND = "arrow: no bound on this side"
+NO_BOUND_MARKER = {"y": r"$\updownarrow$", "x": r"$\leftrightarrow$"}
+"""Axis along which an arrow runs -> its mark in a legend."""
+NOTES = ("above the axes:", "arrow:", "dashed:", "dotted:", "hollow:", "pale:", "95 %")
 """How the entries of a legend begin that name no series."""
+
+
+HANDLE = 5.2
+"""Width of a handle with the space around it, in the text's size."""
 
 
 def is_note(label: str) -> bool:
@@ -40,11 +46,14 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
     """
     figure = figure_of(ax)
     handles, labels = ax.get_legend_handles_labels()
+    if NO_BOUND not in labels:
+        arrows = no_bound_entries(ax)
+        handles, labels = [*handles, *arrows], [*labels, *[NO_BOUND] * len(arrows)]
     drawn = {id(artist): i for i, artist in enumerate(ax.get_children())}
     first = [drawn.get(id(h[0] if isinstance(h, tuple) else h), 0) for h in handles]
     order = np.lexsort((first, [is_note(label) for label in labels]))
     width, height = figure.get_size_inches()
-    columns = _fitting(labels, columns, width, text_size())
+    columns = _fitting([labels[i] for i in order], columns, width, text_size())
     beyond = max(0, math.ceil(len(handles) / columns) - 2)
     if not is_slide():
         figure.set_size_inches(width, height + beyond * text_size(1.5) / 72)
@@ -53,6 +62,12 @@ def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Axes:
         loc="outside upper left", ncols=columns, **options,
     )  # fmt: skip
     return ax
+
+
+def no_bound_entries(ax: Axes) -> list[Any]:
+    """Return what says in the legends of an axes' figure what an arrow means: one or none."""
+    entries = [zip(*one.get_legend_handles_labels(), strict=True) for one in figure_of(ax).axes]
+    return [handle for axes in entries for handle, label in axes if label == NO_BOUND]
 
 
 def legend_over(ax: Axes, *, title: str, columns: int = 2) -> Axes:
@@ -73,10 +88,10 @@ def legend_over(ax: Axes, *, title: str, columns: int = 2) -> Axes:
 
 def _fitting(labels: Sequence[str], columns: int, width: float, size: float) -> int:
     """Return how many columns of a legend fit a width (inches) at a size of text (points)."""
-    widths = [0.56 * len(re.sub(r"[$^{}]", "", label)) + 5 for label in labels]
+    widths = [TextPath((0, 0), label, size=size).get_extents().width for label in labels]
     for n in range(min(columns, len(labels)), 1, -1):
         filled = np.array_split(widths, n)  # as matplotlib fills them
-        if size * sum(column.max() for column in filled) < 72 * width:
+        if sum(column.max() + HANDLE * size for column in filled) < 72 * width:
             return n
     return 1
 

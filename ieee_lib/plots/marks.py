@@ -23,7 +23,7 @@ from matplotlib.typing import ColorType
 from ieee_lib.laws.estimates import Estimate, t_quantile
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.units import scale_of
-from ieee_lib.plots.legends import NO_BOUND
+from ieee_lib.plots.legends import NO_BOUND, NO_BOUND_MARKER, no_bound_entries, text_size
 from ieee_lib.plots.style import COLORS, GREY, MARKERS, is_dark, marker_size, surface
 from ieee_lib.plots.ticks import Staggered, short_count
 
@@ -125,11 +125,12 @@ def curve(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, **
 
 
 def law_text(fit: PowerLaw, interval: tuple[float, float] | None = None) -> str:
-    """Return a law as a line of a legend; one whose limit the points do not bound says so."""
+    """Return a law as a line of a legend; it says what is fixed, or that no limit is bounded."""
     if not fit.has_bounded_limit:
         return f"fit (limit not determined), {fit.n_point} points"
     ends = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
-    return f"{fit.label}{ends}, {fit.n_point} points"
+    fixed = ", exponent fixed" if fit.fixed_alpha else ""
+    return f"{fit.label}{ends}{fixed}, {fit.n_point} points"
 
 
 def estimates(
@@ -175,17 +176,28 @@ def arrows(
     *,
     axis: str = "y",
 ) -> Axes:
-    """Point from a place along an axis, down, up or both: there nothing bounds the interval."""
-    far = 2.2 * mpl.rcParams["font.size"]  # points
-    arrow = {"arrowstyle": "<|-", "color": color, "shrinkA": 0, "shrinkB": 0}
-    arrow["linewidth"] = mpl.rcParams["lines.linewidth"]
-    for is_open, way in ((below, -far), (above, far)):
+    """Draw an arrow from a point to the axes' edge, below, above or both: no bound on this side.
+
+    It ends where the axes end when they are drawn, whatever their limits are by then.
+    """
+    look: dict[str, Any] = {"arrowstyle": "-|>", "color": color, "shrinkA": 0, "shrinkB": 0}
+    look |= {"linewidth": mpl.rcParams["lines.linewidth"], "joinstyle": "miter"}
+    look["mutation_scale"] = 1.1 * mpl.rcParams["font.size"]
+    for is_open, edge in ((below, 0), (above, 1)):
         if not is_open or not np.isfinite(point).all():
             continue
-        away = (0, way) if axis == "y" else (way, 0)
-        ax.annotate("", point, away, textcoords="offset points", arrowprops=arrow)
-        if NO_BOUND not in ax.get_legend_handles_labels()[1]:
-            ax.plot([], [], "^", color=GREY, label=NO_BOUND)
+        end = (point[0], edge) if axis == "y" else (edge, point[1])
+        along = ax.get_xaxis_transform() if axis == "y" else ax.get_yaxis_transform()
+        drawn = ax.annotate(
+            "", end, point, xycoords=along, textcoords="data", arrowprops=look, zorder=2.5
+        )
+        assert drawn.arrow_patch is not None
+        drawn.arrow_patch.set_clip_path(ax.patch)  # its point may lie beyond the axes
+        if not no_bound_entries(ax):
+            ax.plot(
+                [], [], linestyle="", marker=NO_BOUND_MARKER[axis], color=GREY,
+                markersize=1.2 * text_size(), label=NO_BOUND,
+            )  # fmt: skip
     return ax
 
 

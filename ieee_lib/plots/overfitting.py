@@ -1,11 +1,12 @@
 """Notebook 01: the standard recipe overfits (Sec. 2.1, Fig 2)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ieee_lib.plots.marks import log_ticks, means, short_count
+from ieee_lib.plots.marks import hollow, log_ticks, means, short_count
 from ieee_lib.plots.style import COLORS, GREY, MARKERS, thin
 
 
@@ -42,13 +43,9 @@ def one_curve(
     color, points = COLORS[recipe], curves[value]
     label = f"{name} {value:g}: validation, {points.val_loss.iloc[-1]:.3f} at the end"
     ax.plot(points.tokens, points.val_loss, color=color, marker=MARKERS[recipe], label=label)
-    ax.plot(
-        points.tokens,
-        points.train_loss,
-        color=color,
-        linestyle="--",
-        label=f"{name} {value:g}: training",
-    )
+    look: dict[str, Any] = {"linestyle": "--", "marker": "o", "markerfacecolor": hollow()}
+    label = f"{name} {value:g}: training, mean since the last point"
+    ax.plot(points.tokens, points.train_loss, color=color, label=label, **look)
     ax.xaxis.set_major_formatter(lambda tokens, _: short_count(tokens))
     ax.set(xlabel="tokens trained on, repeats counted", ylabel="loss (nats/token)")
     return ax

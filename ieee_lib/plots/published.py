@@ -13,7 +13,7 @@ from ieee_lib.laws.units import scale_of
 from ieee_lib.plots import marks
 from ieee_lib.plots.infinity import End, at_infinity
 from ieee_lib.plots.legends import legend_over
-from ieee_lib.plots.style import COLORS, MARKERS
+from ieee_lib.plots.style import COLORS, FITTED, MARKERS
 
 
 def published_epochs(ax: Axes, table: pd.DataFrame) -> Axes:
@@ -39,17 +39,22 @@ def published_limits(ax: Axes, laws: Mapping[int, PowerLaw]) -> Axes:
     laws: D (seed tokens) -> law in N through published limits.
     """
     series = []
-    for (D, law), color in zip(laws.items(), marks.shades("joint", len(laws)), strict=True):
+    shades = [marks.shades(recipe, len(laws)) for recipe in ("joint", FITTED["joint"])]
+    for (D, law), color, of_points in zip(laws.items(), *shades, strict=True):
         assert law.frame is not None
         stale = ", cells likely stale" if law.frame.stale.notna().any() else ""
-        series.append(_Series(law, "joint", color, f"D = {marks.short_count(D)}{stale}"))
+        name = f"D = {marks.short_count(D)}{stale}"
+        series.append(_Series(law, "joint", color, of_points, name))
     ax.set(xlabel=marks.PARAMETERS, ylabel=marks.LOSS)
-    return _laws_and_limits(ax, series, title="K → ∞ limits against N (Fig 7, middle); N → ∞")
+    title = "K → ∞ limits against N (Fig 7, middle); N → ∞"
+    return _laws_and_limits(ax, series, title=title, points="K → ∞ limits")
 
 
 def published_recipes(ax: Axes, laws: Mapping[str, PowerLaw]) -> Axes:
     """Draw the paper's recipes against D with our laws (Fig 7, right). laws: recipe -> law in D."""
-    series = [_Series(law, recipe, COLORS[recipe], recipe) for recipe, law in laws.items()]
+    series = [
+        _Series(law, recipe, COLORS[recipe], COLORS[recipe], recipe) for recipe, law in laws.items()
+    ]
     ax.set(xlabel=marks.SEED_TOKENS, ylabel=marks.LOSS)
     return _laws_and_limits(ax, series, title="recipes against D (Fig 7, right); D → ∞")
 
@@ -60,19 +65,24 @@ class _Series(NamedTuple):
     law: PowerLaw
     recipe: str
     color: ColorType
+    of_points: ColorType
     name: str
 
 
-def _laws_and_limits(ax: Axes, series: Sequence[_Series], *, title: str) -> Axes:
-    """Draw laws through their points, and their limits with 95 % intervals at ∞."""
+def _laws_and_limits(ax: Axes, series: Sequence[_Series], *, title: str, points: str = "") -> Axes:
+    """Draw laws through their points, and their limits with 95 % intervals at ∞.
+
+    points: names them in the legend, where they have another colour than the laws.
+    """
+    middle = series[len(series) // 2].law
     x = np.concatenate([each.law.x * scale_of(each.law.unit) for each in series])
     end, limits = 2.5 * x.max(), []
-    for law, recipe, color, name in series:
+    for law, recipe, color, of_points, name in series:
         places = law.x * scale_of(law.unit)
-        label = f"{name}: {marks.interval_text(law.E, *law.interval('E'))}"
-        ax.plot(places, law.y, MARKERS[recipe], color=color, label=label)
+        marker = MARKERS[recipe if color == of_points else FITTED[recipe]]
+        ax.plot(places, law.y, marker, color=of_points, label=points if law is middle else "")
         marks.curve(ax, law, (places.min(), end), recipe, color=color)
-        limits.append(End(law.limit, recipe, color=color))
+        limits.append(End(law.limit, recipe, color=color, label=f"{name}:"))
     at_infinity(ax, limits, ticks=x, end=end)
     bounded = [law.E for law, *_ in series if np.isfinite(law.interval("E")).any()]
     values = np.concatenate([*(each.law.y for each in series), bounded])

@@ -1,6 +1,7 @@
 """Notebooks 01 and 02: tuned recipes against N, weight decay, trajectories (Fig 3, 13 to 15)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.ticker import MultipleLocator
 from ieee_lib.laws.estimates import estimates
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.plots import marks
-from ieee_lib.plots.style import COLORS, GREY
+from ieee_lib.plots.style import COLORS, GREY, MARKERS
 
 NOT_CERTIFIED = "hollow: settings not certified as best"
 """What a hollow point is, once a legend."""
@@ -84,12 +85,14 @@ def loss_against_decay(ax: Axes, means: pd.DataFrame) -> Axes:
 def loss_along_training(ax: Axes, curves: Mapping[str, pd.DataFrame]) -> Axes:
     """Draw mean loss curves, one pair of lines a recipe (v1 Fig 14).
 
-    curves: recipe -> frame of tokens, train_loss, val_loss, as `laws.mean_curve` gives it.
+    curves: recipe -> frame of tokens, train_loss (the mean since the point before), val_loss, as
+    `laws.mean_curve` gives it.
     """
     for recipe, points in curves.items():
-        color, label = COLORS[recipe], f"{recipe}: training"
-        ax.plot(points.tokens, points.val_loss, color=color, label=f"{recipe}: validation")
-        ax.plot(points.tokens, points.train_loss, color=color, linestyle="--", label=label)
+        look: dict[str, Any] = {"color": COLORS[recipe], "marker": MARKERS[recipe]}
+        ax.plot(points.tokens, points.val_loss, label=f"{recipe}: validation", **look)
+        look |= {"linestyle": "--", "markerfacecolor": marks.hollow()}
+        ax.plot(points.tokens, points.train_loss, label=f"{recipe}: training", **look)
     ax.xaxis.set_major_formatter(lambda tokens, _: marks.short_count(tokens))
     ax.yaxis.set_major_locator(MultipleLocator(0.5))  # labels of one width: one layout
     ax.set(xlabel="tokens trained on, repeats counted", ylabel="loss (nats/token)", xlim=(0, None))

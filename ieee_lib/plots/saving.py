@@ -28,7 +28,7 @@ from ieee_lib.config.scale import Scale
 from ieee_lib.errors import check_choice
 from ieee_lib.files import write_atomically
 from ieee_lib.laws.estimates import expand
-from ieee_lib.plots.captions import captioned
+from ieee_lib.plots.captions import captioned, counted
 from ieee_lib.plots.numbers import RUN_COLUMNS, as_json, run_ids_of
 from ieee_lib.plots.style import current_style, is_slide, style
 from ieee_lib.runs.stages import DRAW, stage
@@ -230,7 +230,11 @@ def save_table(
     digits: Mapping[str, int] | None = None,
     equations: Sequence[str] = (),
 ) -> Table:
-    """Write a table as CSV, Markdown, LaTeX and JSON; return it to be shown."""
+    """Write a table as CSV, Markdown, LaTeX and JSON; return it to be shown.
+
+    What a frame says of its columns, `frame.attrs["notes"]`, ends the caption.
+    """
+    caption = " · ".join([caption, *frame.attrs.get("notes", ())])
     table = Table(frame, caption, dict(digits or {}), tuple(equations), name)
     write_table(table, folder, name)
     return table
@@ -268,16 +272,27 @@ def render(figure: Figure, kind: str, *, caption: str = "") -> bytes:
 
 
 def caption(
-    scale: Scale, n_point: int, *notes: str, seeds: int = 0, ladder: Sequence[int] = ()
+    scale: Scale,
+    shown: int | pd.DataFrame | Mapping[str, Any],
+    *notes: str,
+    seeds: int = 0,
+    ladder: Sequence[int] = (),
 ) -> str:
-    """Return a caption line: scale, corpus, D (the base or several), seeds a point, points."""
+    """Return a caption line: scale, corpus, D (the base or several), what is shown, notes.
+
+    shown: the number of points, which all have `seeds` (the scale's); or see `counted`.
+    """
     tokens = ", ".join(f"{d:,}" for d in ladder or [scale.base_tokens])
-    n_seed = seeds or scale.seeds
-    seeds_text = f"{n_seed} seed a point" if n_seed == 1 else f"{n_seed} seeds a point"
-    if ladder:
-        seeds_text += f" ({scale.ladder_seeds} at other D)"
-    parts = [f"{scale.name} scale", scale.corpus.words, f"D = {tokens} tokens", seeds_text]
-    parts += [f"{n_point} points", *notes]
+    parts = [f"{scale.name} scale", scale.corpus.words, f"D = {tokens} tokens"]
+    if isinstance(shown, int):
+        n_seed = seeds or scale.seeds
+        seeds_text = f"{n_seed} seed a point" if n_seed == 1 else f"{n_seed} seeds a point"
+        if ladder:
+            seeds_text += f" ({scale.ladder_seeds} at other D)"
+        parts += [seeds_text, f"{shown} points"]
+    else:
+        parts.append(counted(shown))
+    parts += notes
     if not scale.evidence:
         parts.append(f"{scale.name}: proves nothing")
     return " · ".join(parts)

@@ -10,11 +10,11 @@ from ieee_lib.plots.ticks import percent, short_count
 GROUP_COLORS = {
     "embedding": "#c7c7c7",
     "lm_head": "#9a9a9a",
-    "attention": "#0072b2",
-    "mlp": "#56b4e9",
-    "norm": "#e69f00",
+    "attention": "#a83c70",
+    "mlp": "#e08db4",
+    "norm": "#f3bfd5",
 }
-"""Group of parameters -> colour; the vocabulary's two matrices are grey."""
+"""Group of parameters -> colour, none of a recipe's; the vocabulary's two matrices are grey."""
 
 
 def parameter_shares(ax: Axes, counts: pd.DataFrame) -> Axes:

@@ -54,10 +54,14 @@ class _Colors(Mapping[str, str]):
 COLORS = _Colors()
 """Recipe -> colour on the current background."""
 
+FITTED = {"joint": "ensemble"}
+"""Law -> the recipe whose points it goes through, where that is another one: a joint law goes
+through K → ∞ limits, and those are limits of ensembles."""
+
 MARKERS = {"standard": "s", "regularized": "o", "ensemble": "D", "joint": "X", "distilled": "*"}
 
 GREY = "#808080"
-"""What is no recipe; on every background."""
+"""What the recipes are only compared with; on every background."""
 
 MIN_CONTRAST = 4.5
 """Of text with its background (WCAG AA)."""
@@ -116,11 +120,12 @@ def folder_name(name: str) -> str:
 def wide(n: int = 2, rows: int = 1) -> tuple[float, float]:
     """Return the size (inches) of a figure of n panels side by side, in one row or several.
 
-    A slide is 16:9 whatever is on it.
+    A slide is 16:9 whatever is on it; what is on it is smaller with several rows.
     """
     width, height = mpl.rcParams["figure.figsize"]
     if is_slide():
-        return 1.25 * width, 1.25 * height
+        factor = 1 + 0.25 * rows
+        return factor * width, factor * height
     return 0.95 * n * width, (0.2 + 0.8 * rows) * height
 
 

@@ -57,17 +57,18 @@ def _inverse(values: ArrayLike) -> ArrayLike:
 def slopes_in_ratio(ax: Axes, table: pd.DataFrame, *, reach: float = 0.75) -> Axes:
     """Draw the slope of ln(decay per epoch) in ln(N / D), one row a set of optima.
 
-    table: as `laws.slopes` gives it. Others' work is hollow; an interval beyond `reach` is cut,
-    with an arrow, and a value that was published without one has none.
+    table: as `laws.slopes` gives it. The paper's and others' points are grey, slopes that others
+    fitted hollow. An interval beyond `reach` runs to the edge of the axes; a value that was
+    published without one has none.
     """
     for place, row in enumerate(table.to_dict("records")):
-        color = COLORS["regularized"] if row["source"] == "here" else GREY
-        face = color if row["source"] == "here" else marks.hollow()
+        is_here = row["source"] == "here"
+        color = COLORS["regularized"] if is_here and PAPER not in row["optima"] else GREY
         low, high = row["slope ci_low"], row["slope ci_high"]
-        ax.plot([max(low, -reach), min(high, reach)], [place, place], color=color)
-        ax.plot(row["slope"], place, "o", color=color, mfc=face)
-        marks.arrows(ax, (-reach, place), low < -reach, False, color, axis="x")
-        marks.arrows(ax, (reach, place), False, high > reach, color, axis="x")
+        ax.plot([max(low, -9.0), min(high, 9.0)], [place, place], color=color)
+        ax.plot(row["slope"], place, "o", color=color, mfc=color if is_here else marks.hollow())
+        below, above = np.isneginf(low), np.isposinf(high)
+        marks.arrows(ax, (row["slope"], place), below, above, color, axis="x")
     ax.axvline(0, color=mpl.rcParams["axes.edgecolor"], linestyle=":")
     counts = [f" ({n:.0f})" for n in table.n.fillna(0)]
     ax.set_yticks(range(len(table)), (table.optima + counts).str.removesuffix(" (0)"))

@@ -9,6 +9,7 @@ an ensemble continue from the same weights and differ in the order of their data
     continued_probe(setting)                     # one row a recipe, D and metric: error
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -123,10 +124,10 @@ class Setting:
         specs = [spec for spec in self.all_specs() if spec.start]
         return self.target.ensure(specs, label="continued pre-training").drop_duplicates("run_id")
 
-    def caption(self, n_point: int, *notes: str) -> str:
+    def caption(self, shown: int | Mapping[str, Any], *notes: str) -> str:
         """Return a figure's caption line: the target's text and D, and the base's text."""
         base = [f"base: {self.base.scale.corpus.words}"] if self.base else []
-        return self.target.caption(n_point, *base, *notes)
+        return self.target.caption(shown, *base, *notes)
 
     def __repr__(self) -> str:
         base = self.base.scale.corpus.source if self.base else self.table.pretrained

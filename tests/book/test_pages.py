@@ -66,7 +66,7 @@ def test_a_page_holds_text_code_and_what_each_cell_showed(ran):
     assert wide.startswith("| x | few |\n") and "in every row: c0 = 1, c1 = 1" in wide
     assert named.startswith("|  | 0 | 1 |\n") and "| x | 0 | 1 |" in named
     assert table.startswith("| x | few |\n") and "| 3 | even |\n\nfour · in every row" in table
-    line = "[![Figure 0b: a line](fig00b_a_line.png)](fig00b_a_line.svg)\n\n*No runs of"
+    line = "[![Figure 0b: a line](fig00b_a_line.png)](fig00b_a_line.svg)\n\n*Draws settings"
     assert figure.startswith(line) and (folder / "fig00b_a_line.json").is_file()
     assert control.startswith("![Figure with controls](00_a_title_1.png)")
     assert (folder / "00_a_title_1.png").read_bytes().startswith(b"\x89PNG")

@@ -64,14 +64,16 @@ def test_each_recipe_counts_at_its_best_decay(compared):
 def test_verdicts_follow_the_interval(compared):
     one, every, limit = (of(compared, name) for name in (ONE, ALL, LIMIT))
     assert limit.verdict["base"] == "base" and limit.difference["base"].value == 0
-    assert limit.verdict["better"] == "helps" and limit.verdict["alike"] == "cannot tell"
-    assert one.difference["alike"].ci_low > 0 and one.verdict["alike"] == "cannot tell"  # not tuned
+    assert limit.verdict["better"] == "helps" and limit.verdict["alike"] == "inconclusive"
+    assert (
+        one.difference["alike"].ci_low > 0 and one.verdict["alike"] == "inconclusive"
+    )  # not tuned
     assert limit.tuned["worse"] and limit.verdict["worse"] == "does not help"
     assert every.verdict["averaged"] == limit.verdict["averaged"] == "the same"
     assert limit.difference["averaged"].se == pytest.approx(0, abs=1e-9)
     assert limit.loss["chain"].value == pytest.approx(4.1, abs=1e-3), "a free exponent"
     assert limit.loss["chain"].se > 0.002, "the luck of one chain, whose curve is smooth"
-    assert limit.verdict["chain"] == "cannot tell" and every.K["chain"] == 6
+    assert limit.verdict["chain"] == "inconclusive" and every.K["chain"] == 6
 
 
 def test_a_sentence_a_recipe_says_what_was_found(compared):
@@ -85,9 +87,9 @@ def test_a_sentence_a_recipe_says_what_was_found(compared):
     assert "as 5 members it helps (-0.080 [" in said["better:"]
     assert "as K → ∞ it helps (-0.100 [" in said["better:"]
     assert "wd 0.8, the last one tried, there -0.100 [" in said["better:"]
-    assert said["alike:"].startswith("At one decay, not tuned, as one model it cannot be")
-    assert "as K → ∞ it cannot be told to help (0.005 [" in said["alike:"]
-    assert "as 6 members it cannot be told to help (0.0" in said["chain:"]
+    assert said["alike:"].startswith("At one decay, not tuned, as one model it is incon")
+    assert "as K → ∞ it is inconclusive (0.005 [" in said["alike:"]
+    assert "as 6 members it is inconclusive (0.0" in said["chain:"]
     assert "as K → ∞ it does not help (0.200 [" in said["worse:"]
     best = said["The best ensemble:"]
     assert best.startswith("5 members of the paper's recipe, at the best decay, have 4.140 [")
@@ -103,7 +105,7 @@ def test_two_members_of_a_chain_bound_nothing():
     limit = of(compare_tuned(frame, fit_ensembles(frame, by="setting"), "base"), LIMIT)
     difference = limit.difference["chain"]
     assert (difference.ci_low, difference.ci_high) == (-np.inf, np.inf)
-    assert limit.verdict["chain"] == "cannot tell"
+    assert limit.verdict["chain"] == "inconclusive"
 
 
 def test_runs_of_the_same_steps_share_their_noise():
@@ -121,4 +123,4 @@ def test_runs_of_the_same_steps_share_their_noise():
     two = pd.concat([at("base", 0.8, K=2), at("average", 0.8, K=2, N=9e4, limit=3.99)])
     two["noise_of"] = [*two.members[: len(two) // 2], *two.members[: len(two) // 2]]
     compared = compare_tuned(two, fit_ensembles(two, by="setting"), "base")
-    assert set(compared[compared.recipe == "average"].verdict) == {"cannot tell"}
+    assert set(compared[compared.recipe == "average"].verdict) == {"inconclusive"}

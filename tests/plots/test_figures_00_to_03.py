@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ieee_lib import laws, plots, recipes
+from ieee_lib.plots import marks
+from ieee_lib.plots.style import GREY
 from tests.plots.conftest import labels
 from tests.synthetic import epoch_runs, tuned
 
@@ -36,7 +38,10 @@ def test_one_curve_stands_out_of_the_others(study, ax):
     curves = study.mean_curves(runs, "epochs")
     plots.one_curve(ax, curves, 16, "standard", name="epochs")
     last = curves[16].val_loss.iloc[-1]
-    ours = [f"epochs 16: validation, {last:.3f} at the end", "epochs 16: training"]
+    ours = [
+        f"epochs 16: validation, {last:.3f} at the end",
+        "epochs 16: training, mean since the last point",
+    ]
     assert labels(ax) == ["other epochs: validation", *ours]
     assert ax.get_ylabel() == "loss (nats/token)", "the training loss is there too"
     assert len(ax.lines) == len(curves) + 1
@@ -54,16 +59,23 @@ def test_the_papers_laws_are_drawn_with_their_limits(ax):
     limits = laws.published_points("k_limits")
     in_N = {D: laws.fit_power_law(rows, x="N") for D, rows in limits.groupby("D")}
     plots.published_limits(ax, in_N)
-    assert [label.partition(":")[0] for label in labels(ax)][:4] == [
+    assert [label.partition(":")[0] for label in labels(ax)] == [
+        "K → ∞ limits",
+        "arrow",
         "D = 210M",
         "D = 419M",
         "D = 839M, cells likely stale",
         "D = 1.68B, cells likely stale",
     ]
-    assert "3.169 [3.141, 3.192]" in labels(ax)[0]
+    assert "3.169 [3.141, 3.192]" in labels(ax)[2]
     at_infinity = [container.lines[0].get_ydata()[0] for container in ax.containers]
     assert at_infinity == [law.E for law in in_N.values()]
     assert ax.lines[0].get_xdata() == pytest.approx([1.5e8, 3e8, 6e8, 1.4e9])
+    points = [line for line in ax.lines if line.get_marker() == plots.MARKERS["ensemble"]]
+    assert [line.get_color() for line in points] == marks.shades("ensemble", 4)
+    ends = [container.lines[0] for container in ax.containers]
+    assert [line.get_color() for line in ends] == marks.shades("joint", 4)
+    assert {line.get_marker() for line in ends} == {plots.MARKERS["joint"]}
 
 
 def test_the_papers_recipes_keep_their_colours(ax):
@@ -71,8 +83,10 @@ def test_the_papers_recipes_keep_their_colours(ax):
     in_D = {r: laws.fit_power_law(rows, x="D") for r, rows in points.groupby("recipe", sort=False)}
     plots.published_recipes(ax, in_D)
     marked = [line for line in ax.lines if line.get_marker() != "None"]
-    series = [line for line in marked if line.get_label() in labels(ax)][: len(in_D)]
+    series = [line for line in marked if len(line.get_xdata()) == 4]
     assert [line.get_color() for line in series] == [plots.COLORS[recipe] for recipe in in_D]
+    ends = [container.lines[0].get_color() for container in ax.containers]
+    assert ends == [plots.COLORS[recipe] for recipe in in_D]
     assert np.all(marked[0].get_xdata() == sorted(set(points.D)))
 
 
@@ -100,10 +114,19 @@ def test_the_timescale_shows_what_is_certified_and_what_is_not(study, ax):
     assert len(ax.collections) == 2, "a band for each source in the line"
 
 
-def test_slopes_beyond_the_axis_are_cut_with_an_arrow(study, ax):
+def test_slopes_beyond_the_axis_run_to_its_edge_and_no_bound_is_an_arrow(study, ax):
     table = laws.slopes(recipes.known_optima(study))
     plots.slopes_in_ratio(ax, table)
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names[0] == "all certified and published (20)" and "Power Lines, one pass" in names
-    wide = (table["slope ci_high"] > 0.75).sum() + (table["slope ci_low"] < -0.75).sum()
-    assert wide == 2 == len(ax.texts)
+    wide = table[(table["slope ci_high"] > 0.75) & (table["slope ci_low"] < -0.75)]
+    bars = [line.get_xdata() for line in ax.lines if line.get_linestyle() == "-"]
+    left, right = ax.get_xlim()
+    assert len(wide) == 1 == sum(low < left and high > right for low, high in bars)
+    assert not ax.texts, "each of them has bounds"
+    colors = [line.get_color() for line in ax.lines if line.get_linestyle() == "-"]
+    assert colors[4:6] == [GREY, GREY] and GREY not in colors[:4], "the paper's are grey"
+    table.loc[0, "slope ci_high"] = np.inf
+    plots.slopes_in_ratio(ax, table)
+    (arrow,) = ax.texts
+    assert arrow.xy == (1, 0) and arrow.xyann == (table.slope[0], 0)

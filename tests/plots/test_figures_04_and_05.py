@@ -69,9 +69,20 @@ def test_a_law_that_rises_has_no_limit_to_draw(falling):
         plots.laws_by_data(one, {8: falling}, "regularized", title="t")
         plots.laws_by_data(many, {4: rising, 8: falling}, "joint", title="t")
     texts = [text.get_text() for text in many.get_legend().get_texts()]
-    assert texts[0] == "D = 4: none" and texts[1].startswith("D = 8: 4.")
+    assert texts[:2] == ["D = 4: none", "K → ∞ limits"] and texts[2].startswith("D = 8: 4.")
     n_limit = [len(ax.containers) - n_law for ax, n_law in ((one, 1), (many, 2))]
     assert n_limit == [1, 1]
+
+
+def test_k_limits_have_the_colour_of_ensembles_and_laws_through_them_that_of_the_joint_limit(
+    ax, falling
+):
+    plots.laws_by_data(ax, {8: falling}, "joint", title="t")
+    points, limit = (container.lines[0] for container in ax.containers)
+    (curve,) = (line for line in ax.lines if line.get_linestyle() == "--")
+    looks = [(line.get_color(), line.get_marker()) for line in (points, limit)]
+    assert looks == [(plots.COLORS[r], plots.MARKERS[r]) for r in ("ensemble", "joint")]
+    assert curve.get_color() == plots.COLORS["joint"]
 
 
 def test_bars_of_limits_stand_beside_one_another(ax, falling):

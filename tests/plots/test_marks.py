@@ -55,15 +55,15 @@ def test_a_limit_that_nothing_bounds_does_not_swallow_the_axis(recwarn):
         assert band.get_y() < low, "the band goes on below the axes"
 
 
-def test_an_end_that_nothing_bounds_is_an_arrow_of_one_length():
-    """Bars that ran to the frame said nothing about where their ends are, and hid the others."""
+def test_an_end_that_nothing_bounds_is_an_arrow_to_the_edge():
+    """A long bar runs to the edge too, without a head: it ends somewhere."""
     spread = 0.1 * noise_of(["01"])
     above, both = spread.copy(), np.where(spread > 0, np.inf, -np.inf)
     above[spread > 0.1] = np.inf
     values = [Estimate(2.0, 2 + draws) for draws in (spread, above, both)]
-    ways = [[], [1], [-1, 1]]
+    edges = [[], [1], [0, 1]]
     no_loss = [Estimate(2.0, np.where(spread > 0, 2 + spread, 0))]  # 0 on a log axis: no bound
-    for scale, drawn, expected in (("linear", values, ways), ("log", no_loss, [[-1]])):
+    for scale, drawn, expected in (("linear", values, edges), ("log", no_loss, [[0]])):
         with plots.style():
             figure, ax = plt.subplots()
             ax.set_yscale(scale)
@@ -71,9 +71,10 @@ def test_an_end_that_nothing_bounds_is_an_arrow_of_one_length():
             plots.legend_above(ax)
             figure.canvas.draw()
         places = range(len(drawn))
-        arrows = [[np.sign(t.xyann[1]) for t in ax.texts if t.xy[0] == x] for x in places]
+        arrows = [[t.xy[1] for t in ax.texts if t.xy[0] == x] for x in places]
         assert arrows == expected
-        assert len({abs(t.xyann[1]) for t in ax.texts}) == 1
+        assert all(t.xyann == (t.xy[0], drawn[t.xy[0]].value) for t in ax.texts)
+        assert all(t.arrow_patch.get_clip_on() for t in ax.texts)
         bars = [s for s in ax.collections[0].get_segments() if len(s)]
         assert np.isfinite(bars).all() and np.ptp(ax.get_ylim()) < 2
         assert [t.get_text() for t in figure.legends[0].get_texts()] == ["joint", legends.NO_BOUND]
@@ -82,7 +83,23 @@ def test_an_end_that_nothing_bounds_is_an_arrow_of_one_length():
 def test_an_arrow_may_lie_along_either_axis(ax):
     marks.arrows(ax, (0, 0), True, False, "k", axis="x")
     (arrow,) = ax.texts
-    assert arrow.xyann[0] < 0 == arrow.xyann[1]
+    assert arrow.xy == (0, 0) == arrow.xyann
+    ax.set(xlim=(-7, 5), ylim=(-1, 1))
+    ax.figure.canvas.draw()
+    left = arrow.arrow_patch.get_window_extent().x0
+    assert left == pytest.approx(ax.bbox.x0, abs=3), "the edge as it is when drawn"
+
+
+def test_what_an_arrow_means_is_said_once_a_figure():
+    with plots.style():
+        figure, axes = plt.subplots(1, 2)
+        axes[0].plot([0, 1], [0, 1], label="line")
+        for ax in axes:
+            marks.arrows(ax, (0.5, 0.5), True, True, "k")
+        plots.legend_above(axes[1])
+    said = [handle.get_label() for ax in axes for handle in ax.lines]
+    assert said.count(legends.NO_BOUND) == 1
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [legends.NO_BOUND]
 
 
 def test_a_limit_that_does_not_exist_is_said_and_not_drawn(ax):

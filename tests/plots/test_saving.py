@@ -10,6 +10,7 @@ import pytest
 
 from ieee_lib import InputError, plots
 from ieee_lib.laws import fit_power_law, seed_means
+from ieee_lib.plots.captions import counted
 from ieee_lib.plots.saving import Table, output, save_figure, save_table, write_table
 from tests.synthetic import ensemble, epoch_runs, near, tuned
 
@@ -159,3 +160,29 @@ def test_only_what_is_named_is_written(tmp_path):
             save_figure(figure, tmp_path, name, data=data, caption="c")
         save_table(tuned(), tmp_path, "tab", caption="c")
     assert list(files(tmp_path)) == ["fig.json", "fig.svg"]
+
+
+def test_a_caption_counts_what_is_drawn_by_kind():
+    models = tuned().assign(n=[3, 3, 2, 2])
+    laws_in_K = {"a": ensemble(), "b": ensemble(), "c": ensemble(K=2)}
+    assert counted({"single model": [models, models.head(1)], "ensemble": laws_in_K}) == (
+        "5 single models (2–3 seeds each), 2 ensembles of 5, 1 ensemble of 2"
+    )
+    law = fit_power_law(models, x="N")
+    assert counted({"single model": {8: law}, "limit": 12}) == (
+        "4 single models (2–3 seeds each), 12 limits"
+    )
+    recipes = ["standard", "regularized", "ensemble, heuristic", "ensemble", "distilled"]
+    points = pd.DataFrame({"recipe": recipes, "loss": [4.0, 4.0, 4.0, 4.0, np.nan]})
+    assert counted(points) == "2 single models, 2 ensembles"
+    one = models.head(1).assign(n=1)
+    assert counted({"student": one}) == "1 student (1 seed each)"
+
+
+def test_a_table_says_what_its_columns_are(tmp_path):
+    frame = pd.DataFrame({"p": [0.1]})
+    frame.attrs["notes"] = ("p: a p-value",)
+    assert save_table(frame, tmp_path, "tab", caption="a caption").caption == (
+        "a caption · p: a p-value"
+    )
+    assert "p: a p-value" in (tmp_path / "tab.md").read_text(encoding="utf-8")

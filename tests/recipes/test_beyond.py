@@ -133,7 +133,7 @@ def test_recorded_recipes_are_compared(scores):
     averaged, base = (by_setting[f"{name}, wd 0.8"].limit for name in (PROBABILITIES, BASE))
     assert (averaged - base).ci_low > 0, "of the same members"
     untuned = limits.loc["no decay of the head"]
-    assert untuned.difference.ci_low > 0.3 and untuned.verdict == "cannot tell"
+    assert untuned.difference.ci_low > 0.3 and untuned.verdict == "inconclusive"
     inputs = compared[compared.recipe == "15 % of inputs replaced"].set_index("of")
     assert inputs.verdict["one member"] == inputs.verdict["all members"] == "helps"
     gain, at_one_decay = inputs.difference["one member"], inputs["same decay"]["one member"]
