@@ -25,6 +25,9 @@ from ieee_lib.laws.forms import miss
 from ieee_lib.laws.power_law import Limit, PowerLaw
 from ieee_lib.laws.scan import MIN_POINTS
 
+OF_ONE_MODEL = "ensemble"
+"""The recipe whose losses are of one N at every D."""
+
 
 def data_efficiency(standard: PowerLaw | Limit, loss: Any, reference: Any) -> Any:
     """Return how many times the data the standard recipe would need for a loss.
@@ -55,7 +58,7 @@ def losses_by_data(
     for D, law in regularized.items():
         rows.append(("regularized", D, law.limit, _run_ids(law)))
     for D, ensemble in ensembles.items():
-        rows.append(("ensemble", D, ensemble.limit, ensemble.members))
+        rows.append((OF_ONE_MODEL, D, ensemble.limit, ensemble.members))
     for D, law in joint.items():
         rows.append(("joint", D, law.limit, _run_ids(law)))
     return pd.DataFrame(rows, columns=["recipe", "D", "loss", "run_ids"])
@@ -64,25 +67,38 @@ def losses_by_data(
 def fit_data(losses: pd.DataFrame) -> dict[str, PowerLaw]:
     """Return recipe -> its law in D, of the recipes with losses at three D or more.
 
-    losses: recipe, D (tokens), loss (estimates, nats/token). A recipe with one D more predicts its
-    loss at the largest from the rest; what these errors have beyond the noise of runs is what all
-    of these laws may be wrong by.
+    losses: recipe, D (tokens), loss (estimates, nats/token), as `losses_by_data` gives them. A
+    recipe with one D more predicts its loss at the largest from the rest; what these errors have
+    beyond the noise of runs is what its law may be wrong by. All recipes at any N share their
+    errors. Ensembles of one model do not: N limits them, which bends their curve in D.
     """
     by_recipe = {
         str(recipe): rows.sort_values("D")
         for recipe, rows in losses.groupby("recipe", sort=False)
         if len(rows) >= MIN_POINTS
     }
-    errors = [
-        miss(fit_power_law(rows[:-1], x="D"), rows.D.iloc[-1], estimates(rows)[-1])
-        for rows in by_recipe.values()
-        if len(rows) > MIN_POINTS
-    ]
-    wrong_by = Discrepancy.of(pd.DataFrame(errors, columns=["error", "se"]))
+    errors = pd.DataFrame(
+        [
+            {"recipe": recipe} | miss(fit_power_law(rows[:-1], x="D"), *_largest(rows))
+            for recipe, rows in by_recipe.items()
+            if len(rows) > MIN_POINTS
+        ],
+        columns=["recipe", "error", "se"],
+    )
+    is_of_one_model = errors.recipe == OF_ONE_MODEL
+    forms = {
+        recipe: Discrepancy.of(errors[is_of_one_model == (recipe == OF_ONE_MODEL)])
+        for recipe in by_recipe
+    }
     return {
-        recipe: replace(fit_power_law(rows, x="D"), discrepancy=wrong_by)
+        recipe: replace(fit_power_law(rows, x="D"), discrepancy=forms[recipe])
         for recipe, rows in by_recipe.items()
     }
+
+
+def _largest(rows: pd.DataFrame) -> tuple[float, Estimate]:
+    """Return the largest D of rows in its order, and the loss there."""
+    return float(rows.D.iloc[-1]), estimates(rows)[-1]
 
 
 def _run_ids(law: PowerLaw) -> tuple[str, ...]:

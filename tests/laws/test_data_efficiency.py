@@ -9,6 +9,7 @@ import pytest
 from ieee_lib import laws
 from ieee_lib.laws.discrepancy import Discrepancy
 from ieee_lib.laws.estimates import Estimate, noise_of
+from ieee_lib.laws.power_mean import power_mean
 
 LADDER = (16000, 32000, 64000, 128000)
 
@@ -115,6 +116,25 @@ def test_a_law_in_D_is_told_by_the_largest_D_that_others_did_not_see():
     assert list(both) == ["standard", "other"] and both["other"].discrepancy.dof == 2
     few = laws.fit_data(pd.concat([bent[:3], bent[:2].assign(recipe="two D")]))
     assert list(few) == ["standard"] and few["standard"].discrepancy is None
+
+
+def test_an_ensemble_of_one_model_says_nothing_of_the_others():
+    """On a surface in N and D limits follow a law in D, the losses of one N bend away from it."""
+    surface = np.array([np.log(0.3), 0.6, np.log(0.8), 0.6, np.log(2.0), 2.5])
+    rows = [
+        {"recipe": recipe, "D": D, "loss": exactly(power_mean(surface, N, D / 1e5)), "sigma": 1e-3}
+        for recipe, N in (("regularized", np.inf), ("joint", np.inf), ("ensemble", 0.1))
+        for D in LADDER
+    ]
+    frame = pd.DataFrame(rows)
+    frame["loss"] = [
+        Estimate(loss.value, loss.value + 1e-4 * noise_of([f"{i:016x}"]), 1e-4)
+        for i, loss in enumerate(frame.loss)
+    ]
+    in_D = laws.fit_data(frame)
+    assert in_D["joint"].discrepancy == in_D["regularized"].discrepancy
+    assert in_D["joint"].discrepancy.tau < 2e-4 < 1e-3 < in_D["ensemble"].discrepancy.tau
+    assert (in_D["joint"].discrepancy.dof, in_D["ensemble"].discrepancy.dof) == (2, 1)
 
 
 def test_data_beyond_the_measured_ones_rests_on_the_form():
