@@ -68,10 +68,14 @@ def epochs_of_error(turning: pd.DataFrame) -> str:
         of_loss, of_error = row["epochs at lowest loss"], row["epochs at lowest error"]
         order = {1: "later", 0: "at the same place", -1: "earlier"}
         where = order[(of_error > of_loss) - (of_error < of_loss)]
+        part = f"wd {row['wd']:g}: loss is lowest at {of_loss} epochs, error at {of_error} ({where}"
+        if of_error == row["most epochs"]:
+            parts.append(f"{part}, the most tried)")
+            continue
         rise = direction(row["rise of error"], "rises", "falls", "stays within noise")
         parts.append(
-            f"wd {row['wd']:g}: loss is lowest at {of_loss} epochs, error at {of_error} ({where}); "
-            f"from there to the most epochs error {rise} ({interval(row['rise of error'])})"
+            f"{part}); from there to the most epochs error {rise} "
+            f"({interval(row['rise of error'])})"
         )
     return f"{'; '.join(parts)}. {paper}"
 

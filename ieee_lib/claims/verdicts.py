@@ -169,7 +169,7 @@ def table(claims: Sequence[Claim]) -> pd.DataFrame:
 
 COLUMNS = (
     "p: two-sided p-value of the verdict, – where it rests on no noise",
-    "version: of the criterion, with the checksum that sealed it before any run",
+    "version: of the criterion, with the checksum of its text",
 )
 """What a table of claims says of its columns."""
 

@@ -63,14 +63,14 @@ def predict_next(laws: Mapping[str, PowerLaw], sizes: pd.DataFrame) -> pd.DataFr
 def turning_points(errors: pd.DataFrame) -> pd.DataFrame:
     """Return where loss and downstream error are lowest over epochs, one row a decay.
 
-    errors: as `recipes.errors_by_epochs` gives them. Columns: wd, epochs at lowest loss and at
-    lowest error, and what each rises by from there to the most epochs (estimates; nats/token, and
-    share of wrong answers).
+    errors: as `recipes.errors_by_epochs` gives them. Columns: wd, most epochs, epochs at lowest
+    loss and at lowest error, and what each rises by from there to the most epochs (estimates;
+    nats/token, and share of wrong answers).
     """
     rows = []
     for wd, part in errors.groupby("wd") if len(errors) else ():
         part = part.sort_values("epochs", ignore_index=True)
-        row: dict[str, Any] = {"wd": wd}
+        row: dict[str, Any] = {"wd": wd, "most epochs": int(part.epochs.iloc[-1])}
         for name in ("loss", "error"):
             best = part.iloc[int(part[name].map(lambda value: value.value).argmin())]
             row[f"epochs at lowest {name}"] = int(best.epochs)

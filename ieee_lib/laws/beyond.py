@@ -31,7 +31,7 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
 
     scores, laws: of `recipes.beyond_ensembles`, by setting (a recipe at one decay). base: the
     recipe that the others are compared with. Each recipe, the base too, counts at the decay at
-    which it is lowest.
+    which it is lowest, of those whose limit the points bound.
 
     Columns: recipe, of (see above), K, wd, tried (number of decays), tuned (the best decay lies
     between others: elsewhere the optimum may lie beyond those tried), loss and difference from the
@@ -49,7 +49,7 @@ def compare_tuned(scores: pd.DataFrame, laws: Mapping[str, EnsembleLaw], base: s
     rows: list[dict[str, Any]] = []
     for of in (ONE, ALL, LIMIT):
         best = {
-            recipe: min(tried, key=lambda setting: _loss(laws[setting], of).value)
+            recipe: min(tried, key=lambda setting: _rank(laws[setting], of))
             for recipe, tried in settings.items()
         }
         reference = _loss(laws[best[base]], of)
@@ -99,6 +99,12 @@ def _loss(law: EnsembleLaw, of: str) -> Estimate:
     if of != LIMIT or law.exchangeable:
         return {ONE: law.at(1), ALL: law.measured, LIMIT: law.limit}[of]
     return law.limit + (law.measured - law.measured.value)
+
+
+def _rank(law: EnsembleLaw, of: str) -> tuple[bool, float]:
+    """Return what the best decay has least of: an unbounded limit is lower than none."""
+    loss = _loss(law, of)
+    return math.isinf(loss.ci_low), loss.value
 
 
 def _verdict(difference: Estimate, *, tuned: bool) -> str:

@@ -14,6 +14,11 @@ def at(recipe, wd, **options):
     return frame.assign(setting=f"{recipe}, wd {wd}", noise_of=frame.members)
 
 
+def chained(links, wd):
+    frame = links.assign(recipe="chain", wd=wd, setting=f"chain, wd {wd}", noise=0.01)
+    return frame.assign(noise_of=frame.members, noise_dof=10.0)
+
+
 @pytest.fixture
 def compared():
     links = chain({k: 4.1 + 0.3 / k**0.5 for k in range(1, 7)})
@@ -29,14 +34,8 @@ def compared():
             at("worse", 0.8, N=1.1e5, limit=4.2, gain=0.8),
             at("worse", 1.6, N=1.2e5, limit=4.4, gain=0.5),
             at("averaged", 0.8, limit=4.0, gain=0.7),  # of the base's members
-            links.assign(
-                recipe="chain",
-                wd=0.8,
-                setting="chain, wd 0.8",
-                noise_of=links.members,
-                noise=0.01,
-                noise_dof=10.0,
-            ),
+            chained(links, 0.8),
+            chained(chain({k: 5.4 - 0.2 * np.log(k) for k in range(1, 7)}), 1.6),
         ],
         ignore_index=True,
     )
@@ -124,3 +123,8 @@ def test_runs_of_the_same_steps_share_their_noise():
     two["noise_of"] = [*two.members[: len(two) // 2], *two.members[: len(two) // 2]]
     compared = compare_tuned(two, fit_ensembles(two, by="setting"), "base")
     assert set(compared[compared.recipe == "average"].verdict) == {"inconclusive"}
+
+
+def test_a_limit_that_nothing_bounds_is_not_the_lowest(compared):
+    limit = of(compared, LIMIT).loc["chain"]
+    assert limit.tried == 2 and limit.wd == 0.8 and np.isfinite(limit.loss.ci_low)

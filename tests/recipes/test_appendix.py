@@ -146,6 +146,8 @@ def test_loss_and_error_turn_where_they_are_lowest():
     assert list(turning["epochs at lowest error"]) == [16, 4]
     assert turning["rise of error"][0.1].value == pytest.approx(0.2)
     said = claims.epochs_of_error(turning.reset_index())
+    at_end = turning.reset_index().assign(**{"most epochs": [16, 32]})
+    assert "error at 16 (later, the most tried); wd 1.6" in claims.epochs_of_error(at_end)
     assert "error at 16 (later)" in said and "error at 4 (at the same place)" in said
     with plots.style():
         axes = plots.loss_and_error_against_epochs(plt.subplots(1, 2)[1], errors)
