@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from ieee_lib.laws.beyond import ALL
 from ieee_lib.laws.ensembles import EnsembleLaw
 from ieee_lib.plots import marks
 from ieee_lib.plots.ensembles import MOST_MEMBERS
@@ -57,8 +58,8 @@ def differences_from_base(ax: Axes, compared: pd.DataFrame, of: str) -> Axes:
     label = "nats/token"
     if others.difference.map(lambda each: abs(each.value)).max() > 2 * LINEAR_UP_TO:
         ax.set_xscale("symlog", linthresh=LINEAR_UP_TO)
-        ax.xaxis.set_major_locator(FixedLocator([-1, -LINEAR_UP_TO, 0, LINEAR_UP_TO, 1]))
-        label += f"\nlog beyond ±{LINEAR_UP_TO:g}"
+        ax.xaxis.set_major_locator(FixedLocator([-LINEAR_UP_TO, 0, LINEAR_UP_TO, 1]))
+        label += f"\nlog beyond ±{LINEAR_UP_TO:g}" * (of == ALL)  # once, below the middle
     else:
         ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter("{x:g}")

@@ -130,10 +130,10 @@ def wide(n: int = 2, rows: int = 1) -> tuple[float, float]:
 
 
 def tall(n: int) -> tuple[float, float]:
-    """Return the size (inches) of a figure with n rows of text along its y axis."""
-    width, height = mpl.rcParams["figure.figsize"]
+    """Return the size (inches) of wide axes with n rows of text along their y axis."""
+    width, height = wide()[0], mpl.rcParams["figure.figsize"][1]
     row = 1.5 * mpl.rcParams["font.size"] / 72
-    return (width, height) if is_slide() else (width, 0.55 * height + n * row)
+    return wide() if is_slide() else (width, 0.55 * height + n * row)
 
 
 def thin() -> float:
