@@ -197,7 +197,9 @@ def save_figure(
     how = _output.get() or Output()
     _relabel(figure, how.labels)
     if _is_written(how, name):
-        files = {kind: saved.render(kind) for kind in how.formats}
+        # Each rendering moves the layout by rounding, which only pixels show: they come first.
+        kinds = sorted(how.formats, key=lambda kind: kind != "png")
+        files = {kind: saved.render(kind) for kind in kinds}
         _write(folder, name, {**files, "json": as_json({"caption": caption, **data})})
     return saved
 
