@@ -28,7 +28,7 @@ def points(study, tuned):
 def test_every_run_without_options_is_in_one_point(study, points):
     runs = study.runs().query("D == @study.scale.base_tokens and start == '' and synthetic == ''")
     usual = (runs.optimizer == "adamw") & (runs.decay_mask == "paper") & ~runs.reshuffle
-    usual &= runs.options == ""
+    usual &= (runs.options == "") & (runs.batch_size == study.scale.training.batch_size)
     runs = runs[usual & (runs.dropout == 0)].set_index("run_id")
     singles = points[points.recipe.isin(SINGLE)]
     named = [run_id for ids in singles.run_ids for run_id in ids]
