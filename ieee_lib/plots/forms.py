@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from ieee_lib.laws.forms import SizeLaws
 from ieee_lib.laws.units import scale_of
@@ -66,6 +67,7 @@ def left_out_errors(ax: Axes, sizes: SizeLaws, recipe: str) -> Axes:
     rms = (table.error**2).groupby(table.form).mean() ** 0.5
     names = [f"{form}\nrms {rms.get(form, np.nan):.3f}" for form in forms]
     ax.set_yticks(range(len(forms)), names)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.set(
         xlabel="measured minus predicted (nats/token)",
         ylim=(len(forms) - 0.5, -0.5),

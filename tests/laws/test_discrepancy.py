@@ -37,7 +37,7 @@ def test_errors_as_large_as_their_noise_leave_no_more_than_a_tail():
     assert quiet.quantiles(0.025) == pytest.approx(-quiet.quantiles(0.975))
 
 
-@pytest.mark.parametrize("tau", [0.0, 0.01, 0.03])
+@pytest.mark.parametrize("tau", [0.0, pytest.param(0.01, marks=pytest.mark.slow), 0.03])
 def test_its_interval_holds_the_forms_error_at_the_next_place(tau):
     rng = np.random.default_rng(0)
     ends = np.array([drawn(rng, tau, 0.02).quantiles([0.025, 0.975]) for _ in range(200)])

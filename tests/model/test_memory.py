@@ -80,7 +80,13 @@ def test_what_backward_reads_is_counted_value_by_value(name, precision):
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-products"])
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name.startswith("150M") else name
+        for name in STACKS
+    ],
+)
 def test_a_pass_allocates_at_most_what_is_estimated(name, precision):
     model, ids, mixed, memory = stack_of(name, precision)
 

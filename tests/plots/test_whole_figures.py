@@ -18,6 +18,8 @@ from ieee_lib.plots.saving import SavedFigure, output
 from ieee_lib.plots.style import PALETTES, contrast, readable, surface
 from ieee_lib.study import Study
 
+pytestmark = pytest.mark.xdist_group("whole figures")  # drawn once, not by every worker
+
 STYLES = [
     ("laptop", "talk", "dark"),
     pytest.param(("laptop", "paper", "white"), marks=pytest.mark.slow),

@@ -20,6 +20,8 @@ from ieee_lib.predictions.scores import _began
 from ieee_lib.study import Study
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.xdist_group("predictions")  # their runs are trained once
+
 
 @pytest.fixture(autouse=True)
 def house_style():
