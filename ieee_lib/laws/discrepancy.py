@@ -38,8 +38,8 @@ class Discrepancy:
     @classmethod
     def of(cls, frame: pd.DataFrame) -> "Discrepancy | None":
         """Return it from a frame with error and se; None where no error has a bounded noise."""
-        known = frame[np.isfinite(frame.se.astype(float))]
-        return cls(tuple(known.error), tuple(known.se)) if len(known) else None
+        bounded = frame[np.isfinite(frame.se.astype(float))]
+        return cls(tuple(bounded.error), tuple(bounded.se)) if len(bounded) else None
 
     @property
     def dof(self) -> int:

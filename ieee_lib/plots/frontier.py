@@ -86,8 +86,8 @@ def overtaking(ax: Axes, crossings: pd.DataFrame) -> Axes:
     }
     font, where = mpl.rcParams["font.size"], mpl.rcParams["axes.titlelocation"]
     pairs = {(row["recipe"], row["overtakes"]): row for row in crossings.to_dict("records")}
-    found = [pair for pair in shown if pair in pairs]
-    for i, pair in enumerate(found):
+    drawn = [pair for pair in shown if pair in pairs]
+    for i, pair in enumerate(drawn):
         start: Estimate = pairs[pair]["from"]
         ends = np.clip([start.ci_low, start.value, start.ci_high], *ax.get_xlim())
         above = offset_copy(
@@ -99,7 +99,7 @@ def overtaking(ax: Axes, crossings: pd.DataFrame) -> Axes:
             markeredgewidth=mpl.rcParams["lines.linewidth"],
             label=f"above the axes: {shown[pair]} below {pair[1]}",
         )  # fmt: skip
-    ax.set_title(ax.get_title(where), pad=(0.6 + len(found)) * font)
+    ax.set_title(ax.get_title(where), pad=(0.6 + len(drawn)) * font)
     return ax
 
 
