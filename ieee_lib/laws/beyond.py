@@ -102,7 +102,7 @@ def _loss(law: EnsembleLaw, of: str) -> Estimate:
 
 
 def _rank(law: EnsembleLaw, of: str) -> tuple[bool, float]:
-    """Return what the best decay has least of: an unbounded limit is lower than none."""
+    """Return what decays are ordered by, the best first: unbounded limits come last."""
     loss = _loss(law, of)
     return math.isinf(loss.ci_low), loss.value
 
