@@ -155,19 +155,14 @@ class Study(reader.Reader):
         return self.saved[name]
 
     def caption(
-        self,
-        shown: int | pd.DataFrame | Mapping[str, Any],
-        *notes: str,
-        seeds: int = 0,
-        ladder: Sequence[int] = (),
+        self, shown: pd.DataFrame | Mapping[str, Any], *notes: str, ladder: Sequence[int] = ()
     ) -> str:
         """Return a figure's caption line: scale, corpus, D (base or several), what is shown.
 
-        shown: a number of points of so many seeds each, or what is counted by kind, such as
-        {"single model": tuned, "ensemble": laws}; see `plots.captions.counted`.
+        shown: what is counted by kind, such as {"single model": tuned, "ensemble": laws}, or points
+        of several recipes; see `plots.captions.counted`.
         """
-        notes = (*self.held_out(), *notes)
-        return saving.caption(self.scale, shown, *notes, seeds=seeds, ladder=ladder)
+        return saving.caption(self.scale, shown, *self.held_out(), *notes, ladder=ladder)
 
     def figures_folder(self) -> Path:
         """Return where figures go.

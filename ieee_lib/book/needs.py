@@ -35,7 +35,7 @@ def regularized(study: Study) -> list[RunSpec]:
 
 def ensembles(study: Study) -> list[RunSpec]:
     """Return the members of every ensemble of notebook 03."""
-    centres = single.known_centres(study, "regularized")
+    centres = single.current_centres(study, "regularized")
     return [run for group in ensemble_groups(study, centres).values() for run in members(group)]
 
 

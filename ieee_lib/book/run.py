@@ -25,7 +25,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import nbformat
 
-from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
+from ieee_lib.book.sections import SECTIONS, Section, choose, extra_parameters
 from ieee_lib.claims.verdicts import Claim
 from ieee_lib.config.session import SESSION
 from ieee_lib.errors import InputError, MissingRuns, TrainingError, check, check_choice
@@ -173,7 +173,7 @@ def run_notebook(path: Path, parameters: Mapping[str, Any]) -> Ran:
             linecache.checkcache(str(script))
     names.pop("print", None)
     ran = Ran(path, names, parameters, names.pop(SHOWN), printed)
-    if not own_parameters(parameters):  # else it may differ from what a book would show
+    if not extra_parameters(parameters):  # else it may differ from what a book would show
         session.ran[path] = ran
     return ran
 

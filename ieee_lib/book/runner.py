@@ -19,7 +19,7 @@ from ieee_lib import paths
 from ieee_lib.book.archive import compare
 from ieee_lib.book.estimates import Speed, duration
 from ieee_lib.book.run import Ran, declared, one_book, run_notebook
-from ieee_lib.book.sections import SECTIONS, Section, choose, own_parameters
+from ieee_lib.book.sections import SECTIONS, Section, choose, extra_parameters
 from ieee_lib.book.times import stage_table
 from ieee_lib.claims.verdicts import NOT_RUN, Claim, numbers
 from ieee_lib.config import RunSpec
@@ -143,7 +143,7 @@ def _run(
         ahead = _ahead(study, [spec for specs in needs[i:] for spec in specs])
         print(f"[{i + 1}/{len(sections)}] {section.notebook}: {ahead}", flush=True)
         if number in waves:
-            as_planned = [n for n in waves[number] if not own_parameters(typed[n])]
+            as_planned = [n for n in waves[number] if not extra_parameters(typed[n])]
             _train_together(study, [sections[n] for n in as_planned])
         must_train = study.source == "train" and section.needs(study)
         if must_train and not _train(section, typed[number]):

@@ -61,7 +61,7 @@ class Section:
     def check(self, study: Study, parameters: Mapping[str, Any]) -> None:
         """Raise InputError for the notebook's parameters, all of them, where they cannot work."""
         if self.checked_by is not None:
-            self.checked_by(study, **own_parameters(parameters))
+            self.checked_by(study, **extra_parameters(parameters))
 
     def may_be_absent(self, study: Study) -> bool:
         """Say whether the book is whole without it.
@@ -116,7 +116,7 @@ SECTIONS = {section.number: section for section in _SECTIONS}
 """Number -> section, in the order of the book."""
 
 
-def own_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def extra_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of a notebook's parameters that no other notebook need have."""
     return {name: value for name, value in parameters.items() if name not in COMMON}
 

@@ -107,18 +107,18 @@ def next_sizes(predicted: pd.DataFrame, n_model: int) -> str:
     return f"Measured minus predicted from {points} models: {'; '.join(parts)}. {paper}"
 
 
-def continued_decay(decays: pd.DataFrame, own: float) -> str:
+def continued_decay(decays: pd.DataFrame, default: float) -> str:
     """Say whether another weight decay helps continued pre-training (ICLR Table 6: no)."""
     paper = "In the paper decay does not help here."
-    others = decays[decays.wd != own] if len(decays) else decays
+    others = decays[decays.wd != default] if len(decays) else decays
     if others.empty:
-        return f"{NOTHING}: other weight decays than {own:g}. {paper}"
+        return f"{NOTHING}: other weight decays than {default:g}. {paper}"
     parts = [
         f"wd {row['wd']:g}: {interval(row['difference'])} "
         f"({direction(row['difference'], 'worse', 'better')})"
         for row in others.to_dict("records")
     ]
-    return f"Against wd {own:g}: {'; '.join(parts)}. {paper}"
+    return f"Against wd {default:g}: {'; '.join(parts)}. {paper}"
 
 
 def weight_averages(laws: Mapping[str, EnsembleLaw]) -> str:

@@ -24,6 +24,7 @@ from ieee_lib.laws.data_efficiency import data_efficiency, fit_data
 from ieee_lib.laws.ensembles import ensembles_frame, fit_ensembles, fit_ensembles_by_data
 from ieee_lib.laws.estimates import Estimate, estimates_frame, measured_mean
 from ieee_lib.laws.forms import fit_sizes
+from ieee_lib.laws.noise import seed_noise
 from ieee_lib.laws.power_law import Limit
 from ieee_lib.laws.units import scale_of
 from ieee_lib.runs.frames import Noise
@@ -175,26 +176,16 @@ def _standard(rng: np.random.Generator, truth: Truth) -> tuple[Limit, Estimate]:
 
 
 def _tuned(rng: np.random.Generator, world: World, truth: Truth) -> pd.DataFrame:
-    """Return the regularized recipe at every D and N, with the noise pooled as in the book."""
+    """Return the regularized recipe at every D and N, with its noise as the book takes it."""
     rows = []
     for D, N in itertools.product(LADDER, SIZES):
-        sigma = SEED_NOISE * world.spread(N)
+        sigma, dof = SEED_NOISE * world.spread(N), SEEDS[D] - 1.0
         mean, run_ids = _mean_loss(rng, sigma, SEEDS[D])
         loss = truth.single(N, D) + mean + _mistuned(rng, world)
-        rows.append({"D": D, "N": N, "model": f"{N:g}", "loss": loss, "run_ids": run_ids})
-    frame = pd.DataFrame(rows)
-    frame["dof"] = [len(SIZES) * (SEEDS[D] - 1.0) for D in frame.D]
-    sigmas = {D: _pooled_sigma(rng, world, SEEDS[D]) for D in LADDER}
-    return frame.assign(sigma=frame.D.map(sigmas))
-
-
-def _pooled_sigma(rng: np.random.Generator, world: World, n_seed: int) -> float:
-    """Return a standard deviation as estimated from the seeds of every size."""
-    squares = [
-        (SEED_NOISE * world.spread(N)) ** 2 * rng.chisquare(n_seed - 1) / (n_seed - 1)
-        for N in SIZES
-    ]
-    return float(np.sqrt(np.mean(squares)))
+        point = {"D": D, "N": N, "model": f"{N:g}", "loss": loss, "run_ids": run_ids}
+        rows.append(point | {"variance": sigma**2 * rng.chisquare(dof) / dof, "dof": dof})
+    frame = seed_noise(pd.DataFrame(rows), assumed=SEED_NOISE)
+    return frame.assign(dof=frame["sigma dof"])
 
 
 def _mistuned(rng: np.random.Generator, world: World) -> float:

@@ -277,6 +277,9 @@ ENSEMBLE_DIGITS = {
 """Decimals of a table of laws in K."""
 
 
+NO_LIMIT = Estimate(np.nan, np.full(N_DRAW, np.nan))
+
+
 def concat(frames: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
     """Return frames below one another, with a first column that names each."""
     parts = [frame.assign(**{name: key}) for key, frame in frames.items()]
@@ -285,21 +288,25 @@ def concat(frames: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
 
 
 def ensembles_frame(laws: dict[str, EnsembleLaw]) -> pd.DataFrame:
-    """Return one row an ensemble: settings, K, member and ensemble loss, limit, free exponent."""
+    """Return one row an ensemble: settings, K, member and ensemble loss, limit, free exponent.
+
+    A chain whose loss rises with K has no limit.
+    """
     rows = []
     for law in laws.values():
+        falls = law.law.A > 0
         rows.append(
             {
                 **law.settings,
                 "K": law.K,
                 "one member": law.at(1).value,
                 "all members": law.measured.value,
-                "limit": law.limit,
+                "limit": law.limit if falls else NO_LIMIT,
                 "beta": law.free.alpha if law.free else np.nan,
                 "beta ci_low": law.beta_interval[0],
                 "beta ci_high": law.beta_interval[1],
-                "limit, beta free": law.free.E if law.free else np.nan,
-                "form error": law.form_error,
+                "limit, beta free": law.free.E if law.free and falls else np.nan,
+                "form error": law.form_error if falls else np.nan,
                 "noise of": law.influence.source,
                 "run_ids": law.members,
             }

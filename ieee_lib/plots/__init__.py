@@ -83,7 +83,7 @@ from ieee_lib.plots.saving import SavedFigure, Table
 from ieee_lib.plots.setup import parameter_shares
 from ieee_lib.plots.style import COLORS, MARKERS, style, tall, use_style, wide
 from ieee_lib.plots.timescale import decay_against_ratio, slopes_in_ratio
-from ieee_lib.plots.your_text import losses_by_recipe, worth_in_data
+from ieee_lib.plots.your_text import gains_in_data, losses_by_recipe
 
 __all__ = [
     "COLORS",
@@ -109,6 +109,7 @@ __all__ = [
     "errors_of_predictions",
     "estimates",
     "focus",
+    "gains_in_data",
     "heat_map",
     "held_across_sizes",
     "interact",
@@ -162,5 +163,4 @@ __all__ = [
     "task_names",
     "use_style",
     "wide",
-    "worth_in_data",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def efficiency_axis(ax: Axes, gains: pd.DataFrame) -> Axes:
     for label, recipe in zip(right.get_yticklabels(), marked.recipe, strict=True):
         label.set_color(readable(COLORS[recipe]))
     right.tick_params(length=0)
-    right.set_ylabel("data efficiency (× D)")
+    right.set_ylabel("data efficiency (× D)", labelpad=mpl.rcParams["font.size"] / 2)
     return ax
 
 

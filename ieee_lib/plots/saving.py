@@ -275,25 +275,16 @@ def render(figure: Figure, kind: str, *, caption: str = "") -> bytes:
 
 def caption(
     scale: Scale,
-    shown: int | pd.DataFrame | Mapping[str, Any],
+    shown: pd.DataFrame | Mapping[str, Any],
     *notes: str,
-    seeds: int = 0,
     ladder: Sequence[int] = (),
 ) -> str:
     """Return a caption line: scale, corpus, D (the base or several), what is shown, notes.
 
-    shown: the number of points, which all have `seeds` (the scale's); or see `counted`.
+    shown: see `counted`.
     """
     tokens = ", ".join(f"{d:,}" for d in ladder or [scale.base_tokens])
-    parts = [f"{scale.name} scale", scale.corpus.words, f"D = {tokens} tokens"]
-    if isinstance(shown, int):
-        n_seed = seeds or scale.seeds
-        seeds_text = f"{n_seed} seed a point" if n_seed == 1 else f"{n_seed} seeds a point"
-        if ladder:
-            seeds_text += f" ({scale.ladder_seeds} at other D)"
-        parts += [seeds_text, f"{shown} points"]
-    else:
-        parts.append(counted(shown))
+    parts = [f"{scale.name} scale", scale.corpus.words, f"D = {tokens} tokens", counted(shown)]
     parts += notes
     if not scale.evidence:
         parts.append(f"{scale.name}: proves nothing")

@@ -48,7 +48,7 @@ def _mark(recipe: str, kind: str) -> dict[str, Any]:
     }
 
 
-def worth_in_data(
+def gains_in_data(
     ax: Axes, by_data: pd.DataFrame, law: PowerLaw, compared: pd.DataFrame, D: int
 ) -> Axes:
     """Draw the standard recipe against D with its law, and where that reaches each recipe's loss.

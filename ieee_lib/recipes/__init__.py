@@ -39,7 +39,7 @@ from ieee_lib.recipes.midtraining import (
     continued_probe,
     continued_setting,
 )
-from ieee_lib.recipes.optima import known_optima, suggest_settings
+from ieee_lib.recipes.optima import recorded_optima, suggest_settings
 from ieee_lib.recipes.recorded import recorded_points
 from ieee_lib.recipes.setup import model_sizes
 from ieee_lib.recipes.single import epochs_and_decay, overfitting, weight_decay_sweep
@@ -73,7 +73,6 @@ __all__ = [
     "held_setting",
     "heuristic_ensembles",
     "heuristic_neighbours",
-    "known_optima",
     "longer_than_tuned",
     "members_within",
     "model_sizes",
@@ -81,6 +80,7 @@ __all__ = [
     "overfitting",
     "recorded_ensembles",
     "recorded_ensembles_by_data",
+    "recorded_optima",
     "recorded_points",
     "regularized",
     "regularized_by_data",

@@ -25,7 +25,7 @@ from ieee_lib.recipes.downstream import evaluation, tasks_with_items
 from ieee_lib.recipes.ensembles import centre_of, centres_of, heuristic_specs
 from ieee_lib.recipes.midtraining import Setting, continued_setting
 from ieee_lib.recipes.search import NOT_SEARCHED, TUNED, certifying_specs, search, specs_of
-from ieee_lib.recipes.single import AXES, STANDARD_WD, known_centres, search_specs
+from ieee_lib.recipes.single import AXES, STANDARD_WD, current_centres, search_specs
 from ieee_lib.study import Study
 
 HELD, BATCH, OVERFITTING, SEEDS, LARGER, DECAY, SOUP = ITEMS = (
@@ -290,7 +290,7 @@ def _lowest_recorded(
 def _specs(study: Study) -> dict[str, list[RunSpec]]:
     """Return item -> its runs."""
     scale = study.scale
-    centres = known_centres(study, "regularized")
+    centres = current_centres(study, "regularized")
     setting = continued_setting(study)
     members = heuristic_specs(study, [centre_of(centres, scale.ensembles.model)])
     held = [

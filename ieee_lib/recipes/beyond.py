@@ -18,7 +18,7 @@ import pandas as pd
 from ieee_lib.config import EnsembleSpec, RunSpec
 from ieee_lib.config.scale_tables import Settings
 from ieee_lib.recipes.ensembles import centre_of, centres_of, ensemble, heuristic, score
-from ieee_lib.recipes.single import known_centres
+from ieee_lib.recipes.single import current_centres
 from ieee_lib.study import Study
 
 BASE = "heuristic"
@@ -72,7 +72,7 @@ def beyond_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
 
 def beyond_specs(study: Study) -> list[RunSpec]:
     """Return the runs of every recipe, from a recorded search or the scale's settings."""
-    centre = centre_of(known_centres(study, "regularized"), study.scale.ensembles.model)
+    centre = centre_of(current_centres(study, "regularized"), study.scale.ensembles.model)
     settings = heuristic(centre)
     groups = [*variants(study, settings).values(), *chained(study, settings).values()]
     return [member for specs in groups for spec in specs for member in spec.members]

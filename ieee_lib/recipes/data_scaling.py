@@ -84,7 +84,7 @@ def _by_data(
 
 def joint_specs(study: Study, seed_tokens: int | None = None) -> list[RunSpec]:
     """Return the members that the joint limit at one D (the base) needs (notebook 04)."""
-    centres = single.known_centres(study, "regularized", seed_tokens)
+    centres = single.current_centres(study, "regularized", seed_tokens)
     return [member for e in heuristic_specs(study, centres) for member in e.members]
 
 

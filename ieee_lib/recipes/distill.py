@@ -74,7 +74,7 @@ def students_with_costs(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
 
 def distillation_specs(study: Study) -> list[RunSpec]:
     """Return the teachers' and students' runs, from recorded searches or the scale's settings."""
-    teaching = teacher_spec(study, single.known_centres(study, "regularized"))
+    teaching = teacher_spec(study, single.current_centres(study, "regularized"))
     taught = [*compared_students(study, teaching).values(), *swept_students(study, teaching)]
     return [*teaching.members, *(spec for student in taught for spec in student.specs(study))]
 

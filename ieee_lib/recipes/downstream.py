@@ -89,7 +89,7 @@ def check(study: Study, *, tasks: str = "", files: str = "") -> None:
 def downstream_specs(study: Study) -> list[RunSpec]:
     """Return the runs that answer, from recorded searches or the scale's settings."""
     centres = {
-        recipe: single.known_centres(study, recipe) for recipe in ("standard", "regularized")
+        recipe: single.current_centres(study, recipe) for recipe in ("standard", "regularized")
     }
     teaching = teacher_spec(study, centres["regularized"])
     students = _students(study, compared_students(study, teaching))

@@ -124,7 +124,7 @@ class Setting:
         specs = [spec for spec in self.all_specs() if spec.start]
         return self.target.ensure(specs, label="continued pre-training").drop_duplicates("run_id")
 
-    def caption(self, shown: int | Mapping[str, Any], *notes: str) -> str:
+    def caption(self, shown: Mapping[str, Any], *notes: str) -> str:
         """Return a figure's caption line: the target's text and D, and the base's text."""
         base = [f"base: {self.base.scale.corpus.words}"] if self.base else []
         return self.target.caption(shown, *base, *notes)

@@ -1,6 +1,6 @@
 """Tuned settings that are known: of this study, of every recorded scale, and of the paper.
 
-known_optima(study)                              # one row an optimum, with its timescale
+recorded_optima(study)                              # one row an optimum, with its timescale
 suggest_settings(3e5, 1e6, tokens_per_step=512)  # where a search may start
 """
 
@@ -18,7 +18,7 @@ from ieee_lib.recipes.search import tuned_frame
 from ieee_lib.study import Study
 
 
-def known_optima(study: Study) -> pd.DataFrame:
+def recorded_optima(study: Study) -> pd.DataFrame:
     """Return the regularized recipe's settings of this study, of recorded scales and of the paper.
 
     One row a model and D: source, model, N, D, wd, lr, epochs, status, tokens_per_step, and columns

@@ -125,7 +125,7 @@ def neighbour_runs(study: Study, recipe: str, centre: Settings) -> list[RunSpec]
     return certifying_specs(study, centre, AXES[recipe])
 
 
-def known_centres(study: Study, recipe: str, seed_tokens: int | None = None) -> list[Settings]:
+def current_centres(study: Study, recipe: str, seed_tokens: int | None = None) -> list[Settings]:
     """Return tuned settings where the search is recorded, and its starts where it is not yet."""
     try:
         return [result.centre for result in tune(study.reading(), recipe, seed_tokens)]

@@ -31,7 +31,7 @@ from ieee_lib.recipes.budget import Plan, deadline_after, seconds
 from ieee_lib.recipes.optima import settings_law
 from ieee_lib.recipes.search import certifying_specs
 from ieee_lib.recipes.single import AXES
-from ieee_lib.recipes.your_text import known_search_specs, member_specs, student_of
+from ieee_lib.recipes.your_text import member_specs, student_of, tuning_specs
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import Corpus, folder_of, open_corpus
 
@@ -214,7 +214,7 @@ def _table(study: Study, rate: float) -> pd.DataFrame:
 
     One row a step: runs, flops, minutes.
     """
-    tuning = known_search_specs(study)
+    tuning = tuning_specs(study)
     longer: dict[str, list[Settings]] = {}
     moving: list[RunSpec] = []
     for recipe, axes in AXES.items():

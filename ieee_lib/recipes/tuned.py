@@ -6,13 +6,13 @@ fit_power_law(tuned, x="N")
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import pandas as pd
-from scipy.stats import f as f_distribution
 
+from ieee_lib.errors import MissingRuns
 from ieee_lib.laws.estimates import SETTINGS, seed_mean
+from ieee_lib.laws.noise import seed_noise
 from ieee_lib.recipes import single
 from ieee_lib.recipes.optima import suggested_starts
 from ieee_lib.recipes.search import (
@@ -31,9 +31,6 @@ COLUMNS = [
     "tokens", "flops", "run_ids",
 ]  # fmt: skip
 
-MIN_DOF = 4
-"""Degrees of freedom from which the noise of one D stands for itself."""
-
 
 def standard(study: Study, seed_tokens: int | None = None) -> pd.DataFrame:
     """Return the standard recipe at one D (the base): weight decay 0.1, lr and epochs tuned.
@@ -48,7 +45,7 @@ def regularized(study: Study, seed_tokens: int | None = None) -> pd.DataFrame:
 
     One row a model, smallest N first: N (parameters), D (tokens), tuned settings, loss (nats/token,
     mean over n seeds), se (its standard error), sigma (standard deviation between seeds, see
-    `point_noises`) with its dof, status of the search, moves, tokens and flops of one run, run_ids
+    `seed_noises`) with its dof, status of the search, moves, tokens and flops of one run, run_ids
     of the seeds. Trains what is missing. At a D for which the scale gives no start, a search begins
     at `suggest_settings`. Source: Sec. 3, Fig 3.
     """
@@ -83,10 +80,7 @@ def _tune(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
     table = tuned_frame(results)
     table["N"] = [scale.models[name].count().total for name in table.model]
     runs = _seed_runs(study, recipe, results)
-    at_base = runs
-    if seed_tokens != scale.base_tokens:
-        at_base = _seed_runs(study, recipe, single.tune(study, recipe))
-    noises = point_noises(runs, at_base, scale.assumed_noise)
+    noises = seed_noises(study, recipe, runs)
     rows = []
     for N in table.N:
         seed_runs = runs[runs.N == N]
@@ -127,33 +121,30 @@ def _seed_runs(study: Study, recipe: str, results: Sequence[SearchResult]) -> pd
     return study.ensure(specs, label=f"{recipe} recipe")
 
 
-def point_noises(runs: pd.DataFrame, at_base: pd.DataFrame, assumed: float) -> dict[int, Noise]:
-    """Return the noise between seeds of every N: pooled over N, which two or three seeds need.
+def seed_noises(study: Study, recipe: str, runs: pd.DataFrame) -> dict[int, Noise]:
+    """Return N -> the noise between seeds at the D of these runs; see `laws.noise`.
 
-    A model whose seeds vary beyond the 99 % point of F of all others keeps its own noise, which is
-    then not theirs. Where a D has fewer than `MIN_DOF` degrees of freedom, the runs at the base D
-    are pooled with it; where nothing is replicated, every model takes the assumed noise.
+    It rests on the seeds of the recipe at this D and at every other that is recorded.
     """
-    usual = _without_outliers(runs)
-    noise = pooled_noise(usual, SETTINGS)
-    if noise.dof < MIN_DOF and at_base is not runs:
-        noise = pooled_noise(pd.concat([usual, _without_outliers(at_base)]), SETTINGS)
-    if not noise.sigma > 0:
-        noise = Noise(assumed, math.inf)
-    outliers = set(runs.N) - set(usual.N)
-    return {
-        int(N): pooled_noise(runs[runs.N == N], SETTINGS) if N in outliers else noise
-        for N in runs.N.unique()
-    }
+    D = runs.D.iloc[0]
+    others = [_recorded_seed_runs(study, recipe, other) for other in study.scale.ladder(recipe)]
+    groups = pd.concat([runs, *(frame[frame.D != D] for frame in others)]).groupby(["D", "N"])
+    cells = pd.DataFrame(
+        [
+            {"D": tokens, "N": N, "variance": noise.sigma**2, "dof": noise.dof}
+            for (tokens, N), group in groups
+            for noise in [pooled_noise(group, SETTINGS)]
+        ]
+    )
+    table = seed_noise(cells, assumed=study.scale.assumed_noise)
+    here = table[table.D == D].set_index("N")
+    return {int(N): Noise(here["sigma"][N], here["sigma dof"][N]) for N in here.index}
 
 
-def _without_outliers(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of the models whose noise belongs together; see `point_noises`."""
-    outliers = []
-    for N in runs.N.unique():
-        noise, others = (pooled_noise(runs[rows], SETTINGS) for rows in (runs.N == N, runs.N != N))
-        if noise.dof and others.sigma > 0:
-            ratio = (noise.sigma / others.sigma) ** 2
-            if ratio > f_distribution.ppf(0.99, noise.dof, others.dof):
-                outliers.append(N)
-    return runs[~runs.N.isin(outliers)]
+def _recorded_seed_runs(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
+    """Return what `_seed_runs` gives at one D; nothing where something is not recorded."""
+    reader = study.reading()
+    try:
+        return _seed_runs(reader, recipe, _searches(reader, recipe, seed_tokens))
+    except MissingRuns:
+        return study.ensure([])

@@ -26,7 +26,7 @@ from ieee_lib.runs.frames import Noise
 from ieee_lib.study import Study
 
 
-def known_search_specs(study: Study) -> list[RunSpec]:
+def tuning_specs(study: Study) -> list[RunSpec]:
     """Return what certifies the starts of all searches."""
     scale = study.scale
     specs = single.search_specs(study, "regularized")
@@ -52,7 +52,7 @@ def tune_within(study: Study, plan: Plan) -> Study:
     `recipes.standard` and `recipes.regularized` of it train nothing more. The certificates say
     where a search could not end. Raises MissingRuns where not even the starts are recorded.
     """
-    study.ensure(known_search_specs(study), label="tuning")
+    study.ensure(tuning_specs(study), label="tuning")
     tuned = _with_moves(study, 0)
     results = _search_all(tuned)
     for moves in range(1, study.scale.search.max_moves + 1):

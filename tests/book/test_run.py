@@ -167,6 +167,6 @@ def test_one_set_of_workers_serves_all_studies_of_a_block(notebook):
 
 
 def test_what_a_cell_saves_is_found_by_its_name():
-    cell = "caption = study.caption(3)\nstudy.save(\n    fig,\n    'fig05_x',\n    data={},\n)"
+    cell = "caption = study.caption(shown)\nstudy.save(\n    fig,\n    'fig05_x',\n    data={},\n)"
     assert saved_names(cell) == ["fig05_x"]
     assert saved_names("other.save(fig, 'fig06_x')\nstudy.save(fig)") == []

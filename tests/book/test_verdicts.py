@@ -99,9 +99,10 @@ def test_plans_of_ensembles_hold_every_member_once_asked(study):
     assert {s.run_id for s in members} <= {s.run_id for s in wanted}
 
 
-def test_captions_name_scale_data_seeds_and_points(study):
-    assert study.caption(4).startswith(
-        "smoke scale · Python's standard library · D = 4,096 tokens · 2 seeds a point · 4"
+def test_captions_name_scale_data_and_what_is_shown(study):
+    tuned = pd.DataFrame({"loss": [4.0, 3.9], "n": [2, 3]})
+    assert study.caption({"single model": tuned}).startswith(
+        "smoke scale · Python's standard library · D = 4,096 tokens · 2 single models (2–3 seeds "
     )
-    ladder = study.caption(3, "a note", ladder=(2048, 4096))
-    assert "D = 2,048, 4,096 tokens" in ladder and "2 seeds a point (1 at other D)" in ladder
+    ladder = study.caption({"law": 1}, "a note", ladder=(2048, 4096))
+    assert "D = 2,048, 4,096 tokens · 1 law · a note" in ladder

@@ -102,7 +102,7 @@ def test_the_papers_overfitting_is_drawn_as_printed(ax):
 
 
 def test_the_timescale_shows_what_is_certified_and_what_is_not(study, ax):
-    optima = recipes.known_optima(study)
+    optima = recipes.recorded_optima(study)
     plots.decay_against_ratio(ax, optima, laws.timescale_line(optima[optima.counts]))
     shown = labels(ax)
     assert {"laptop scale (4)", "laptop scale, not certified (8)", "the paper (16)"} <= set(shown)
@@ -115,7 +115,7 @@ def test_the_timescale_shows_what_is_certified_and_what_is_not(study, ax):
 
 
 def test_slopes_beyond_the_axis_run_to_its_edge_and_no_bound_is_an_arrow(study, ax):
-    table = laws.slopes(recipes.known_optima(study))
+    table = laws.slopes(recipes.recorded_optima(study))
     plots.slopes_in_ratio(ax, table)
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names[0] == "all certified and published (20)" and "Power Lines, one pass" in names

@@ -76,3 +76,14 @@ def test_frames_hold_every_D_of_the_recorded_ladder():
     assert set(scores.D) == set(tuned.D)
     assert (scores.groupby("D").noise.nunique() == 1).all(), "noise is pooled over one D"
     assert scores.groupby("D").noise.first().nunique() == 3
+
+
+def test_the_noise_of_a_model_rests_on_its_seeds_at_every_recorded_D():
+    study = Study.open("laptop", source="archive")
+    every = recipes.regularized_by_data(study)
+    n_replicate = (every.n - 1).sum()
+    assert set(every.dof) == {n_replicate} and every.sigma.nunique() == 1
+    more_seeds = dataclasses.replace(study.scale, ladder_seeds=study.scale.ladder_seeds + 1)
+    other = dataclasses.replace(Study.open("laptop", source="archive"), scale=more_seeds)
+    alone = recipes.regularized(other)  # no other D has its seeds recorded
+    assert set(alone.dof) == {(alone.n - 1).sum()} and set(alone.sigma) != set(every.sigma)

@@ -12,7 +12,7 @@ from ieee_lib.study import Study
 
 @pytest.fixture(scope="module")
 def known():
-    return recipes.known_optima(Study.open("laptop", source="archive"))
+    return recipes.recorded_optima(Study.open("laptop", source="archive"))
 
 
 def test_every_recorded_scale_and_the_paper_are_there_from_either_one(known):
@@ -23,7 +23,7 @@ def test_every_recorded_scale_and_the_paper_are_there_from_either_one(known):
         "the paper": 16, "laptop scale": 4,
     }  # fmt: skip
     columns = ["source", "model", "D", "decay", "counts"]
-    other = recipes.known_optima(Study.open("workstation", source="archive"))
+    other = recipes.recorded_optima(Study.open("workstation", source="archive"))
     rows = [set(frame[columns].itertuples(index=False, name=None)) for frame in (known, other)]
     assert rows[0] == rows[1]
     row = known[(known.model == "0.07M") & (known["D"] == 28_672)].iloc[0]

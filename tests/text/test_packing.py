@@ -290,7 +290,7 @@ def test_what_most_people_have_is_enough_for_the_smoke_book(project, n, size):
         prepare(study.scale.corpus), block_size=study.scale.training.block_size, n_item=64
     )
     assert len(items) == 64
-    has_cut = "validation: the end of each text" in study.caption(1)
+    has_cut = "validation: the end of each text" in study.caption({"law": 1})
     assert has_cut == (n == 1) == ("texts whose end is validation text" in study.corpus_table().T)
     records = study.reading()
-    assert records.caption(1) == study.caption(1)
+    assert records.caption({"law": 1}) == study.caption({"law": 1})
