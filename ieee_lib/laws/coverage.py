@@ -22,12 +22,11 @@ import pandas as pd
 
 from ieee_lib.laws.data_efficiency import data_efficiency, fit_data
 from ieee_lib.laws.ensembles import ensembles_frame, fit_ensembles, fit_ensembles_by_data
-from ieee_lib.laws.estimates import Estimate, estimates_frame, measured_mean
+from ieee_lib.laws.estimates import Estimate, estimates, estimates_frame
 from ieee_lib.laws.forms import fit_sizes
 from ieee_lib.laws.noise import seed_noise
 from ieee_lib.laws.power_law import Limit
 from ieee_lib.laws.units import scale_of
-from ieee_lib.runs.frames import Noise
 
 SIZES = np.array([0.04, 0.07, 0.14, 0.32]) * 1e6
 NEXT_SIZE = 0.75e6
@@ -166,35 +165,44 @@ def _more_members(rng: np.random.Generator, world: World, truth: Truth) -> tuple
 
 def _standard(rng: np.random.Generator, truth: Truth) -> tuple[Limit, Estimate]:
     """Return the standard recipe's law in D, and its loss at the base D."""
-    noise = Noise(SEED_NOISE, 8.0)
-    losses = {}
+    points = []
     for D in (*LADDER, LARGEST_D):
-        mean, run_ids = _mean_loss(rng, SEED_NOISE, SEEDS[D])
-        losses[D] = measured_mean(truth.standard(D) + mean, noise, run_ids)
-    points = estimates_frame(losses, "D").assign(recipe="standard")
-    return fit_data(points)["standard"].limit, losses[BASE]
+        point = {"D": D, "N": SIZES[-1], "loss": truth.standard(D)}
+        points.append(_measured(rng, point, SEED_NOISE))
+    frame = _with_noise(points)
+    losses = dict(zip(frame.D, estimates(frame), strict=True))
+    recipe = estimates_frame(losses, "D").assign(recipe="standard")
+    return fit_data(recipe)["standard"].limit, losses[BASE]
 
 
 def _tuned(rng: np.random.Generator, world: World, truth: Truth) -> pd.DataFrame:
-    """Return the regularized recipe at every D and N, with its noise as the book takes it."""
-    rows = []
+    """Return the regularized recipe at every D and N."""
+    points = []
     for D, N in itertools.product(LADDER, SIZES):
-        sigma, dof = SEED_NOISE * world.spread(N), SEEDS[D] - 1.0
-        mean, run_ids = _mean_loss(rng, sigma, SEEDS[D])
-        loss = truth.single(N, D) + mean + _mistuned(rng, world)
-        point = {"D": D, "N": N, "model": f"{N:g}", "loss": loss, "run_ids": run_ids}
-        rows.append(point | {"variance": sigma**2 * rng.chisquare(dof) / dof, "dof": dof})
-    frame = seed_noise(pd.DataFrame(rows), assumed=SEED_NOISE)
+        loss = truth.single(N, D) + _mistuned(rng, world)
+        point = {"D": D, "N": N, "model": f"{N:g}", "loss": loss}
+        points.append(_measured(rng, point, SEED_NOISE * world.spread(N)))
+    return _with_noise(points)
+
+
+def _measured(rng: np.random.Generator, point: dict[str, Any], sigma: float) -> dict[str, Any]:
+    """Return a point with the noise of its seeds, and their variance as estimated."""
+    n_seed = SEEDS[point["D"]]
+    dof = n_seed - 1.0
+    noise = float(rng.normal(0, sigma, n_seed).mean())
+    variance = sigma**2 * rng.chisquare(dof) / dof
+    seeds = {"run_ids": _run_ids(rng, n_seed), "variance": variance, "dof": dof}
+    return {**point, "loss": point["loss"] + noise, **seeds}
+
+
+def _with_noise(points: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return points with their noise as the book takes it."""
+    frame = seed_noise(pd.DataFrame(points), assumed=SEED_NOISE)
     return frame.assign(dof=frame["sigma dof"])
 
 
 def _mistuned(rng: np.random.Generator, world: World) -> float:
     return 0.0 if world.exact else float(rng.exponential(0.005))
-
-
-def _mean_loss(rng: np.random.Generator, sigma: float, n: int) -> tuple[float, tuple[str, ...]]:
-    """Return the mean noise of n runs, and names for them."""
-    return float(rng.normal(0, sigma, n).mean()), _run_ids(rng, n)
 
 
 def _run_ids(rng: np.random.Generator, n: int) -> tuple[str, ...]:

@@ -278,6 +278,7 @@ ENSEMBLE_DIGITS = {
 
 
 NO_LIMIT = Estimate(np.nan, np.full(N_DRAW, np.nan))
+"""The limit of a law that rises."""
 
 
 def concat(frames: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:

@@ -1,13 +1,15 @@
-"""The noise between seeds of a tuned model, from two or three seeds a point (Sec. 3).
+"""The noise between seeds of tuned models, from two or three seeds a point (Sec. 3).
 
-The variance s^2 of d + 1 seeds hardly tells anything alone; pooled over models it is too large for
-one and too small for another. So that of one N, over all D, is drawn to what all have in common, as
-far as they differ by no more than chance (Smyth 2004, as in limma):
+The variance s^2 of a few seeds hardly tells anything alone; pooled over models it is too small for
+one and too large for another. That of one N, over all D, has d degrees of freedom. It is drawn
+towards what all N share, the more so the less they differ beyond chance (Smyth 2004, as in limma):
 
-    sigma^2(N) = (d0 s0^2 + d s^2) / (d0 + d),      trigamma(d0 / 2) = var(e) - mean trigamma(d / 2)
-    e = ln s^2 - digamma(d / 2) + ln(d / 2),        ln s0^2 = mean(e) + digamma(d0 / 2) - ln(d0 / 2)
+    sigma^2(N) = (d0 s0^2 + d s^2) / (d0 + d),      with min(d0 + d, sum of d) degrees of freedom
+    trigamma(d0 / 2) = var(e) - mean trigamma(d / 2),   e = ln s^2 - digamma(d / 2) + ln(d / 2)
+    ln s0^2 = mean(e) + digamma(d0 / 2) - ln(d0 / 2)
 
-Where chance alone explains how they differ, d0 is infinite and the noise is pooled.
+Where chance alone explains how they differ, d0 is infinite and the noise is pooled. A point whose
+seeds differ far more than all others' is set apart first.
 
     seed_noise(cells, assumed=0.01)      # one row an N and D: variance between its seeds, dof
 """
@@ -23,10 +25,10 @@ from scipy.stats import f as f_distribution
 
 from ieee_lib.laws.scan import Floats
 
-OUTLIER = 0.99
-"""Point of F beyond which a cell's variance is its own."""
+OUTLIER = 0.01
+"""Chance that the largest of all cells is set apart where all have the same noise."""
 SMALLEST = 0.01
-"""Least variance of one N in units of the pooled one: two seeds may agree by chance."""
+"""Least variance that the prior sees, in units of the pooled one: seeds may agree by chance."""
 LARGEST = 1e4
 """Half of d0 from which it counts as infinite."""
 
@@ -35,8 +37,8 @@ def seed_noise(cells: pd.DataFrame, *, assumed: float) -> pd.DataFrame:
     """Return cells with sigma (nats/token) of one run, and its degrees of freedom `sigma dof`.
 
     cells: N, D, variance between seeds (NaN without replicates), dof. A cell whose variance lies
-    beyond the 99 % point of F of all others keeps its own, which is then not theirs. Where nothing
-    is replicated, sigma is the assumed one.
+    beyond the point 1 - 0.01 / cells of F of all others keeps its own, which is then not theirs.
+    Where nothing is replicated, sigma is the assumed one.
     """
     squares = (cells.variance * cells.dof).fillna(0.0)
     is_outlier = _outliers(squares.to_numpy(), cells.dof.to_numpy(dtype=float))
@@ -78,11 +80,12 @@ def _prior(squares: Floats, dof: Floats) -> tuple[float, float]:
 
 
 def _outliers(squares: Floats, dof: Floats) -> NDArray[np.bool_]:
-    """Return which cells vary beyond the 99 % point of F of all others, (cells,)."""
+    """Return which cells vary far more than all others, (cells,); see `seed_noise`."""
     others, others_dof = squares.sum() - squares, dof.sum() - dof
     judged = (dof > 0) & (others > 0)
     ratio = np.ones(len(dof))
     ratio[judged] = (squares[judged] / dof[judged]) / (others[judged] / others_dof[judged])
     bound = np.full(len(dof), math.inf)
-    bound[judged] = f_distribution.ppf(OUTLIER, dof[judged], others_dof[judged])
+    point = 1 - OUTLIER / len(dof)
+    bound[judged] = f_distribution.ppf(point, dof[judged], others_dof[judged])
     return ratio > bound

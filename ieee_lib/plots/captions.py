@@ -2,7 +2,7 @@
 
 counted({"single model": tuned, "ensemble": laws})   # "4 single models (3 seeds each), 4 ensembles
                                                      # of 5"
-with captioned(figure, "laptop scale · 3 seeds a point") as area:
+with captioned(figure, "laptop scale · bars: 95 %") as area:
     figure.savefig(file, bbox_inches=area)
 """
 
@@ -36,7 +36,7 @@ def counted(things: pd.DataFrame | Mapping[str, Any]) -> str:
     points, a number, or several of these; or a frame of points of several recipes.
     """
     if isinstance(things, pd.DataFrame):
-        nouns = things.recipe.str.partition(",")[0].map(NOUNS)
+        nouns = things.recipe.str.split(",").str[0].map(NOUNS)
         things = dict(list(things.groupby(nouns, sort=False)))
     parts: list[str] = []
     for name, value in things.items():
@@ -48,7 +48,12 @@ def counted(things: pd.DataFrame | Mapping[str, Any]) -> str:
             elif isinstance(one, pd.DataFrame):
                 one = one.dropna(subset="loss") if "loss" in one else one
                 numbers[""] += len(one)
-                seeds += [int(n) for column in ("n", "seeds") if column in one for n in one[column]]
+                seeds += [
+                    int(n)
+                    for column in ("n", "seeds")
+                    if column in one
+                    for n in one[column].dropna()
+                ]
             else:
                 numbers[""] += one
         each = _seeds_each(seeds)

@@ -91,7 +91,7 @@ class SavedFigure:
     figure: Figure
     name: str
     caption: str
-    """Scale, D, seeds, number of points."""
+    """Scale, text, D, what is shown, notes."""
     data: dict[str, Any]
     """Name -> frame, law or plain value: everything plotted."""
     run_ids: frozenset[str]
@@ -288,7 +288,7 @@ def caption(
     parts += notes
     if not scale.evidence:
         parts.append(f"{scale.name}: proves nothing")
-    return " · ".join(parts)
+    return " · ".join(part for part in parts if part)
 
 
 def _cell(value: Any, digits: int | None) -> str:

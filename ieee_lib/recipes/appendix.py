@@ -28,7 +28,7 @@ from ieee_lib.recipes.search import NOT_SEARCHED, TUNED, certifying_specs, searc
 from ieee_lib.recipes.single import AXES, STANDARD_WD, current_centres, search_specs
 from ieee_lib.study import Study
 
-HELD, BATCH, OVERFITTING, SEEDS, LARGER, DECAY, SOUP = ITEMS = (
+HELD, BATCH, OVERFITTING, SEEDS, LARGER, DECAY, SOUP = (
     "decay or epochs held across N (Fig 10)",
     "batch size (Fig 12, left)",
     "epochs against downstream error (Fig 19)",

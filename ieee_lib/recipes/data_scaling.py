@@ -23,8 +23,9 @@ def standard_by_data(study: Study) -> pd.DataFrame:
     Columns as in `regularized`. Trains what is missing.
     """
     _train_ladder(study)
-    frames = [standard(study, D) for D in study.scale.ladder("standard")]
-    return pd.concat(frames, ignore_index=True)
+    ladder = study.scale.ladder("standard")
+    _by_data(study, ladder, standard)
+    return _by_data(study, ladder, standard)  # by now the noise is told by the seeds at every D
 
 
 def regularized_by_data(study: Study, *, recorded: bool = False) -> pd.DataFrame:
@@ -35,7 +36,9 @@ def regularized_by_data(study: Study, *, recorded: bool = False) -> pd.DataFrame
     """
     if not recorded:
         _train_ladder(study)
-    return _by_data(study, study.scale.ladder(), regularized, recorded=recorded)
+    ladder = study.scale.ladder()
+    _by_data(study, ladder, regularized, recorded=recorded)
+    return _by_data(study, ladder, regularized, recorded=recorded)  # as in `standard_by_data`
 
 
 def ensembles_by_data(study: Study, tuned: pd.DataFrame, *, recorded: bool = False) -> pd.DataFrame:
@@ -67,18 +70,20 @@ def _by_data(
     ladder: Sequence[int],
     at: Callable[[Study, int], pd.DataFrame],
     *,
-    recorded: bool,
+    recorded: bool = False,
 ) -> pd.DataFrame:
     """Return the frames of every D below one another; see `regularized_by_data`."""
+    reader = study.cached("reader of seeds", Study.reading) if recorded else study
     frames = []
     for D in ladder:
-        if not recorded or study.scale.base_tokens == D:
+        if study.scale.base_tokens == D:
             frames.append(at(study, D))
             continue
         try:
-            frames.append(at(study.reading(), D))
+            frames.append(at(reader, D))
         except MissingRuns:
-            continue
+            if not recorded:
+                raise
     return pd.concat(frames, ignore_index=True)
 
 

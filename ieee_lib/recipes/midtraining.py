@@ -131,7 +131,7 @@ class Setting:
 
     def __repr__(self) -> str:
         base = self.base.scale.corpus.source if self.base else self.table.pretrained
-        return f"{self.target}; base: {base}"
+        return f"{self.target}\nbase: {base}"
 
     def _start(self) -> tuple[ModelConfig, str]:
         """Return the shape of the base, and what names its weights."""

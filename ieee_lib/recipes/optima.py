@@ -1,6 +1,6 @@
-"""Tuned settings that are known: of this study, of every recorded scale, and of the paper.
+"""Tuned settings on record: of this study, of every recorded scale, and of the paper.
 
-recorded_optima(study)                              # one row an optimum, with its timescale
+recorded_optima(study)                           # one row an optimum, with its timescale
 suggest_settings(3e5, 1e6, tokens_per_step=512)  # where a search may start
 """
 

@@ -32,24 +32,27 @@ def recorded_points(study: Study, standard: pd.DataFrame, tuned: pd.DataFrame) -
     read for every token), loss (estimates, nats/token; over seeds, or all subsets of K), run_ids.
 
     standard, tuned: both single-model recipes at the base D. Single runs take the noise between
-    seeds of their tuned models, that of most: points near a frontier are as well tuned. Options of
+    seeds of their tuned models: points near a frontier are as well tuned. Options of
     notebook 10 and runs that continue another are left out; students are absent where not all of
     them are recorded. Nothing is trained.
     """
     reader = study.reading()  # with a trace of its own: costs are of the notebooks that train
-    noise = {"standard": _noise(standard), "regularized": _noise(tuned)}
-    singles = pd.DataFrame(_singles(reader, noise))
+    recipes = {"standard": standard, "regularized": tuned}
+    singles = pd.DataFrame(_singles(reader, recipes))
     frames = [singles, _ensembles(reader, tuned), _students(reader, tuned)]
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)[COLUMNS]
 
 
-def _noise(recipe: pd.DataFrame) -> Noise:
-    """Return the noise between seeds that most models of a recipe share."""
-    most = recipe.sort_values("dof").iloc[-1]
-    return Noise(float(most.sigma), float(most.dof))
+def _noise(recipe: pd.DataFrame, N: int) -> Noise:
+    """Return the noise between seeds of a model, that of most for an outlier and a foreign N."""
+    shared = recipe[recipe.dof > recipe.n - 1]  # an outlier's is its own alone
+    candidates = shared if len(shared) else recipe
+    most = candidates.sort_values("dof").iloc[-1:]
+    (row,) = pd.concat([candidates[candidates.N == N], most])[:1].to_dict("records")
+    return Noise(float(row["sigma"]), float(row["dof"]))
 
 
-def _singles(study: Study, noises: dict[str, Noise]) -> Iterator[dict[str, Any]]:
+def _singles(study: Study, recipes: dict[str, pd.DataFrame]) -> Iterator[dict[str, Any]]:
     """Yield every setting of single models: those that a scale's spec makes without options."""
     runs = study.runs()
     runs = runs[(study.scale.base_tokens == runs.D) & (runs.model != "") & (runs.status == "done")]
@@ -64,7 +67,7 @@ def _singles(study: Study, noises: dict[str, Noise]) -> Iterator[dict[str, Any]]
             "recipe": recipe,
             "K": 1,
             "parameters": first.N,
-            "loss": seed_mean(group, noises[recipe]),
+            "loss": seed_mean(group, _noise(recipes[recipe], first.N)),
             "run_ids": tuple(group.run_id),
         }
 

@@ -5,8 +5,8 @@ certificate(study, "regularized")        # why each point is a local optimum
 fit_power_law(tuned, x="N")
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
 
 import pandas as pd
 
@@ -44,10 +44,10 @@ def regularized(study: Study, seed_tokens: int | None = None) -> pd.DataFrame:
     """Return the regularized recipe at one D (the base): weight decay, lr and epochs tuned.
 
     One row a model, smallest N first: N (parameters), D (tokens), tuned settings, loss (nats/token,
-    mean over n seeds), se (its standard error), sigma (standard deviation between seeds, see
-    `seed_noises`) with its dof, status of the search, moves, tokens and flops of one run, run_ids
-    of the seeds. Trains what is missing. At a D for which the scale gives no start, a search begins
-    at `suggest_settings`. Source: Sec. 3, Fig 3.
+    mean over n seeds), se (its standard error), sigma (standard deviation between seeds, told by
+    every D that is recorded by now; see `seed_noises`) with its dof, status of the search, moves,
+    tokens and flops of one run, run_ids of the seeds. Trains what is missing. At a D for which the
+    scale gives no start, a search begins at `suggest_settings`. Source: Sec. 3, Fig 3.
     """
     return _tuned(study, "regularized", seed_tokens)
 
@@ -69,17 +69,7 @@ def certificate(
 
 
 def _tuned(study: Study, recipe: str, seed_tokens: int | None) -> pd.DataFrame:
-    seed_tokens = seed_tokens or study.scale.base_tokens
-    question = ("tuned", recipe, seed_tokens)
-    return study.cached(question, lambda study: _tune(study, recipe, seed_tokens)).copy()
-
-
-def _tune(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
-    scale = study.scale
-    results = _searches(study, recipe, seed_tokens)
-    table = tuned_frame(results)
-    table["N"] = [scale.models[name].count().total for name in table.model]
-    runs = _seed_runs(study, recipe, results)
+    table, runs = _trained(study, recipe, seed_tokens or study.scale.base_tokens)
     noises = seed_noises(study, recipe, runs)
     rows = []
     for N in table.N:
@@ -101,6 +91,20 @@ def _tune(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
     return table.assign(**pd.DataFrame(rows, index=table.index))[COLUMNS]
 
 
+def _trained(study: Study, recipe: str, seed_tokens: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a recipe's tuned settings at one D, and the runs of all their seeds."""
+
+    def answer(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+        results = _searches(study, recipe, seed_tokens)
+        table = tuned_frame(results)
+        table["N"] = [study.scale.models[name].count().total for name in table.model]
+        n_seed = study.scale.seeds_at(seed_tokens)
+        specs = [spec for result in results for spec in specs_of(study, result.centre, n_seed)]
+        return table, study.ensure(specs, label=f"{recipe} recipe")
+
+    return study.cached(("tuned", recipe, seed_tokens), answer)
+
+
 def _searches(study: Study, recipe: str, seed_tokens: int | None) -> list[SearchResult]:
     """Return a recipe's searches; they are suggested a start where the scale gives none."""
     D = seed_tokens or study.scale.base_tokens
@@ -111,40 +115,25 @@ def _searches(study: Study, recipe: str, seed_tokens: int | None) -> list[Search
     return search(study, starts, axes=single.AXES[recipe], label=label)
 
 
-def _seed_runs(study: Study, recipe: str, results: Sequence[SearchResult]) -> pd.DataFrame:
-    """Return the runs of the tuned settings, all seeds of every model."""
-    specs = [
-        spec
-        for result in results
-        for spec in specs_of(study, result.centre, study.scale.seeds_at(result.centre.seed_tokens))
-    ]
-    return study.ensure(specs, label=f"{recipe} recipe")
-
-
 def seed_noises(study: Study, recipe: str, runs: pd.DataFrame) -> dict[int, Noise]:
     """Return N -> the noise between seeds at the D of these runs; see `laws.noise`.
 
-    It rests on the seeds of the recipe at this D and at every other that is recorded.
+    It rests on the seeds of the recipe at this D and at every other that is recorded by now.
     """
     D = runs.D.iloc[0]
-    others = [_recorded_seed_runs(study, recipe, other) for other in study.scale.ladder(recipe)]
-    groups = pd.concat([runs, *(frame[frame.D != D] for frame in others)]).groupby(["D", "N"])
+    reader = study.cached("reader of seeds", Study.reading)
+    frames = [runs]
+    for other in study.scale.ladder(recipe):
+        with contextlib.suppress(MissingRuns):
+            if other != D:
+                frames.append(_trained(reader, recipe, other)[1])
     cells = pd.DataFrame(
         [
             {"D": tokens, "N": N, "variance": noise.sigma**2, "dof": noise.dof}
-            for (tokens, N), group in groups
+            for (tokens, N), group in pd.concat(frames).groupby(["D", "N"])
             for noise in [pooled_noise(group, SETTINGS)]
         ]
     )
     table = seed_noise(cells, assumed=study.scale.assumed_noise)
     here = table[table.D == D].set_index("N")
     return {int(N): Noise(here["sigma"][N], here["sigma dof"][N]) for N in here.index}
-
-
-def _recorded_seed_runs(study: Study, recipe: str, seed_tokens: int) -> pd.DataFrame:
-    """Return what `_seed_runs` gives at one D; nothing where something is not recorded."""
-    reader = study.reading()
-    try:
-        return _seed_runs(reader, recipe, _searches(reader, recipe, seed_tokens))
-    except MissingRuns:
-        return study.ensure([])

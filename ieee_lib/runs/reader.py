@@ -102,7 +102,7 @@ class Reader:
 
     def __repr__(self) -> str:
         n_record = sum(1 for _ in self.store.records())
-        where = "shipped with the project" if self.source == "archive" else "trained here"
+        where = "shipped" if self.source == "archive" else "trained here"
         text = f"{self.scale.name} scale on {self.scale.corpus.words} ({self.fingerprint})"
         text += f": {n_record} records, {where}"
         return text if self.source == "train" else f"{text}; source = 'train' trains more"

@@ -6,7 +6,7 @@ import pytest
 
 from ieee_lib import Scale, recipes
 from ieee_lib.recipes import data_scaling
-from ieee_lib.runs.store import RunStore
+from ieee_lib.runs.store import Archive, RunStore
 from ieee_lib.study import Study
 
 
@@ -87,3 +87,23 @@ def test_the_noise_of_a_model_rests_on_its_seeds_at_every_recorded_D():
     other = dataclasses.replace(Study.open("laptop", source="archive"), scale=more_seeds)
     alone = recipes.regularized(other)  # no other D has its seeds recorded
     assert set(alone.dof) == {(alone.n - 1).sum()} and set(alone.sigma) != set(every.sigma)
+
+
+def test_the_noise_does_not_depend_on_what_was_asked_first(home):
+    """As in a session that trains: the base D is asked for before others are recorded."""
+    archive, store = Archive.of("laptop"), RunStore.of("laptop")
+    reader = Study.open("laptop", source="archive")
+    study = Study(reader.scale, "records", store, reader.fingerprint, None)
+    for record in archive.records():
+        if record["kind"] == "train" and record["spec"]["seed_tokens"] == study.scale.base_tokens:
+            store.put(record)
+    alone = recipes.regularized(study)
+    assert set(alone.dof) == {(alone.n - 1).sum()}
+    for record in archive.records():
+        store.put(record)
+    expected = recipes.regularized_by_data(reader)
+    every = recipes.regularized_by_data(study)
+    assert every.equals(expected)
+    assert recipes.regularized(study).equals(
+        expected[expected.D == study.scale.base_tokens].reset_index(drop=True)
+    )

@@ -174,4 +174,4 @@ def test_the_recorded_rows_of_table_1():
         4 * continued.flops[2],
         4 * continued.tokens[2],
     )
-    assert repr(setting).endswith("; base: stdlib:code")
+    assert repr(setting).endswith("\nbase: stdlib:code")
