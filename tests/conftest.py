@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,15 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = ModelConfig(
     n_layer=2, n_head=2, n_kv_head=1, n_embd=16, n_mlp=24, vocab_size=300, block_size=16
 )
+
+
+def pytest_configure():
+    """Let SIGINT interrupt, as in a terminal: a suite run in the background inherits it ignored.
+
+    The processes that tests start inherit it too.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(*arguments, home, cwd=None, check=True):

@@ -105,5 +105,5 @@ def test_the_noise_does_not_depend_on_what_was_asked_first(home):
     every = recipes.regularized_by_data(study)
     assert every.equals(expected)
     assert recipes.regularized(study).equals(
-        expected[expected.D == study.scale.base_tokens].reset_index(drop=True)
+        expected[study.scale.base_tokens == expected.D].reset_index(drop=True)
     )
