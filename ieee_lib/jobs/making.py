@@ -119,8 +119,8 @@ def _missing_runs(reader: Reader, missing: Sequence[Any], n: int, label: str) ->
     tried = [f"\n  {f['run_id']}: {f['why']}" for f in failures if f["run_id"] in ids]
     name = reader.scale.name
     allowed = (
-        f"{len(missing)} of {n} runs for '{label}' are not recorded; train them with "
-        f"`python -m ieee_lib reproduce --scale {name}`, or source = 'train' in a notebook"
+        f"{len(missing)} of {n} runs for '{label}' are not recorded; train them with source = "
+        f"'train' (runs of the book: `python -m ieee_lib reproduce --scale {name}`)"
     )
     if tried:
         allowed += "; could not be made:" + "".join(tried)
