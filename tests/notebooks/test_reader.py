@@ -138,7 +138,7 @@ def test_the_six_things_of_the_readme_do_what_they_say(names):
             exec(line, namespace)
     frame, law, (title, limits), points, subsets = results
     assert len(frame) > 1 and law.limit.value != namespace["law"].limit.value
-    assert title.get_text() == "Mine" and limits == (4, 5)
+    assert title.get_text() == "Mine" and limits == (4.2, 5.2)
     assert points.get_xscale() == "log" and len(subsets) == 2**5 - 1
     with pytest.raises(MissingRuns):
         eval(more, namespace)
