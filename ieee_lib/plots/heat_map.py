@@ -42,8 +42,10 @@ def heat_map(
         linewidths=1.5,
         linecolor=surface(),
         cbar=bar,
-        cbar_kws={"label": LOSS} if bar else None,
     )
+    gap = mpl.rcParams["font.size"] / 2
+    if colorbar := ax.collections[0].colorbar:
+        colorbar.set_label(LOSS, labelpad=gap)
     row, column = divmod(int(np.nanargmin(grid.to_numpy())), len(grid.columns))
     frame = {"edgecolor": mpl.rcParams["text.color"]}  # no recipe's
     frame["linewidth"] = 2 * mpl.rcParams["lines.linewidth"]
@@ -52,7 +54,7 @@ def heat_map(
     is_inside = 0 < row < len(grid) - 1 and 0 < column < len(grid.columns) - 1
     framed = "lowest framed" + ("" if is_inside else ", on the grid's edge")
     ax.set_title(title or framed)
-    ax.tick_params(length=0)
+    ax.tick_params(length=0, pad=gap)  # clear of the frame
     ax.grid(False)
     ax.set_yticklabels([f"{v:g}" for v in grid.index], rotation=0)
     ax.set_xticklabels([f"{v:g}" for v in grid.columns])
