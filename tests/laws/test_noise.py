@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import f as f_distribution
 
 from ieee_lib.laws.noise import moderated, seed_noise
 
@@ -69,3 +70,27 @@ def test_two_seeds_that_agree_by_chance_do_not_make_a_model_exact():
     frame = cells([0.01, 0.01, 0.01, 0.0], n_D=1)
     table = seed_noise(frame, assumed=1.0)
     assert table.sigma[3] > 0.005
+
+
+def test_an_outlier_is_one_among_all_cells():
+    """12 cells of one degree of freedom: the point 1 - 0.01 / 12 of F at 1 and 11."""
+    bound = 1e-4 * f_distribution.ppf(1 - 0.01 / 12, 1, 11)
+    for factor, is_own in ((0.99, False), (1.01, True)):
+        frame = cells([0.01, 0.01, 0.01, 0.01])
+        frame.loc[5, "variance"] = factor * bound
+        sigma = seed_noise(frame, assumed=1.0).sigma
+        assert (sigma[5] == pytest.approx(math.sqrt(factor * bound))) == is_own
+
+
+def test_two_models_are_enough_to_differ_and_one_is_not():
+    variance, dof = moderated(np.array([8e-5, 8e-3]), np.array([8.0, 8.0]), assumed=1.0)
+    assert 1e-5 < variance[0] < 5e-5 and 5e-4 < variance[1] < 1e-3 and (dof < 16).all()
+    alone, dof = moderated(np.array([8e-4]), np.array([8.0]), assumed=1.0)
+    assert alone == pytest.approx(1e-4) and dof == 8
+
+
+def test_seeds_that_agree_count_as_a_hundredth_of_the_pooled_variance():
+    squares, dof = np.array([0.0, 8e-4, 8e-4, 8e-4]), np.full(4, 8.0)
+    floored = np.array([0.01 * 24e-4 / 32 * 8, 8e-4, 8e-4, 8e-4])
+    prior = moderated(floored, dof, assumed=1.0)[1]
+    assert moderated(squares, dof, assumed=1.0)[1] == pytest.approx(prior, rel=1e-3)
