@@ -146,6 +146,13 @@ class PowerMeanLaw(PowerLaw):
         """Return chi2 over all cells of the surface."""
         return self.surface.chi2
 
+    @property
+    def is_at_edge(self) -> bool:
+        """Say whether a parameter would lie outside those tried: the points hardly tell it."""
+        low, high = np.array(BOUNDS, dtype=float)
+        parameters = self.surface.parameters
+        return bool(np.any(np.minimum(parameters - low, high - parameters) < 1e-3))
+
     def _refits(self) -> tuple[Floats, Floats, Floats]:
         """Return A and alpha as they are, and E moved by the noise of every cell."""
         E = self.E + self._noise_at(np.inf)
@@ -218,13 +225,15 @@ class PowerMeanLaw(PowerLaw):
             rf"{self.surface.parameters[-1]:+.3f},\; q = {q}"
         )
         interval = interval_latex(self.interval("E"))
-        return rf"${law},\quad L(\infty) = {self.E:.3f}\;{interval}$"
+        note = " (a parameter is at the edge of its range)" * self.is_at_edge
+        return rf"${law},\quad L(\infty) = {self.E:.3f}\;{interval}${note}"
 
     def __repr__(self) -> str:
         A, a, q, by_D = self.printed
         E = self.surface.parameters[-1]
         law = f"[({A} / {self.unit}^{a})^{q} + {by_D}^{q}]^(1/{q}) {'-' if E < 0 else '+'}"
-        return f"{law} {abs(E):.3f}, limit {self.E:.3f} {interval_text(self.interval('E'))}"
+        note = " (a parameter is at the edge of its range)" * self.is_at_edge
+        return f"{law} {abs(E):.3f}, limit {self.E:.3f} {interval_text(self.interval('E'))}{note}"
 
 
 def fit_power_mean(frame: pd.DataFrame, y: str = "loss") -> Surface:

@@ -197,6 +197,15 @@ def test_a_slice_is_printed_with_the_term_of_its_D(surface):
     assert law.label == f"power mean, q = 1.7, limit {law.E:.3f}"
 
 
+def test_a_surface_says_that_its_points_hardly_tell_a_parameter(surface):
+    """Cells of a sharp corner, q = 60: the fit stops at the largest q that it tries."""
+    note = "a parameter is at the edge of its range"
+    law = surface.at(COUNTS[0])
+    assert not law.is_at_edge and note not in repr(law) + law._repr_latex_()
+    corner = fit_power_mean(cells(truth=np.array([*TRUTH[:4], np.log(60), 2.5]))).at(COUNTS[0])
+    assert corner.is_at_edge and note in repr(corner) and note in corner._repr_latex_()
+
+
 def test_limits_of_a_surface_cover_the_truth():
     hits = []
     for seed in range(20):
