@@ -196,9 +196,14 @@ def _measured(rng: np.random.Generator, point: dict[str, Any], sigma: float) -> 
 
 
 def _with_noise(points: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return points with their noise as the book takes it."""
-    frame = seed_noise(pd.DataFrame(points), assumed=SEED_NOISE)
-    return frame.assign(dof=frame["sigma dof"])
+    """Return points with their noise as the book takes it: from their D and the base D."""
+    frame = pd.DataFrame(points)
+    parts = []
+    for D, rows in frame.groupby("D"):
+        cells = frame[frame.D.isin([D, BASE])]
+        parts.append(seed_noise(cells, assumed=SEED_NOISE).loc[rows.index])
+    noisy = pd.concat(parts).sort_index()
+    return noisy.assign(dof=noisy["sigma dof"])
 
 
 def _mistuned(rng: np.random.Generator, world: World) -> float:

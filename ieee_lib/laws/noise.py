@@ -1,8 +1,8 @@
 """The noise between seeds of tuned models, from two or three seeds a point (Sec. 3).
 
 The variance s^2 of a few seeds hardly tells anything alone; pooled over models it is too small for
-one and too large for another. That of one N, over all D, has d degrees of freedom. It is drawn
-towards what all N share, the more so the less they differ beyond chance (Smyth 2004, as in limma):
+one and too large for another. That of one N, over the D at hand, has d degrees of freedom. It is
+drawn towards what all N share, the more so the less they differ beyond chance (Smyth 2004):
 
     sigma^2(N) = (d0 s0^2 + d s^2) / (d0 + d),      with min(d0 + d, sum of d) degrees of freedom
     trigamma(d0 / 2) = var(e) - mean trigamma(d / 2),   e = ln s^2 - digamma(d / 2) + ln(d / 2)

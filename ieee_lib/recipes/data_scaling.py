@@ -23,9 +23,7 @@ def standard_by_data(study: Study) -> pd.DataFrame:
     Columns as in `regularized`. Trains what is missing.
     """
     _train_ladder(study)
-    ladder = study.scale.ladder("standard")
-    _by_data(study, ladder, standard)
-    return _by_data(study, ladder, standard)  # by now the noise is told by the seeds at every D
+    return _by_data(study, study.scale.ladder("standard"), standard)
 
 
 def regularized_by_data(study: Study, *, recorded: bool = False) -> pd.DataFrame:
@@ -36,9 +34,7 @@ def regularized_by_data(study: Study, *, recorded: bool = False) -> pd.DataFrame
     """
     if not recorded:
         _train_ladder(study)
-    ladder = study.scale.ladder()
-    _by_data(study, ladder, regularized, recorded=recorded)
-    return _by_data(study, ladder, regularized, recorded=recorded)  # as in `standard_by_data`
+    return _by_data(study, study.scale.ladder(), regularized, recorded=recorded)
 
 
 def ensembles_by_data(study: Study, tuned: pd.DataFrame, *, recorded: bool = False) -> pd.DataFrame:
@@ -73,7 +69,7 @@ def _by_data(
     recorded: bool = False,
 ) -> pd.DataFrame:
     """Return the frames of every D below one another; see `regularized_by_data`."""
-    reader = study.cached("reader of seeds", Study.reading) if recorded else study
+    reader = study.reading() if recorded else study
     frames = []
     for D in ladder:
         if study.scale.base_tokens == D:

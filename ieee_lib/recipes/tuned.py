@@ -5,12 +5,10 @@ certificate(study, "regularized")        # why each point is a local optimum
 fit_power_law(tuned, x="N")
 """
 
-import contextlib
 import dataclasses
 
 import pandas as pd
 
-from ieee_lib.errors import MissingRuns
 from ieee_lib.laws.estimates import SETTINGS, seed_mean
 from ieee_lib.laws.noise import seed_noise
 from ieee_lib.recipes import single
@@ -44,9 +42,9 @@ def regularized(study: Study, seed_tokens: int | None = None) -> pd.DataFrame:
     """Return the regularized recipe at one D (the base): weight decay, lr and epochs tuned.
 
     One row a model, smallest N first: N (parameters), D (tokens), tuned settings, loss (nats/token,
-    mean over n seeds), se (its standard error), sigma (standard deviation between seeds, told by
-    every D that is recorded by now; see `seed_noises`) with its dof, status of the search, moves,
-    tokens and flops of one run, run_ids of the seeds. Trains what is missing. At a D for which the
+    mean over n seeds), se (its standard error), sigma (standard deviation between seeds, see
+    `seed_noises`) with its dof, status of the search, moves, tokens and flops of one run, run_ids
+    of the seeds. Trains what is missing. At a D for which the
     scale gives no start, a search begins at `suggest_settings`. Source: Sec. 3, Fig 3.
     """
     return _tuned(study, "regularized", seed_tokens)
@@ -118,15 +116,10 @@ def _searches(study: Study, recipe: str, seed_tokens: int | None) -> list[Search
 def seed_noises(study: Study, recipe: str, runs: pd.DataFrame) -> dict[int, Noise]:
     """Return N -> the noise between seeds at the D of these runs; see `laws.noise`.
 
-    It rests on the seeds of the recipe at this D and at every other that is recorded by now.
+    It rests on the seeds at this D and at the base D, whatever else is recorded.
     """
-    D = runs.D.iloc[0]
-    reader = study.cached("reader of seeds", Study.reading)
-    frames = [runs]
-    for other in study.scale.ladder(recipe):
-        with contextlib.suppress(MissingRuns):
-            if other != D:
-                frames.append(_trained(reader, recipe, other)[1])
+    D, base = runs.D.iloc[0], study.scale.base_tokens
+    frames = [runs] if base == D else [runs, _trained(study, recipe, base)[1]]
     cells = pd.DataFrame(
         [
             {"D": tokens, "N": N, "variance": noise.sigma**2, "dof": noise.dof}

@@ -78,15 +78,15 @@ def test_frames_hold_every_D_of_the_recorded_ladder():
     assert scores.groupby("D").noise.first().nunique() == 3
 
 
-def test_the_noise_of_a_model_rests_on_its_seeds_at_every_recorded_D():
+def test_the_noise_of_a_model_rests_on_the_seeds_at_its_D_and_the_base_D():
     study = Study.open("laptop", source="archive")
     every = recipes.regularized_by_data(study)
-    n_replicate = (every.n - 1).sum()
-    assert set(every.dof) == {n_replicate} and every.sigma.nunique() == 1
-    more_seeds = dataclasses.replace(study.scale, ladder_seeds=study.scale.ladder_seeds + 1)
-    other = dataclasses.replace(Study.open("laptop", source="archive"), scale=more_seeds)
-    alone = recipes.regularized(other)  # no other D has its seeds recorded
-    assert set(alone.dof) == {(alone.n - 1).sum()} and set(alone.sigma) != set(every.sigma)
+    replicates = (every.n - 1).groupby(every.D).sum()
+    base = study.scale.base_tokens
+    for D, rows in every.groupby("D"):
+        expected = replicates[D] + (replicates[base] if base != D else 0)
+        assert set(rows.dof) == {expected} and rows.sigma.nunique() == 1
+    assert every.sigma.nunique() == every.D.nunique()
 
 
 def test_the_noise_does_not_depend_on_what_was_asked_first(home):
