@@ -34,6 +34,8 @@ from ieee_lib.plots.style import current_style, is_slide, style
 from ieee_lib.runs.stages import DRAW, stage
 
 BACKENDS = {"svg": "svg", "pdf": "pdf", "png": "agg"}
+RENDERED = ("png", "svg", "pdf")
+"""Order in which a figure is rendered, up to the last format that is asked for."""
 """Format -> who writes it, whatever backend a user draws with."""
 FORMATS = tuple(BACKENDS)
 METADATA: dict[str, dict[str, None]] = {
@@ -197,9 +199,11 @@ def save_figure(
     how = _output.get() or Output()
     _relabel(figure, how.labels)
     if _is_written(how, name):
-        # Each rendering moves the layout by rounding, which only pixels show: they come first.
-        kinds = sorted(how.formats, key=lambda kind: kind != "png")
-        files = {kind: saved.render(kind) for kind in kinds}
+        # Each rendering moves the layout by rounding: always in one order, so that the bytes of a
+        # format hang on no other that is asked for.
+        last = max(map(RENDERED.index, how.formats), default=-1)
+        rendered = {kind: saved.render(kind) for kind in RENDERED[: last + 1]}
+        files = {kind: rendered[kind] for kind in how.formats}
         _write(folder, name, {**files, "json": as_json({"caption": caption, **data})})
     return saved
 
