@@ -34,9 +34,9 @@ from ieee_lib.plots.style import current_style, is_slide, style
 from ieee_lib.runs.stages import DRAW, stage
 
 BACKENDS = {"svg": "svg", "pdf": "pdf", "png": "agg"}
+"""Format -> who writes it, whatever backend a user draws with."""
 RENDERED = ("png", "svg", "pdf")
 """Order in which a figure is rendered, up to the last format that is asked for."""
-"""Format -> who writes it, whatever backend a user draws with."""
 FORMATS = tuple(BACKENDS)
 METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
