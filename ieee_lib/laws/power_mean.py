@@ -153,6 +153,10 @@ class PowerMeanLaw(PowerLaw):
         parameters = self.surface.parameters
         return bool(np.any(np.minimum(parameters - low, high - parameters) < 1e-3))
 
+    @property
+    def _note(self) -> str:
+        return " (a parameter is at the edge of its range)" if self.is_at_edge else ""
+
     def _refits(self) -> tuple[Floats, Floats, Floats]:
         """Return A and alpha as they are, and E moved by the noise of every cell."""
         E = self.E + self._noise_at(np.inf)
@@ -225,15 +229,14 @@ class PowerMeanLaw(PowerLaw):
             rf"{self.surface.parameters[-1]:+.3f},\; q = {q}"
         )
         interval = interval_latex(self.interval("E"))
-        note = " (a parameter is at the edge of its range)" * self.is_at_edge
-        return rf"${law},\quad L(\infty) = {self.E:.3f}\;{interval}${note}"
+        return rf"${law},\quad L(\infty) = {self.E:.3f}\;{interval}${self._note}"
 
     def __repr__(self) -> str:
         A, a, q, by_D = self.printed
         E = self.surface.parameters[-1]
         law = f"[({A} / {self.unit}^{a})^{q} + {by_D}^{q}]^(1/{q}) {'-' if E < 0 else '+'}"
-        note = " (a parameter is at the edge of its range)" * self.is_at_edge
-        return f"{law} {abs(E):.3f}, limit {self.E:.3f} {interval_text(self.interval('E'))}{note}"
+        limit = f"limit {self.E:.3f} {interval_text(self.interval('E'))}"
+        return f"{law} {abs(E):.3f}, {limit}{self._note}"
 
 
 def fit_power_mean(frame: pd.DataFrame, y: str = "loss") -> Surface:

@@ -44,8 +44,8 @@ def regularized(study: Study, seed_tokens: int | None = None) -> pd.DataFrame:
     One row a model, smallest N first: N (parameters), D (tokens), tuned settings, loss (nats/token,
     mean over n seeds), se (its standard error), sigma (standard deviation between seeds, see
     `seed_noises`) with its dof, status of the search, moves, tokens and flops of one run, run_ids
-    of the seeds. Trains what is missing. At a D for which the
-    scale gives no start, a search begins at `suggest_settings`. Source: Sec. 3, Fig 3.
+    of the seeds. Trains what is missing. At a D for which the scale gives no start, a search begins
+    at `suggest_settings`. Source: Sec. 3, Fig 3.
     """
     return _tuned(study, "regularized", seed_tokens)
 

@@ -49,7 +49,7 @@ def test_the_prior_of_smyth_is_found_again():
     assert variance == pytest.approx((5 * s0**2 + squares) / 9, rel=0.1)
 
 
-def test_a_cell_beyond_the_99_percent_point_keeps_its_own():
+def test_an_outlier_keeps_its_own_noise():
     frame = cells([0.01, 0.01, 0.01, 0.01])
     frame.loc[3, "variance"] = 0.1**2
     table = seed_noise(frame, assumed=1.0)
