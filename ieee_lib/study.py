@@ -78,7 +78,8 @@ class Study(reader.Reader):
     def reading(self) -> "Study":
         """Return the same study as one that never trains, with a trace of its own."""
         source = "records" if self.source == "train" else self.source
-        return replace(self, source=source, executor=None, trace=Trace(), saved={})
+        trace = Trace(answers=self.trace.answers)  # which name the source that they rest on
+        return replace(self, source=source, executor=None, trace=trace, saved={})
 
     def spec(self, model: str, **fields: Any) -> RunSpec:
         """Return a run of this study's corpus; see `Scale.spec`. Raises InputError for a field."""

@@ -28,7 +28,7 @@ def redraw(
     labels: Mapping[str, str] | None = None,
     caption: bool | None = None,
 ) -> None:
-    """Write some figures and tables (`only`: notebooks or names), or all and a contact sheet.
+    """Write some figures and tables (`only`: notebooks or names), or all; PNGs: a contact sheet.
 
     All: those whose runs are recorded. `auto` draws the records of this machine or, where it has
     none, the archive. At paper size, on white, as SVG and PNG, a Markdown page a notebook goes
@@ -50,28 +50,28 @@ def redraw(
     with style(context, background), written:
         study = Study.open(scale, source=source, corpus=corpus)
         folder = study.figures_folder()
-        pictures: dict[str, bytes] = {}
+        pictures: dict[str, bytes] = {}  # for the contact sheet
 
         def report(ran: Ran) -> None:
             for name, saved in ran.saved.items():
                 if names is not None and name not in names:
                     continue
                 print(f"{folder.relative_to(paths.root())}/{name}", flush=True)
-                if isinstance(saved, SavedFigure) and not only:
-                    file = folder / f"{name}.png"
-                    pictures[name] = file.read_bytes() if "png" in formats else saved.render("png")
+                if isinstance(saved, SavedFigure) and "png" in formats:
+                    pictures[name] = (folder / f"{name}.png").read_bytes()
 
         appearance = {"context": context, "background": background}
         ran = run_book(study, sections, parameters=appearance, strict=bool(only), report=report)
-        if not only:
-            with output(["png"]):
-                save_figure(
-                    contact_sheet(pictures),
-                    folder,
-                    "contact_sheet",
-                    data={"figures": list(pictures)},
-                    caption=f"{study.scale.name} scale · all figures",
-                )
-            if current_style() == ("paper", "white") and {"svg", "png"} <= set(formats):
-                for name in write_pages(study, ran, folder):
-                    print(f"{folder.relative_to(paths.root())}/{name}.md", flush=True)
+        if only or not pictures:
+            return
+        with output(["png"]):
+            save_figure(
+                contact_sheet(pictures),
+                folder,
+                "contact_sheet",
+                data={"figures": list(pictures)},
+                caption=f"{study.scale.name} scale · all figures",
+            )
+        if current_style() == ("paper", "white") and "svg" in formats:
+            for name in write_pages(study, ran, folder):
+                print(f"{folder.relative_to(paths.root())}/{name}.md", flush=True)

@@ -167,7 +167,7 @@ def _notebook(ran: Ran, folder: Path, records: str) -> Iterator[str]:
             n_control += 1
             path = folder / f"{ran.path.stem}_{n_control}.png"
             with style():
-                write_atomically(path, render(value, "png"))
+                write_atomically(path, render(value, "png")["png"])
             yield f"![Figure with controls]({path.name})\n\n*In JupyterLab it has controls.*"
         elif isinstance(value, SavedFigure):
             yield _figure(value, ran.study, records)

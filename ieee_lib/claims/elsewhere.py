@@ -67,7 +67,7 @@ def elsewhere_table(judged: Sequence[Claim]) -> pd.DataFrame:
             {
                 "statement": statement,
                 "here": verdicts.get(statement, ""),
-                "who": each.who + " (second-hand)" * each.second_hand,
+                "who": f"{each.who} (second-hand)" if each.second_hand else each.who,
                 "setting": each.setting,
                 "agrees": each.agrees,
                 "finding": each.finding,

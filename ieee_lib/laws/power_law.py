@@ -25,12 +25,7 @@ from scipy.stats import f as f_distribution
 from ieee_lib.errors import check, check_choice
 from ieee_lib.laws.discrepancy import Discrepancy
 from ieee_lib.laws.equation import interval_latex, interval_text, rounded
-from ieee_lib.laws.estimates import (
-    N_DRAW,
-    Estimate,
-    t_quantile,
-    t_scale,
-)
+from ieee_lib.laws.estimates import N_DRAW, Estimate, t_quantile, t_scale
 from ieee_lib.laws.profile import exponent_interval, exponents_near, limit_ends
 from ieee_lib.laws.scan import ALPHAS, Floats, fit_many, fit_one, power_law
 
@@ -288,14 +283,15 @@ class PowerLaw:
         law = f"{A} / {self.unit}^{alpha} {'-' if self.E < 0 else '+'} {abs(self.E):.3f}"
         if not self.n_point:
             return f"{law} (as printed)"
-        notes = [f"{self.n_point} points"] * (self.dof < 2)
+        notes = [f"{self.n_point} points"] if self.dof < 2 else []
         if self.is_at_edge:
             notes.append("the exponent is at the edge of the scan")
         if self.A < 0:
             notes.append("rises: no limit")
         elif not self.has_bounded_limit:
             notes.append("the points bound no limit")
-        return f"{law} {interval_text(self.interval('E'))}" + f" ({'; '.join(notes)})" * bool(notes)
+        note = f" ({'; '.join(notes)})" if notes else ""
+        return f"{law} {interval_text(self.interval('E'))}{note}"
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

@@ -59,7 +59,8 @@ def differences_from_base(ax: Axes, compared: pd.DataFrame, of: str) -> Axes:
     if others.difference.map(lambda each: abs(each.value)).max() > 2 * LINEAR_UP_TO:
         ax.set_xscale("symlog", linthresh=LINEAR_UP_TO)
         ax.xaxis.set_major_locator(FixedLocator([-LINEAR_UP_TO, 0, LINEAR_UP_TO, 1]))
-        label += f"\nlog beyond ±{LINEAR_UP_TO:g}" * (of == ALL)  # once, below the middle
+        if of == ALL:  # once, below the middle
+            label += f"\nlog beyond ±{LINEAR_UP_TO:g}"
     else:
         ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter("{x:g}")

@@ -3,7 +3,7 @@
 counted({"single model": tuned, "ensemble": laws})   # "4 single models (3 seeds each), 4 ensembles
                                                      # of 5"
 with captioned(figure, "laptop scale · bars: 95 %") as area:
-    figure.savefig(file, bbox_inches=area)
+    figure.savefig(file, bbox_inches=area)           # and in other formats: of the same layout
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from ieee_lib.laws.ensembles import EnsembleLaw
@@ -85,35 +86,48 @@ def _flat(value: Any) -> Iterator[Any]:
 
 @contextmanager
 def captioned(figure: Figure, caption: str) -> Iterator[Bbox | None]:
-    """Put a caption below a figure inside a block; the figure is as before afterwards.
+    """Lay a figure out, with a caption below it, and hold it so inside a block.
 
     Gives the area to save, in inches: None is the figure's own. A figure in the house style makes
-    room for the caption; to one with another layout, the area below is added.
+    room for the caption; to one with another layout, the area below is added. The figure has its
+    layout engine again afterwards.
     """
-    if not caption:
-        yield None
-        return
-    size = 0.72 * mpl.rcParams["font.size"]
-    width, height = figure.get_size_inches()
-    lines = _wrap(caption, int(72 * width / (0.54 * size)))
-    below = (1.3 * len(lines) + 0.6) * size / 72 / height  # share of the figure's height
     engine = figure.get_layout_engine()
     house = engine if isinstance(engine, ConstrainedLayoutEngine) else None
     before = dict(house.get()) if house else {}
-    if house:
-        house.set(rect=(0, below, 1, 1 - below))
+    text, below = _add_caption(figure, caption, in_figure=house is not None)
+    # A figure without an engine is not to get the style's, for good.
+    with mpl.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False}):
+        try:
+            if house:
+                house.set(rect=(0, below, 1, 1 - below))
+            if engine:  # once: a second time moves axes by 0.1 points at most
+                engine.execute(figure)
+            figure.set_layout_engine(None)
+            width, height = figure.get_size_inches()
+            yield Bbox([[0, -below * height], [width, height]]) if below and not house else None
+        finally:
+            figure.set_layout_engine(engine)
+            if house:
+                house.set(**before)
+            if text:
+                text.remove()
+
+
+def _add_caption(figure: Figure, caption: str, *, in_figure: bool) -> tuple[Text | None, float]:
+    """Write the caption line; return it, and the share of the figure's height that it needs."""
+    if not caption:
+        return None, 0.0
+    size = 0.72 * mpl.rcParams["font.size"]
+    width, height = figure.get_size_inches()
+    lines = _wrap(caption, int(72 * width / (0.54 * size)))
+    below = (1.3 * len(lines) + 0.6) * size / 72 / height
     text = figure.text(
-        0.01, 0.01 if house else 0.01 - below, "\n".join(lines), fontsize=size,
+        0.01, 0.01 if in_figure else 0.01 - below, "\n".join(lines), fontsize=size,
         color=mpl.rcParams["xtick.color"], ha="left", va="bottom", linespacing=1.3,
     )  # fmt: skip
     text.set_in_layout(False)
-    try:
-        figure.draw_without_rendering()  # the number of ticks follows from the layout, and back
-        yield None if house else Bbox([[0, -below * height], [width, height]])
-    finally:
-        text.remove()
-        if house:
-            house.set(**before)
+    return text, below
 
 
 def _wrap(caption: str, width: int) -> list[str]:

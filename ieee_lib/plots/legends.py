@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 
 from ieee_lib.plots.style import is_slide
 
@@ -88,7 +88,11 @@ def legend_over(ax: Axes, *, title: str, columns: int = 2) -> Axes:
 
 def _fitting(labels: Sequence[str], columns: int, width: float, size: float) -> int:
     """Return how many columns of a legend fit a width (inches) at a size of text (points)."""
-    widths = [TextPath((0, 0), label, size=size).get_extents().width for label in labels]
+    font = FontProperties(size=size)
+    widths = [
+        text_to_path.get_text_width_height_descent(label, font, ismath="$" in label)[0]
+        for label in labels
+    ]
     for n in range(min(columns, len(labels)), 1, -1):
         filled = np.array_split(widths, n)  # as matplotlib fills them
         if sum(column.max() + HANDLE * size for column in filled) < 72 * width:

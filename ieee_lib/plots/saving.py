@@ -35,8 +35,6 @@ from ieee_lib.runs.stages import DRAW, stage
 
 BACKENDS = {"svg": "svg", "pdf": "pdf", "png": "agg"}
 """Format -> who writes it, whatever backend a user draws with."""
-RENDERED = ("png", "svg", "pdf")
-"""Order in which a figure is rendered, up to the last format that is asked for."""
 FORMATS = tuple(BACKENDS)
 METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
@@ -101,15 +99,15 @@ class SavedFigure:
     look: tuple[str, str] = field(default_factory=current_style)
     """Context and background that it was saved in."""
 
-    def render(self, kind: str) -> bytes:
-        """Return the figure with its caption as a file of one of `FORMATS`."""
+    def render(self, *formats: str) -> dict[str, bytes]:
+        """Return the figure with its caption as files of some of `FORMATS`, of one layout."""
         caption = (_output.get() or Output()).caption
         with style(*self.look):  # not a user's own settings, nor those of a later cell
             has_line = not is_slide() if caption is None else caption
-            return render(self.figure, kind, caption=self.caption if has_line else "")
+            return render(self.figure, *formats, caption=self.caption if has_line else "")
 
     def _repr_png_(self) -> bytes:
-        return self.render("png")
+        return self.render("png")["png"]
 
 
 @dataclass(frozen=True)
@@ -199,12 +197,8 @@ def save_figure(
     how = _output.get() or Output()
     _relabel(figure, how.labels)
     if _is_written(how, name):
-        # Each rendering moves the layout by rounding: always in one order, so that the bytes of a
-        # format hang on no other that is asked for.
-        last = max(map(RENDERED.index, how.formats), default=-1)
-        rendered = {kind: saved.render(kind) for kind in RENDERED[: last + 1]}
-        files = {kind: rendered[kind] for kind in how.formats}
-        _write(folder, name, {**files, "json": as_json({"caption": caption, **data})})
+        numbers = as_json({"caption": caption, **data})
+        _write(folder, name, {**saved.render(*how.formats), "json": numbers})
     return saved
 
 
@@ -266,15 +260,16 @@ def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
             write_atomically(path, content)
 
 
-def render(figure: Figure, kind: str, *, caption: str = "") -> bytes:
-    """Return a figure as a file of one of `FORMATS`, with a caption line below it."""
-    buffer = io.BytesIO()
-    how: dict[str, Any] = {"format": kind, "backend": BACKENDS[kind], "metadata": METADATA[kind]}
-    # Saving would give a figure without a layout engine the style's, for good.
-    no_engine = mpl.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False})
-    with no_engine, captioned(figure, caption) as area:
-        figure.savefig(buffer, **how, dpi=2 * figure.dpi, bbox_inches=area)
-    return buffer.getvalue()
+def render(figure: Figure, *formats: str, caption: str = "") -> dict[str, bytes]:
+    """Return a figure as files of some of `FORMATS`, of one layout, with a caption line below."""
+    files = {}
+    with captioned(figure, caption) as area:
+        for kind in formats:
+            buffer = io.BytesIO()
+            how: dict[str, Any] = {"backend": BACKENDS[kind], "metadata": METADATA[kind]}
+            figure.savefig(buffer, format=kind, **how, dpi=2 * figure.dpi, bbox_inches=area)
+            files[kind] = buffer.getvalue()
+    return files
 
 
 def caption(

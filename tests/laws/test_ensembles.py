@@ -155,6 +155,16 @@ def test_the_table_of_an_ensemble_gives_its_members_mean_and_all_of_them():
     assert row.limit.value == pytest.approx(4.0) and row.K == 5 and row.beta == pytest.approx(1.0)
 
 
+def test_an_ensemble_whose_loss_rises_with_K_has_no_limit_in_the_table():
+    laws = {"falls": ensemble(limit=4.0, gain=0.4, K=5), "rises": ensemble(gain=-0.1, K=5)}
+    rises = ensembles_frame(laws).iloc[1]
+    assert rises["all members"] > rises["one member"]
+    limits = [rises.limit.value, rises.limit.ci_low, rises.limit.ci_high]
+    assert np.isnan([*limits, rises["limit, beta free"], rises["form error"]]).all()
+    table = Table(ensembles_frame(laws), "", digits=ENSEMBLE_DIGITS)
+    assert table.formatted().limit.tolist() == ["4.000", "–"]
+
+
 def test_a_point_in_K_has_the_noise_of_its_members_influence():
     law = ensemble(noise=0.02, interaction=0.02, K=5)
     for k, se in zip(law.points.k, law.points.se, strict=True):

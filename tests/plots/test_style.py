@@ -70,7 +70,7 @@ with plots.style():
     saved = save_figure(figure, folder, "inside", data={}, caption="a, b")
 save_figure(figure, folder, "outside", data={}, caption="a, b")
 for kind in ("svg", "pdf", "png"):
-    assert saved.render(kind) == (folder / f"inside.{kind}").read_bytes(), kind
+    assert saved.render(kind)[kind] == (folder / f"inside.{kind}").read_bytes(), kind
 """
 
 MATPLOTLIBRC = """

@@ -176,9 +176,9 @@ def test_a_slide_is_16_to_9_and_has_no_caption_line(figures):
         if saved.look[0] == "talk":
             width, height = saved.figure.get_size_inches()
             assert width / height == pytest.approx(16 / 9), name
-            assert saved.caption.encode()[:24] not in saved.render("svg"), name
+            assert saved.caption.encode()[:24] not in saved.render("svg")["svg"], name
             with output(caption=True):
-                assert saved.caption.encode()[:24] in saved.render("svg"), name
+                assert saved.caption.encode()[:24] in saved.render("svg")["svg"], name
 
 
 @pytest.mark.parametrize("background", PALETTES)
