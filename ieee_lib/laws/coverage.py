@@ -3,8 +3,8 @@
 coverage_frame(n=100)       # one row a world and number; `ieee_lib bench coverage` writes it
 
 Every data set is a ladder like the `laptop` scale's, put through the book's own estimators: seeds,
-members and their subsets at four N and three D, the standard recipe at four D. What it is drawn
-from is what the estimators assume, or not:
+members and their subsets at four N and three D, the standard recipe at four D (one N, at the base
+D all). What it is drawn from is what the estimators assume, or not:
 
     assumed            A / N + E at every D; members differ by one number each
     interaction        a subset S of k members has E + mean l_i + sum q_i / k^2 + sum w_ij / k^2
@@ -130,8 +130,8 @@ def _one_book(rng: np.random.Generator, world: World) -> dict[str, tuple[Estimat
     limits = pd.concat([ensembles_frame(group) for group in laws_in_K.values()], ignore_index=True)
     sizes, joint = fit_sizes(_tuned(rng, world, truth)), fit_sizes(limits, "limit")
     small, limit = SIZES[1], truth.limit(np.inf, BASE)
-    members = scores[(scores.D == BASE) & (scores.N == small)]
-    standard, reference = _standard(rng, truth)
+    members = scores[scores.D.eq(BASE) & scores.N.eq(small)]
+    standard, reference = _standard(rng, world, truth)
     return {
         "limit in K": (laws_in_K[BASE][f"{small:g}"].limit, members["true limit"].iloc[0]),
         "limit in N": (sizes[BASE].limit, truth.single(np.inf, BASE)),
@@ -166,13 +166,18 @@ def _more_members(rng: np.random.Generator, world: World, truth: Truth) -> tuple
     return laws[f"{SIZES[1]:g}"].with_members(members), float(loss)
 
 
-def _standard(rng: np.random.Generator, truth: Truth) -> tuple[Limit, Estimate]:
-    """Return the standard recipe's law in D, and its loss at the base D."""
+def _standard(rng: np.random.Generator, world: World, truth: Truth) -> tuple[Limit, Estimate]:
+    """Return the standard recipe's law in D, and its loss at the base D.
+
+    It is judged by one N; at the base D the others say what seeds vary by.
+    """
     points = []
     for D in (*LADDER, LARGEST_D):
-        point = {"D": D, "N": SIZES[-1], "loss": truth.standard(D)}
-        points.append(_measured(rng, point, SEED_NOISE))
+        for N in SIZES if D == BASE else SIZES[-1:]:
+            point = {"D": D, "N": N, "loss": truth.standard(D)}
+            points.append(_measured(rng, point, SEED_NOISE * world.spread(N)))
     frame = _with_noise(points)
+    frame = frame[frame.N.eq(SIZES[-1])]
     losses = dict(zip(frame.D, estimates(frame), strict=True))
     recipe = estimates_frame(losses, "D").assign(recipe="standard")
     return fit_data(recipe)["standard"].limit, losses[BASE]
