@@ -118,12 +118,8 @@ def _lower_end_of_largest(family: Sequence[Estimate]) -> float:
     """Return max q_i(a) of members whose lower ends are bounded; without any -inf."""
     if not family:
         return -math.inf
-    draws = np.stack(
-        [
-            np.nan_to_num(part.draws, nan=-math.inf, posinf=math.inf, neginf=-math.inf)
-            for part in family
-        ]
-    )  # (family, draws)
+    draws = np.stack([part.draws for part in family])  # (family, draws)
+    draws[np.isnan(draws)] = -math.inf
     lowest_rank = draws.argsort(axis=1).argsort(axis=1).min(axis=0)
     rank = int(np.quantile(lowest_rank, ALPHA / 2, method="nearest"))
     return float(np.sort(draws, axis=1)[:, rank].max())

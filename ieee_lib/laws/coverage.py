@@ -150,11 +150,9 @@ def _one_book(rng: np.random.Generator, world: World) -> dict[str, tuple[Estimat
 
 def _more_members(rng: np.random.Generator, world: World, truth: Truth) -> tuple[Estimate, float]:
     """Return the loss of five members as the first three predict it, and the loss they have."""
-    frames = []
-    for N in SIZES:
-        spread, limit = world.spread(N), truth.limit(N, BASE)
-        options: dict[str, Any] = {"spread": spread, "interaction": world.interaction}
-        frames.append(synthetic_scores(rng, N=N, D=BASE, K=5, limit=limit, **options))
+    frames = [
+        synthetic_scores(rng, world, N=N, D=BASE, K=5, limit=truth.limit(N, BASE)) for N in SIZES
+    ]
     all_five = frames[1]
     members = max(all_five.members, key=len)
     first = [
@@ -226,13 +224,7 @@ def _scores(rng: np.random.Generator, world: World, truth: Truth) -> pd.DataFram
     """Return the scored subsets of one ensemble at every D and N."""
     frames = [
         synthetic_scores(
-            rng,
-            N=N,
-            D=D,
-            K=MEMBERS[D],
-            limit=truth.limit(N, D) + _mistuned(rng, world),
-            spread=world.spread(N),
-            interaction=world.interaction,
+            rng, world, N=N, D=D, K=MEMBERS[D], limit=truth.limit(N, D) + _mistuned(rng, world)
         )
         for D, N in itertools.product(LADDER, SIZES)
     ]
@@ -240,20 +232,13 @@ def _scores(rng: np.random.Generator, world: World, truth: Truth) -> pd.DataFram
 
 
 def synthetic_scores(
-    rng: np.random.Generator,
-    *,
-    N: float,
-    limit: float,
-    K: int,
-    D: int = 0,
-    gain: float = 0.5,
-    spread: float = 1.0,
-    interaction: bool = True,
+    rng: np.random.Generator, world: World, *, N: float, D: int, K: int, limit: float
 ) -> pd.DataFrame:
-    """Return the losses of all subsets of K members around limit + gain / k (nats/token).
+    """Return the losses of all subsets of K members around limit + 0.5 / k (nats/token).
 
     Without interaction a member adds the mean of its l alone; see the module.
     """
+    spread, interaction = world.spread(N), world.interaction
     l_i = rng.normal(0, L_NOISE * spread, K)
     q_i = rng.normal(0, Q_NOISE * spread, K) if interaction else np.zeros(K)
     w_ij = rng.normal(0, W_NOISE * spread, (K, K)) if interaction else np.zeros((K, K))
@@ -263,7 +248,7 @@ def synthetic_scores(
         for subset in map(list, itertools.combinations(range(K), k)):
             pairs = np.triu(w_ij, 1)[np.ix_(subset, subset)].sum()
             noise = l_i[subset].mean() + (q_i[subset].sum() + pairs) / k**2
-            loss = limit + gain / k + noise
+            loss = limit + 0.5 / k + noise
             rows.append({"k": k, "members": tuple(members[i] for i in subset), "loss": loss})
     settings: dict[str, Any] = {"N": N, "D": D, "model": f"{N:g}", "wd": 0.0, "lr": 0.0}
     frame = pd.DataFrame(rows).assign(ensemble=members[0], K=K, n_diverged=0, epochs=0, **settings)

@@ -25,7 +25,14 @@ from scipy.stats import t as student_t
 
 from ieee_lib.errors import check, check_choice
 from ieee_lib.laws.equation import interval_latex
-from ieee_lib.laws.estimates import N_DRAW, Estimate, named_generator, noise_of, t_scale
+from ieee_lib.laws.estimates import (
+    N_DRAW,
+    NO_VALUE,
+    Estimate,
+    named_generator,
+    noise_of,
+    t_scale,
+)
 from ieee_lib.laws.fit import fit_power_law
 from ieee_lib.laws.influence import Influence, Subsets, influence, pool
 from ieee_lib.laws.power_law import PowerLaw
@@ -126,7 +133,7 @@ class EnsembleLaw:
         """
         if self.free is None or not self.exchangeable:
             return np.nan, np.nan
-        subsets = Subsets(self.scores, self.members)
+        subsets = Subsets.of(self.scores, self.members)
         betas = np.array([subsets.without(i).fit(None)[1] for i in range(self.K)])
         error = np.sqrt((self.K - 1) / self.K * np.sum((betas - betas.mean()) ** 2))
         half_width = float(student_t.ppf(0.975, self.K - 1) * error)
@@ -217,10 +224,10 @@ def fit_ensembles(
     replicates = [law for _, law in laws if law.exchangeable]
     members = {law.members for law in replicates}
     others = [law for law in noise_from if law.members not in members]
-    pooled = pool([law.influence for law in (*replicates, *others)], _single_noise(scores))
-    influences = dict(zip(map(id, replicates), pooled, strict=False))
+    pooled = iter(pool([law.influence for law in (*replicates, *others)], _single_noise(scores)))
     laws = [
-        (name, replace(law, influence=influences.get(id(law), law.influence))) for name, law in laws
+        (name, replace(law, influence=next(pooled)) if law.exchangeable else law)
+        for name, law in laws
     ]
     if by is None:
         models = [law.model for _, law in laws]
@@ -277,10 +284,6 @@ ENSEMBLE_DIGITS = {
 """Decimals of a table of laws in K."""
 
 
-NO_LIMIT = Estimate(np.nan, np.full(N_DRAW, np.nan))
-"""The limit of a law that rises."""
-
-
 def concat(frames: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
     """Return frames below one another, with a first column that names each."""
     parts = [frame.assign(**{name: key}) for key, frame in frames.items()]
@@ -296,16 +299,17 @@ def ensembles_frame(laws: dict[str, EnsembleLaw]) -> pd.DataFrame:
     rows = []
     for law in laws.values():
         falls = law.law.A > 0
+        beta_low, beta_high = law.beta_interval
         rows.append(
             {
                 **law.settings,
                 "K": law.K,
                 "one member": law.at(1).value,
                 "all members": law.measured.value,
-                "limit": law.limit if falls else NO_LIMIT,
+                "limit": law.limit if falls else NO_VALUE,
                 "beta": law.free.alpha if law.free else np.nan,
-                "beta ci_low": law.beta_interval[0],
-                "beta ci_high": law.beta_interval[1],
+                "beta ci_low": beta_low,
+                "beta ci_high": beta_high,
                 "limit, beta free": law.free.E if law.free and falls else np.nan,
                 "form error": law.form_error if falls else np.nan,
                 "noise of": law.influence.source,

@@ -117,6 +117,10 @@ class Estimate:
         return text.replace("inf", "∞").replace("-∞", "−∞")
 
 
+NO_VALUE = Estimate(math.nan, np.full(N_DRAW, np.nan))
+"""Of what has no value: the mean of diverged runs, the limit of a law that rises."""
+
+
 def noise_of(run_ids: Iterable[str]) -> Floats:
     """Return the mean standard-normal draws (N_DRAW,) of runs; the same run, the same draws."""
     return np.mean([normal_draws(run_id) for run_id in run_ids], axis=0)
@@ -155,7 +159,7 @@ def seed_mean(runs: pd.DataFrame, noise: Noise) -> Estimate:
     """
     done = runs[runs.status == "done"]
     if done.empty:
-        return Estimate(math.nan, np.full(N_DRAW, np.nan))
+        return NO_VALUE
     return measured_mean(float(done.val_loss.mean()), noise, list(done.run_id))
 
 
@@ -178,9 +182,7 @@ def estimates(frame: pd.DataFrame, y: str = "loss") -> list[Estimate]:
     dof = frame["dof"] if "dof" in frame else pd.Series(math.inf, frame.index)
     columns = (frame[y], frame["sigma"], dof, frame["run_ids"])
     return [
-        Estimate(math.nan, np.full(N_DRAW, np.nan))
-        if math.isnan(value)
-        else measured_mean(float(value), Noise(sigma, dof), ids)
+        NO_VALUE if math.isnan(value) else measured_mean(float(value), Noise(sigma, dof), ids)
         for value, sigma, dof, ids in zip(*columns, strict=True)
     ]
 

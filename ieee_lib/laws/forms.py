@@ -108,7 +108,7 @@ def fit_sizes(frame: pd.DataFrame, y: str = "loss", *, form: str | None = None) 
         try:
             by_form[name] = _fit(frame, y, name)
         except InputError:
-            if name in (form, FREE if form is None else form):
+            if name == (form or FREE):
                 raise
     for name, laws in by_form.items():
         wrong_by = Discrepancy.of(errors[errors.form == name])

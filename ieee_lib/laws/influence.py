@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ieee_lib.errors import check
 from ieee_lib.laws.estimates import Estimate, normal_draws, t_scale
@@ -76,7 +77,7 @@ def influence(
 
     Fewer than three members, and members that are not exchangeable, have none of their own.
     """
-    among = Subsets(scores, members)
+    among = Subsets.of(scores, members)
     values = among.statistics()
     K = len(members)
     if K < MIN_MEMBERS or not exchangeable:
@@ -121,19 +122,25 @@ def _deviation(deviations: Floats | None) -> Floats:
     return np.sqrt((deviations**2).sum(axis=0) / (len(deviations) - 1))
 
 
+@dataclass(frozen=True, eq=False)
 class Subsets:
     """Losses of member subsets as arrays, to leave members out quickly."""
 
-    def __init__(self, scores: pd.DataFrame, members: Sequence[str]) -> None:
-        self.loss = scores.loss.to_numpy(float)
-        self.contains = np.array([[m in subset for m in members] for subset in scores.members])
+    loss: Floats
+    """Of every subset, nats/token, (subsets,)."""
+    contains: NDArray[np.bool_]
+    """Whether a subset has a member, (subsets, members)."""
+
+    @classmethod
+    def of(cls, scores: pd.DataFrame, members: Sequence[str]) -> "Subsets":
+        """Return the scored subsets of some members."""
+        contains = np.array([[m in subset for m in members] for subset in scores.members])
+        return cls(scores.loss.to_numpy(float), contains)
 
     def without(self, i: int) -> "Subsets":
         """Return the subsets that member i is not in, of the others alone."""
-        kept = object.__new__(Subsets)
         rows = ~self.contains[:, i]
-        kept.loss, kept.contains = self.loss[rows], np.delete(self.contains[rows], i, axis=1)
-        return kept
+        return Subsets(self.loss[rows], np.delete(self.contains[rows], i, axis=1))
 
     def means(self) -> tuple[Floats, Floats]:
         """Return k and the mean loss of all subsets of k members, each (sizes,)."""

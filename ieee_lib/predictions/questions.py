@@ -12,14 +12,13 @@ file, so that a question stays the same whatever a search finds later.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from ieee_lib.config import EnsembleSpec, RunSpec
 from ieee_lib.config.scale_tables import Settings
 from ieee_lib.laws.ensembles import EnsembleLaw, fit_ensembles
 from ieee_lib.laws.estimates import (
-    N_DRAW,
+    NO_VALUE,
     Estimate,
     noise_of,
     replicate_noise,
@@ -237,7 +236,7 @@ def questions(study: Study) -> Iterator[Question]:
 def measured(study: Study, cell: Cell) -> Estimate:
     """Return the recorded loss of a cell; NaN where one of its runs diverged."""
     if cell.has_diverged(study):
-        return Estimate(np.nan, np.full(N_DRAW, np.nan))
+        return NO_VALUE
     (loss,) = _losses(study, (cell,))
     return loss
 

@@ -7,6 +7,7 @@ What no other notebook trains is trained only where the scale has it in its tabl
 function returns a frame without rows for what is neither recorded nor to be trained.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -214,11 +215,10 @@ def continued_averages(setting: Setting) -> pd.DataFrame:
     Columns as in `recipes.continued_ensemble`; the members are the same. No rows where it is
     neither recorded nor to be scored (`appendix.weight_averages`).
     """
-    spec = setting.ensemble(setting.recipes()["+ epoching"])
     if not setting.target.scale.appendix.weight_averages:
         return setting.target.score([])
     _ensure_base(setting)
-    averaged = dataclasses.replace(spec, average="weights")
+    averaged = dataclasses.replace(setting.ensemble, average="weights")
     try:
         return setting.target.score([averaged], label="averaged weights")
     except MissingRuns:
@@ -256,13 +256,9 @@ def _held_points(
 ) -> list[tuple[str, list[RunSpec]]]:
     """Return the status and the runs of every model where one setting is held."""
     if axis in study.scale.appendix.held:
-        try:
+        with contextlib.suppress(MissingRuns):
             results = search(study, starts, axes=_others(axis), label=f"{axis} held")
-        except MissingRuns:
-            pass
-        else:
-            n_seed = study.scale.seeds
-            return [(r.status, specs_of(study, r.centre, n_seed)) for r in results]
+            return [(r.status, specs_of(study, r.centre, study.scale.seeds)) for r in results]
     runs = study.runs()
     return [_lowest_recorded(study, start, axis, runs) for start in starts]
 

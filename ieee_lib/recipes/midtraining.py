@@ -106,16 +106,17 @@ class Setting:
         n_seed = n_seed or self.target.scale.seeds
         return [spec.replace(data_seed=seed) for seed in range(n_seed)]
 
-    def ensemble(self, continued: Continued) -> EnsembleSpec:
-        """Return the ensemble of a recipe."""
-        return EnsembleSpec(tuple(self.specs(continued, self.table.members)))
+    @property
+    def ensemble(self) -> EnsembleSpec:
+        """Return the ensemble of the members of "+ epoching"."""
+        return EnsembleSpec(tuple(self.specs(self.recipes()["+ epoching"], self.table.members)))
 
     def all_specs(self) -> list[RunSpec]:
         """Return every run, the base first."""
         base = [self.base_spec] if self.base_spec else []
         recipes = [*self.recipes().values(), *self.more_data().values()]
         runs = [spec for recipe in recipes for spec in self.specs(recipe)]
-        return [*base, *runs, *self.ensemble(self.recipes()["+ epoching"]).members]
+        return [*base, *runs, *self.ensemble.members]
 
     def train(self) -> pd.DataFrame:
         """Train what is missing; return the continued runs, one row each."""
@@ -189,7 +190,7 @@ def continued_ensemble(setting: Setting) -> pd.DataFrame:
     Columns as in `recipes.heuristic_ensembles`. Trains and scores what is missing.
     """
     _, noise = _trained(setting)
-    scores = setting.target.score([_ensemble_of(setting)], label="ensemble of continued models")
+    scores = setting.target.score([setting.ensemble], label="ensemble of continued models")
     return scores.assign(noise=noise.sigma, noise_dof=noise.dof)
 
 
@@ -299,14 +300,10 @@ def _trained(setting: Setting) -> tuple[pd.DataFrame, Noise]:
     return runs, replicate_noise(runs, setting.target.scale.assumed_noise)
 
 
-def _ensemble_of(setting: Setting) -> EnsembleSpec:
-    return setting.ensemble(setting.recipes()["+ epoching"])
-
-
 def _compared(setting: Setting) -> list[tuple[str, Continued, EnsembleSpec]]:
     """Return the rows of Table 1: each recipe, the ensemble, the default recipe with more text."""
     recipes = setting.recipes()
     rows = [(name, r, EnsembleSpec(tuple(setting.specs(r)))) for name, r in recipes.items()]
-    rows.append((ENSEMBLE, recipes["+ epoching"], _ensemble_of(setting)))
+    rows.append((ENSEMBLE, recipes["+ epoching"], setting.ensemble))
     more = list(setting.more_data().values())[1:]
     return rows + [("default", r, EnsembleSpec(tuple(setting.specs(r)))) for r in more]

@@ -98,11 +98,6 @@ def _students(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     model, table = study.scale.ensembles.model, study.scale.distillation
     N = study.scale.models[model].count().total
-    shared: dict[str, Any] = {
-        "model": model,
-        "N": N,
-        "lr": table.lr,
-        "epochs": table.epochs,
-        "K": 1,
-    }
-    return students.assign(**shared, recipe="distilled", parameters=N)
+    return students.assign(
+        recipe="distilled", model=model, N=N, lr=table.lr, epochs=table.epochs, K=1, parameters=N
+    )

@@ -40,7 +40,7 @@ class SearchResult:
     status: str
     """certified: no neighbour is lower. certified within noise: some are, by less than the
     tolerance. uncertified: a neighbour is lower, or the centre has no loss. not searched: no axis
-    was."""
+    was searched."""
     loss: float
     """Mean validation loss of the centre over seeds, nats/token."""
     se: float
@@ -49,8 +49,8 @@ class SearchResult:
     """One row a point: axis, wd, lr, epochs, loss, se, n, difference, z, verdict."""
     path: tuple[Settings, ...]
     """Centres visited, the start first."""
-    run_ids: tuple[str, ...] = ()
-    """Runs behind the certificate and the noise: those of every point that was tried."""
+    axes: tuple[str, ...]
+    """What was searched: of wd, lr and epochs."""
 
     @property
     def certified(self) -> bool:
@@ -263,7 +263,7 @@ class _Descent:
             se=float(centre.se),
             certificate=table,
             path=tuple(self.path),
-            run_ids=tuple(runs.run_id),
+            axes=tuple(self.axes),
         )
 
     def _status(self, table: pd.DataFrame) -> str:

@@ -59,8 +59,8 @@ def tune_within(study: Study, plan: Plan) -> Study:
         uncertified = [result for result in results if not result.certified]
         if not uncertified:
             break
-        needed = [s for r in uncertified for s in certifying_specs(study, _next(r), _axes(r))]
-        centres = [_next(r) for r in results if _axes(r) == single.AXES["regularized"]]
+        needed = [s for r in uncertified for s in certifying_specs(study, _next(r), r.axes)]
+        centres = [_next(r) for r in results if r.axes == single.AXES["regularized"]]
         needed += member_specs(study, centres)
         seconds = plan.seconds(study.missing(needed, weights=True))
         if study.source == "train" and not plan.fits(seconds):
@@ -87,11 +87,6 @@ def _next(result: SearchResult) -> Settings:
         return result.centre
     lowest = min(measured, key=lambda row: row["loss"])
     return replace(result.centre, **{name: lowest[name] for name in TUNED})
-
-
-def _axes(result: SearchResult) -> tuple[str, ...]:
-    tried = {axis[:-1] for axis in result.certificate.axis if axis[-1] in "+-"}
-    return single.AXES["regularized" if "wd" in tried else "standard"]
 
 
 def _search_all(study: Study) -> list[SearchResult]:
@@ -157,14 +152,11 @@ def student_within(study: Study, plan: Plan, tuned: pd.DataFrame) -> pd.DataFram
     flops = sum(member.flops for member in teachers.members)
     flops += specs[0].flops + student.sample.flops
     row: dict[str, Any] = {"minutes": seconds / 60, "flops": flops, "loss": None, "run_ids": ()}
-    too_long = bool(study.missing(specs)) and not plan.fits(seconds)
-    if study.source == "train" and too_long:
-        return pd.DataFrame([row])
-    try:
-        runs = distill.teach(study, [student])
-    except MissingRuns:
-        return pd.DataFrame([row])
-    row |= {"loss": seed_mean(runs, base_noise(study)), "run_ids": tuple(runs.run_id)}
+    too_long = study.source == "train" and study.missing(specs) and not plan.fits(seconds)
+    if not too_long:
+        with contextlib.suppress(MissingRuns):
+            runs = distill.teach(study, [student])
+            row |= {"loss": seed_mean(runs, base_noise(study)), "run_ids": tuple(runs.run_id)}
     return pd.DataFrame([row])
 
 

@@ -142,7 +142,7 @@ def test_the_papers_own_rows(home):
     assert steps == {"default": 2_000, "smaller batch": 16_000, "+ epoching": 64_000}
     most = list(setting.more_data().values())[-1]
     assert setting.specs(most)[0].n_step == 280_000 / 8
-    assert setting.base is None and len(setting.ensemble(most).members) == 8
+    assert setting.base is None and len(setting.ensemble.members) == 8
     member = setting.specs(most)[0]
     assert member.start == "hub:meta-llama/Llama-3.2-3B@main" and member.lr == 3e-5
     assert member.model.count().non_embedding == 2_818_747_392  # 3,212,749,824 with one matrix
