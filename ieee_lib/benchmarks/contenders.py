@@ -7,7 +7,6 @@ under bf16 autocast, on a CPU in float32, and our stacks with bf16 products too 
     take(10)                                     # seconds of ten steps
 """
 
-import contextlib
 import importlib.util
 import logging
 import time
@@ -239,8 +238,7 @@ def _loop(loss: Callable, optimizer, device: str, *, clipped=None) -> Take:
         began = time.perf_counter()
         for _ in range(n_step):
             optimizer.zero_grad()
-            half = torch.autocast("cuda", torch.bfloat16) if device == "cuda" else None
-            with half or contextlib.nullcontext():
+            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
                 value = loss()
             value.backward()
             if clipped is not None:

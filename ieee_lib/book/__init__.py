@@ -12,27 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ieee_lib.book.plan import plan_frame
-    from ieee_lib.book.run import run_book, run_notebook
-    from ieee_lib.book.sections import SECTIONS
     from ieee_lib.book.verdicts import cost_frame, judged, run_records
 
 __all__ = [
-    "SECTIONS",
     "cost_frame",
     "judged",
     "plan_frame",
-    "run_book",
-    "run_notebook",
     "run_records",
 ]
 
 _HOMES = {
-    "SECTIONS": "sections",
     "cost_frame": "verdicts",
     "judged": "verdicts",
     "plan_frame": "plan",
-    "run_book": "run",
-    "run_notebook": "run",
     "run_records": "verdicts",
 }
 """Name -> the module that defines it."""

@@ -2,7 +2,7 @@
 
 speed = Speed.of(study)
 speed.seconds(spec)                      # of one worker
-minutes_together(study, specs)           # of all workers of this machine
+minutes_together(study, specs, speed)    # of all workers of this machine
 duration(3725)                           # "62:05 min"
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ieee_lib.config import EnsembleSpec, RunSpec
 from ieee_lib.config.execution import Execution
-from ieee_lib.jobs.executors import worker_count
+from ieee_lib.jobs.machine import worker_count
 from ieee_lib.study import Study
 
 
@@ -64,11 +64,8 @@ class Speed:
         return f"{span} FLOP/s a {self.kind}, measured here"
 
 
-def minutes_together(
-    study: Study, specs: Iterable[RunSpec | EnsembleSpec], speed: Speed | None = None
-) -> float:
+def minutes_together(study: Study, specs: Iterable[RunSpec | EnsembleSpec], speed: Speed) -> float:
     """Return how long all workers of this machine take together."""
-    speed = speed or Speed.of(study)
     return sum(map(speed.seconds, specs)) / worker_count(study.scale.execution) / 60
 
 

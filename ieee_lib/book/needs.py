@@ -15,11 +15,6 @@ from ieee_lib.recipes import single
 from ieee_lib.study import Study
 
 
-def nothing(study: Study) -> list[RunSpec]:
-    """Return no run: notebooks 00 and 09 only read."""
-    return []
-
-
 def overfitting(study: Study) -> list[RunSpec]:
     """Return the runs of notebook 01: loss against epochs, the search of the standard recipe."""
     sweep = single.sweep_specs(study, study.scale.overfitting)

@@ -54,7 +54,7 @@ def write_pages(study: Study, ran: Mapping[str, Ran], folder: Path) -> list[str]
     """
     pages = book_pages(study, ran, folder)
     names = list(pages)
-    written = {*names, *(path.stem for path in _controls(folder, ran))}
+    written = {*names, *_controls(ran)}
     for old in folder.glob("[0-9][0-9]_*"):
         if old.stem not in written:
             old.unlink()
@@ -175,11 +175,11 @@ def _notebook(ran: Ran, folder: Path, records: str) -> Iterator[str]:
             yield _shown(value)
 
 
-def _controls(folder: Path, ran: Mapping[str, Ran]) -> Iterator[Path]:
-    """Yield the files of the figures that notebooks show without saving them."""
+def _controls(ran: Mapping[str, Ran]) -> Iterator[str]:
+    """Yield the names of the figures that notebooks show without saving them."""
     for each in ran.values():
         n_control = sum(isinstance(value, Figure) for value in each.shown.values())
-        yield from (folder / f"{each.path.stem}_{i + 1}.png" for i in range(n_control))
+        yield from (f"{each.path.stem}_{i + 1}" for i in range(n_control))
 
 
 def _as_run(source: str, given: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from ieee_lib.book.sections import SECTIONS, Section
 from ieee_lib.config import RunSpec
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError
-from ieee_lib.jobs.executors import worker_count
+from ieee_lib.jobs.machine import worker_count
 from ieee_lib.model.memory import memory_of
 from ieee_lib.runs.reader import UNPREPARED
 from ieee_lib.runs.store import RunStore

@@ -37,7 +37,7 @@ class Section:
     notebook: str
     """File name without its ending; the number comes first."""
     title: str
-    needs: Callable[[Study], list[RunSpec]] = needs.nothing
+    needs: Callable[[Study], list[RunSpec]] = lambda study: []
     """Returns the runs it needs, as far as known before any search has moved."""
     checked_by: Callable[..., object] | None = None
     """Raises InputError for its own parameters; takes a study, and each of them by name."""

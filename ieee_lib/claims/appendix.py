@@ -29,15 +29,14 @@ def held_across_sizes(held: pd.DataFrame) -> str:
     """Say what holding one setting across N costs each larger model (ICLR Fig 10)."""
     (name,) = held.held.unique()
     others = held.iloc[1:]
-    measured = others[others.n > 0]
+    measured = others[others.n > 0].to_dict("records")
     parts = [
         f"{row['model']} {interval(row['difference'])} "
         f"({direction(row['difference'], 'worse', 'better')})"
-        for row in measured.to_dict("records")
+        for row in measured
     ]
-    worse = [row["model"] for row in measured.to_dict("records") if row["difference"].ci_low > 0]
     sentence = f"{name} at every N, against tuned: {'; '.join(parts) or 'nothing is recorded'}."
-    if len(measured) and not worse:
+    if measured and not any(row["difference"].ci_low > 0 for row in measured):
         sentence += " No model is worse beyond noise."
     unknown = list(others.model[others.n == 0])
     return sentence + (f" No run at it is recorded for {', '.join(unknown)}." if unknown else "")
@@ -66,8 +65,9 @@ def epochs_of_error(turning: pd.DataFrame) -> str:
     parts = []
     for row in turning.to_dict("records"):
         of_loss, of_error = row["epochs at lowest loss"], row["epochs at lowest error"]
-        order = {1: "later", 0: "at the same place", -1: "earlier"}
-        where = order[(of_error > of_loss) - (of_error < of_loss)]
+        where = "at the same place"
+        if of_error != of_loss:
+            where = "later" if of_error > of_loss else "earlier"
         part = f"wd {row['wd']:g}: loss is lowest at {of_loss} epochs, error at {of_error} ({where}"
         if of_error == row["most epochs"]:
             parts.append(f"{part}, the most tried)")

@@ -33,7 +33,7 @@ from ieee_lib.claims.verdicts import (
     near_zero,
     untestable,
 )
-from ieee_lib.laws.ensembles import EnsembleLaw
+from ieee_lib.laws.ensembles import EnsembleLaw, best_ensemble
 from ieee_lib.laws.estimates import Estimate, estimates, measured_mean
 from ieee_lib.laws.fit import fit_power_law
 from ieee_lib.laws.frontier import SAME, Frontier, ensemble_points
@@ -116,7 +116,7 @@ def follows_power_law(law: PowerLaw) -> Claim:
     elif power >= 0.95:
         verdict = Verdict(HOLDS, f"the points lie on the law within their noise; {seen}", 1 - power)
     else:
-        verdict = Verdict(UNTESTABLE, seen, 1.0)
+        verdict = untestable(seen)
     return claim("follows_power_law", law.chi2, verdict, detail)
 
 
@@ -149,7 +149,7 @@ def ensemble_below_regularized(law: EnsembleLaw, regularized: Limit) -> Claim:
 
 
 SLACK = 1.1
-"""By which a model may be larger than the members that are held against it."""
+"""Factor by which a model may be larger than the members that are held against it."""
 
 
 def small_beat_big(law: EnsembleLaw, regularized: pd.DataFrame) -> Claim:
@@ -255,7 +255,7 @@ def limits_fall_with_size(laws: Sequence[EnsembleLaw]) -> Claim:
 def best_ensemble_below_limit(ensembles: Sequence[EnsembleLaw], limit: Limit) -> Claim:
     """The best of the recorded ensembles lies below the regularized limit (Sec. 4.3)."""
     difference = smallest([law.measured - limit for law in ensembles])
-    best = min(ensembles, key=lambda law: law.measured.value)
+    best = best_ensemble(ensembles)
     detail = f"{best.K} x {best.model}, the best of {len(ensembles)} ensembles"
     return claim("best_ensemble_below_limit", difference, below(difference, 0.0), detail)
 

@@ -52,7 +52,7 @@ def recipes_are_ordered(ladder: Sequence[tuple[Estimate, Estimate, Estimate]]) -
 
 
 FACTOR = 1.5
-"""By which the data efficiency may change over the ladder and be called similar."""
+"""Factor by which the data efficiency may change over the ladder and be called similar."""
 
 
 def efficiency_is_constant(

@@ -84,7 +84,7 @@ def claim(
 def without_measure(notebook: str, word: str, reason: str) -> list[Claim]:
     """Return the rows of a notebook that has no runs yet, or none that can be judged."""
     keys = [key for key, statement in STATEMENTS.items() if statement.notebook == notebook]
-    return [claim(key, math.nan, Verdict(word, reason), "") for key in keys]
+    return [claim(key, math.nan, Verdict(word, reason)) for key in keys]
 
 
 def untestable(reason: str) -> Verdict:
@@ -178,7 +178,7 @@ DIGITS = {"measure": 3, "ci_low": 3, "ci_high": 3, "p": 4}
 
 
 def numbers(claim: Claim) -> str:
-    """Return a claim's measure and interval in words' numbers; empty without a measure."""
+    """Return a claim's measure with its interval as text; empty without a measure."""
     if math.isnan(claim.measure):
         return ""
     text = f"{claim.measure:.3f}"

@@ -198,7 +198,7 @@ def _data(rows: Rows, by_data: pd.DataFrame) -> tuple[str, str]:
 def _times(data: Estimate) -> str:
     """Return a multiplier with its interval; none for a loss that no amount of data reaches."""
     if math.isfinite(data.value):
-        return f"{interval(data, 2)}"
+        return interval(data, 2)
     least = f", at least {data.ci_low:.2f}" if math.isfinite(data.ci_low) else ""
     return f"more than its law reaches{least}"
 
@@ -221,7 +221,7 @@ def _student(rows: Rows, student: dict[Any, Any]) -> tuple[str, str]:
 def _costs(rows: Rows, column: str) -> Iterator[tuple[str, str]]:
     """Yield the verdict of each recipe that can be trained, and what it costs and gains.
 
-    More than one model's cost must beat the best single model; else the standard recipe.
+    Ensembles and students must beat the best single model, a single model the standard recipe.
     """
     base = rows["standard"][column]
     unit = {"flops": "the training FLOPs", "inference": "the parameters read a token"}[column]
@@ -274,8 +274,8 @@ def edge_warnings(certificates: pd.DataFrame) -> list[str]:
     for search, rows in _searches(certificates):
         centre = rows[rows.axis == "centre"].iloc[0]
         searched = {axis[:-1] for axis in rows.axis if axis[-1] in "+-"}
-        for name in [name for name in GRIDS if name in searched]:
-            if centre[name] in (GRIDS[name][0], GRIDS[name][-1]):
+        for name, grid in GRIDS.items():
+            if name in searched and centre[name] in (grid[0], grid[-1]):
                 warnings.append(
                     f"Warning: {name} = {centre[name]:g} of {search} lies at the edge of "
                     "the grid; the optimum may lie beyond it."

@@ -19,7 +19,7 @@ from ieee_lib.config.fields import (
     check_text,
     content_id,
 )
-from ieee_lib.config.model import ModelConfig, ParameterCount
+from ieee_lib.config.model import ModelConfig
 from ieee_lib.config.run import RunSpec
 
 KINDS = {
@@ -37,7 +37,6 @@ __all__ = [
     "EnsembleSpec",
     "EvaluationSpec",
     "ModelConfig",
-    "ParameterCount",
     "RunSpec",
     "SampleSpec",
     "build",

@@ -48,11 +48,11 @@ Weight = Annotated[float, number(above=0.0, below=1.0)]
 Multiple = Annotated[float, number(above=1.0, below=1e6)]
 
 
-def list_of(what: str) -> Rule:
-    """Return the rule of a list of texts, which may be empty; `what` is what they are."""
+def list_of(what: str, kind: type = str) -> Rule:
+    """Return the rule of a list of one type, which may be empty; `what` is what they are."""
 
     def rule(name: str, value: Any) -> None:
-        listed = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+        listed = isinstance(value, tuple) and all(isinstance(item, kind) for item in value)
         check(listed, name, value, f"must be a list of {what}")
 
     return rule
@@ -83,12 +83,6 @@ class Settings(Checked):
     """Peak learning rate."""
     epochs: Epochs
     """Passes over the D tokens."""
-
-
-def list_of_settings(name: str, value: Any) -> None:
-    """Raise InputError unless `value` is a list of settings, which may be empty."""
-    listed = isinstance(value, tuple) and all(isinstance(row, Settings) for row in value)
-    check(listed, name, value, "must be a list of settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,7 +270,7 @@ class Appendix(Checked, prefix="appendix."):
     """Weight decays at which the epochs of `overfitting` are evaluated downstream (ICLR Fig 19)."""
     lr: Annotated[float, one_of((0.0, *LR_GRID))] = 0.0
     """Peak learning rate of those two; 0: that of `overfitting`."""
-    larger: Annotated[tuple[Settings, ...], list_of_settings] = ()
+    larger: Annotated[tuple[Settings, ...], list_of("settings", Settings)] = ()
     """Models beyond those of the regularized recipe, whose loss these predict (ICLR Fig 21)."""
     continued_wd: Annotated[tuple[float, ...], each(number(least=0.0))] = ()
     """Weight decays of "+ epoching" in continued pre-training (ICLR Table 6)."""

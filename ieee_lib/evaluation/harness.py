@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from tokenizers import Tokenizer
 
 from ieee_lib.errors import InputError, check
@@ -123,7 +122,7 @@ def answer(task: Any, lm: StackLM, *, n_item: int = 0) -> Record:
                 marks = [result[metric] for result in results]
                 allowed = f"must mark an item as right or wrong; its {metric} is a share"
                 check(set(marks) <= {0, 1}, "task", task.config.task, allowed)
-                correct[metric] += marked(np.array([marks]))
+                correct[metric].append(marked(marks))
         n_choice = Counter(str(len(task.doc_to_choice(requests[0].doc))) for requests in items)
     return {"correct": correct, "n_item": len(items), "n_choice": n_choice, **counts(lm.scores)}
 

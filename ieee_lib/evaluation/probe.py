@@ -13,7 +13,7 @@ than contexts, and by likelihood alone often take the commonest choice.
     items[0].context, items[0].choices[items[0].gold]        # token ids
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -134,7 +134,10 @@ def answer_items(
     metrics = {"acc": log_p[:, 0], "acc_mutual_info": log_p[:, 0] - log_p[:, 1]}
     gold = [item.gold for item in items]
     return {
-        "correct": {name: marked(score.argmax(-1) == gold) for name, score in metrics.items()},
+        "correct": {
+            name: [marked(row) for row in score.argmax(-1) == gold]
+            for name, score in metrics.items()
+        },
         "groups": [item.documents[item.gold] for item in items],
         "n_item": len(items),
         "n_choice": {str(N_CHOICE): len(items)},
@@ -142,9 +145,9 @@ def answer_items(
     }
 
 
-def marked(correct: np.ndarray) -> list[str]:
-    """Return the rows of an array of truth values (n_subset, n_item) as strings of 0 and 1."""
-    return ["".join("01"[int(mark)] for mark in row) for row in correct]
+def marked(correct: Iterable[bool]) -> str:
+    """Return truth values as a string of 0 and 1."""
+    return "".join("1" if mark else "0" for mark in correct)
 
 
 def _tokens(corpus: Corpus, start: int, n: int) -> tuple[int, ...]:

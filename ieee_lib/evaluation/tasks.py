@@ -24,7 +24,7 @@ from typing import Any
 
 from ieee_lib.errors import InputError, Unreachable, check, check_choice
 from ieee_lib.evaluation.probe import PROBE
-from ieee_lib.files import parse_json
+from ieee_lib.files import parse_json, sha256_of
 
 Row = dict[str, Any]
 
@@ -97,7 +97,7 @@ def digests(name: str, files: str | Path) -> dict[str, str]:
     for file in LOCAL[name].names:
         path = Path(files).expanduser() / file
         check(path.is_file(), "files", str(path), f"is missing; task {name} needs it")
-        sha256[file] = hashlib.sha256(path.read_bytes()).hexdigest()
+        sha256[file] = sha256_of(path)
     return sha256
 
 

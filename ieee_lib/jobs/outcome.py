@@ -52,7 +52,7 @@ def attempt(work: Work, execution: Execution, on_tokens: Listener) -> Outcome:
     except InputError as error:
         return Outcome("input", str(error), (error.field, error.value, error.allowed))
     except Exception as error:
-        return Outcome("died" if out_of_memory(error) else "failed", first_line(error))
+        return Outcome("died" if out_of_memory(error) else "failed", type_and_line(error))
 
 
 def handle(
@@ -84,6 +84,6 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or named
 
 
-def first_line(error: BaseException) -> str:
+def type_and_line(error: BaseException) -> str:
     """Return an exception's type and the first line of its message."""
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -22,7 +22,7 @@ from ieee_lib import paths
 from ieee_lib.config.execution import Execution
 from ieee_lib.errors import InputError, check
 from ieee_lib.jobs.machine import visible_gpus, worker_count
-from ieee_lib.jobs.outcome import first_line
+from ieee_lib.jobs.outcome import type_and_line
 from ieee_lib.jobs.ray_worker import ProgressActor, ProgressHandle, Worker, WorkerHandle, sees
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class RayCluster:
                 socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
             self.ray.init(address=address, **options)
         except (OSError, RuntimeError, ValueError) as error:
-            why = f"no Ray cluster answers there: {first_line(error)}"
+            why = f"no Ray cluster answers there: {type_and_line(error)}"
             raise InputError("execution.ray_address", address, why) from error
 
     @property

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ieee_lib.config.execution import Execution
 from ieee_lib.jobs.job import Job
 from ieee_lib.jobs.machine import worker_count
-from ieee_lib.jobs.outcome import TRIES, Failure, Outcome, first_line, handle
+from ieee_lib.jobs.outcome import TRIES, Failure, Outcome, handle, type_and_line
 from ieee_lib.jobs.progress import Progress
 from ieee_lib.jobs.ray_cluster import RayCluster, check_installed
 from ieee_lib.jobs.ray_worker import WorkerHandle
@@ -197,7 +197,7 @@ class RayExecutor:
         try:
             return _Result(ray.get(attempt.result))
         except ray.exceptions.RayTaskError as error:  # the job could not be read there
-            return _Result(Outcome("failed", first_line(error.cause)))
+            return _Result(Outcome("failed", type_and_line(error.cause)))
         except ray.exceptions.RayError as error:
             node_id = self._node_id(worker)
             name = cluster.name_of(node_id)

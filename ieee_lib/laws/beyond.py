@@ -96,9 +96,11 @@ def _loss(law: EnsembleLaw, of: str) -> Estimate:
 
     Its law's residuals say how well it is extrapolated, and not how another chain would end.
     """
-    if of != LIMIT or law.exchangeable:
-        return {ONE: law.at(1), ALL: law.measured, LIMIT: law.limit}[of]
-    return law.limit + (law.measured - law.measured.value)
+    if of == ONE:
+        return law.at(1)
+    if of == ALL:
+        return law.measured
+    return law.limit if law.exchangeable else law.limit + (law.measured - law.measured.value)
 
 
 def _rank(law: EnsembleLaw, of: str) -> tuple[bool, float]:

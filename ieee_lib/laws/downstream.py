@@ -28,7 +28,7 @@ def error_rate(task: str, correct: np.ndarray, groups: np.ndarray) -> Estimate:
 
 
 def error_of(answers: pd.DataFrame) -> Estimate:
-    """Return the error of rows of `frame.evaluations_frame` on one task: of seeds their mean."""
+    """Return the error on one task of rows of `evaluations_frame`: of seeds their mean."""
     first = answers.iloc[0]
     return error_rate(first.task, np.mean(np.stack(list(answers.correct)), axis=0), first.groups)
 

@@ -76,7 +76,8 @@ class Frontier:
 
     def best(self, budget: float) -> pd.Series:
         """Return the best point within a budget, which must reach the cheapest one."""
-        return self.steps[self.steps[self.x] <= SAME * budget].iloc[-1]
+        steps = self.steps
+        return steps[steps[self.x] <= SAME * budget].iloc[-1]
 
     def at(self, budget: float) -> Estimate:
         """Return the loss of the best point within a budget, with that point's own noise."""

@@ -53,10 +53,9 @@ def compare_recipes(
         row = {"recipe": "student", "kind": "distilled", "settings": "half synthetic"}
         cost = {"flops": taught.flops, "inference": int(one.N), "K": 1}
         rows.append({**row, "loss": taught.loss, "run_ids": taught.run_ids, **cost})
-    gains = [base - row["loss"] for row in rows]
-    data = [_worth(law, row["loss"], base) for row in rows]
     frame = pd.DataFrame(rows)
-    frame["gain"], frame["data"] = pd.Series(gains), pd.Series(data)
+    frame["gain"] = pd.Series([base - loss for loss in frame.loss])
+    frame["data"] = pd.Series([_worth(law, loss, base) for loss in frame.loss])
     return frame
 
 

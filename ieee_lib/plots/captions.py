@@ -58,7 +58,9 @@ def counted(things: pd.DataFrame | Mapping[str, Any]) -> str:
             else:
                 numbers[""] += one
         each = _seeds_each(seeds)
-        parts += [f"{n:,} {name}{'s' * (n != 1)}{of}{each}" for of, n in numbers.items() if n]
+        parts += [
+            f"{n:,} {name}{'' if n == 1 else 's'}{of}{each}" for of, n in numbers.items() if n
+        ]
     return ", ".join(parts)
 
 
@@ -68,7 +70,7 @@ def _seeds_each(seeds: list[int]) -> str:
         return ""
     low, high = min(seeds), max(seeds)
     ends = f"{low}" if low == high else f"{low}–{high}"
-    return f" ({ends} seed{'s' * (high > 1)} each)"
+    return f" ({ends} seed{'s' if high > 1 else ''} each)"
 
 
 def _flat(value: Any) -> Iterator[Any]:

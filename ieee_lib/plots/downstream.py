@@ -70,25 +70,12 @@ def published_downstream(ax: Axes, table: pd.DataFrame) -> Axes:
 
     table: recipe, model, total (parameters), error (%).
     """
-    for recipe in ("standard", "regularized"):
-        rows = table[table.recipe == recipe]
-        ax.plot(rows.total, rows.error, color=COLORS[recipe], marker=MARKERS[recipe], label=recipe)
-    ensembles = table[table.recipe == "ensemble"]
-    colors = marks.shades("ensemble", ensembles.model.nunique())
-    for (model, rows), color in zip(ensembles.groupby("model", sort=False), colors, strict=True):
-        label = f"ensembles of 1–{rows.K.max()} models of {model}"
-        ax.plot(rows.total, rows.error, color=color, marker=MARKERS["ensemble"], label=label)
-    rows = table[table.recipe == "distilled"]
-    marker = MARKERS["distilled"]
-    ax.plot(
-        rows.total,
-        rows.error,
-        linestyle="",
-        marker=marker,
-        color=COLORS["distilled"],
-        markersize=marker_size("distilled"),
-        label="distilled 300M",
-    )
+    for name, recipe, rows, color in _series(table):
+        line, label = ("", "distilled 300M") if recipe == "distilled" else ("-", name)
+        ax.plot(
+            rows.total, rows.error, label=label, color=color, linestyle=line,
+            marker=MARKERS[recipe], markersize=marker_size(recipe),
+        )  # fmt: skip
     marks.count_ticks(ax, [1.5e8, 3e8, 6e8, 1.4e9, 3e9, 7e9])
     ax.set(xlabel=marks.TOTAL_PARAMETERS, ylabel="mean error on three tasks (%)")
     return ax

@@ -94,23 +94,14 @@ def law(ax: Axes, fit: PowerLaw, x_range: tuple[float, float], recipe: str, *, l
     return band(ax, ci_low, ci_high, color)
 
 
-def band(
-    ax: Axes,
-    ci_low: float,
-    ci_high: float,
-    color: ColorType,
-    *,
-    xmin: float = 0.0,
-    xmax: float = 1.0,
-    alpha: float | None = None,
-) -> Axes:
-    """Shade an interval of y between two shares of the axes' width, without moving the axis.
+def band(ax: Axes, ci_low: float, ci_high: float, color: ColorType) -> Axes:
+    """Shade an interval of y over the axes' whole width, without moving the axis.
 
     A wide interval must not swallow the axis: it runs to the edge.
     """
     bottom, top = max(ci_low, -FAR), min(ci_high, FAR)
-    shade = Rectangle((xmin, bottom), xmax - xmin, top - bottom)
-    alpha = alpha or (0.22 if is_dark() else 0.14)
+    shade = Rectangle((0, bottom), 1, top - bottom)
+    alpha = 0.22 if is_dark() else 0.14
     shade.set(color=color, alpha=alpha, linewidth=0, transform=ax.get_yaxis_transform())
     ax.add_artist(shade)
     return ax
@@ -201,21 +192,6 @@ def arrows(
     return ax
 
 
-def limit(ax: Axes, value: Estimate, recipe: str, *, label: str) -> Axes:
-    """Draw an asymptote as a dotted line with its 95 % band; one that does not exist, as words."""
-    if not value.exists:
-        ax.plot([], [], " ", label=f"{label}: none")
-        return ax
-    color = COLORS[recipe]
-    ax.axhline(value.value, linestyle=":", color=color, label=limit_label(label, value))
-    band(ax, value.ci_low, value.ci_high, color)
-    # An infinite end must not swallow the axis; the others are in it.
-    shown = [(0, y) for y in (value.ci_low, value.value, value.ci_high) if np.isfinite(y)]
-    ax.update_datalim(shown, updatex=False)
-    ax.autoscale_view(scalex=False)
-    return ax
-
-
 def limit_label(label: str, value: Estimate) -> str:
     """Return "label 4.151 [4.131, 4.170]"; the caption says that it is the 95 % interval."""
     return f"{label} {interval_text(value.value, value.ci_low, value.ci_high)}"
@@ -249,10 +225,10 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     return list(places)
 
 
-def count_ticks(ax: Axes, values: Iterable[float], *, axis: str = "x") -> Axes:
-    """Make an axis logarithmic with a tick at each count, as a reader says it: 38.7k, 0.41M."""
+def count_ticks(ax: Axes, values: Iterable[float]) -> Axes:
+    """Make the x axis logarithmic with a tick at each count, as a reader says it: 38.7k, 0.41M."""
     values = sorted(set(values))
-    return log_ticks(ax, values, axis=axis, labels=[short_count(v) for v in values])
+    return log_ticks(ax, values, axis="x", labels=[short_count(v) for v in values])
 
 
 def shades(recipe: str, n: int) -> list[ColorType]:

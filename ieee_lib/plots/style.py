@@ -6,7 +6,6 @@ with style("paper"): ...                 # for one figure
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -78,7 +77,9 @@ def use_style(context: str = "paper", background: str = "white") -> None:
     global _current
     check_choice("context", context, CONTEXTS)
     check_choice("background", background, BACKGROUNDS)
-    plt.style.use(["default", *sheets(context, background)])
+    folder = PACKAGE / "plots" / "styles"
+    sheets = [folder / f"{name}.mplstyle" for name in ("base", context, background)]
+    plt.style.use(["default", *sheets])
     _current = (context, background)
 
 
@@ -98,12 +99,6 @@ def style(context: str = "paper", background: str = "white") -> Iterator[None]:
             yield
         finally:
             _current = before
-
-
-def sheets(context: str, background: str) -> list[Path]:
-    """Return the style sheets of a context and a background, in the order in which they apply."""
-    folder = PACKAGE / "plots" / "styles"
-    return [folder / f"{name}.mplstyle" for name in ("base", context, background)]
 
 
 def folder_name(name: str) -> str:

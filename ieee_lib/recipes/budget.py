@@ -15,7 +15,7 @@ import pandas as pd
 from ieee_lib.config import RunSpec, SampleSpec
 
 SLACK = 1.3
-"""By which training takes longer than its cost: stacks that are not full, workers that wait."""
+"""How many times its cost training takes: stacks are not full, workers wait."""
 SAMPLED_A_SECOND = 40_000
 """Tokens that one worker's teacher writes a second, at 0.1M parameters."""
 

@@ -47,7 +47,7 @@ def downstream_answers(study: Study, *, tasks: str = "", files: str = "") -> pd.
         for recipe in ("standard", "regularized")
     }
     teaching = healthy(study, teacher_spec(study, centres["regularized"]))
-    students = _students(study, compared_students(study, teaching))
+    students = _students(study, teaching)
     teach(study, students.values())
     models = evaluated_models(study, centres, students)
     item_ids = {PROBE: "", **task_items}
@@ -92,7 +92,7 @@ def downstream_specs(study: Study) -> list[RunSpec]:
         recipe: single.current_centres(study, recipe) for recipe in ("standard", "regularized")
     }
     teaching = teacher_spec(study, centres["regularized"])
-    students = _students(study, compared_students(study, teaching))
+    students = _students(study, teaching)
     models = evaluated_models(study, centres, students)
     return [run for model in models for run in model.runs.members]
 
@@ -176,8 +176,9 @@ def item_fingerprints(study: Study, tasks: Iterable[str], files: Path | None) ->
     return fingerprints
 
 
-def _students(study: Study, compared: dict[str, Student]) -> dict[str, Student]:
+def _students(study: Study, teaching: EnsembleSpec) -> dict[str, Student]:
     """Return the two students of notebook 06 that answer."""
+    compared = compared_students(study, teaching)
     return {name: compared[name] for name in ("ensemble", "self")}
 
 
@@ -197,10 +198,9 @@ def _losses(study: Study, models: list[EvaluatedModel]) -> dict[tuple[str, ...],
     """Return the loss of every tuple of run ids that may answer."""
     runs = study.ensure([run for m in models for run in m.runs.members], label="downstream")
     scores = study.score([m.runs for m in models if m.is_ensemble], label="downstream")
-    losses: dict[tuple[str, ...], float] = {}
-    losses.update({(i,): loss for i, loss in zip(runs.run_id, runs.val_loss, strict=True)})
-    losses.update(zip(scores.members, scores.loss, strict=True))
-    return losses
+    losses: dict[tuple[str, ...], float]
+    losses = {(i,): loss for i, loss in zip(runs.run_id, runs.val_loss, strict=True)}
+    return losses | dict(zip(scores.members, scores.loss, strict=True))
 
 
 def _answers(
@@ -215,13 +215,12 @@ def _answers(
     members = list(probe[probe.metric == "acc"].members)
     flops = {run.run_id: run.flops for run in model.runs.members}
     N = int(probe.N.iloc[0])
+    name = f"{k} x {model.model}" if k > 1 else model.model
     shared = {
         "recipe": model.recipe,
         "model": model.model,
         "K": k,
-        "label": f"{model.recipe}, {k} x {model.model}"
-        if k > 1
-        else f"{model.recipe}, {model.model}",
+        "label": f"{model.recipe}, {name}",
         "N": N,
         "total": N * k,
         "flops": sum(flops[run_id] for run_id in members[0]),

@@ -27,7 +27,9 @@ LOWEST_WD = 0.1
 """The heuristic never goes below it (paper's table: 150M at 1.6B tokens stays at 0.1)."""
 
 
-def heuristic_ensembles(study: Study, tuned: pd.DataFrame, label: str = "") -> pd.DataFrame:
+def heuristic_ensembles(
+    study: Study, tuned: pd.DataFrame, label: str = "ensembles"
+) -> pd.DataFrame:
     """Return the scores of one ensemble a tuned model, members at the heuristic's settings.
 
     One row a member subset: ensemble, model, N, D, settings, K, k (members of the subset), members
@@ -35,7 +37,7 @@ def heuristic_ensembles(study: Study, tuned: pd.DataFrame, label: str = "") -> p
     between members, pooled over the ensembles of this frame) with noise_dof, flops of training the
     subset. Trains and scores what is missing. Source: Sec. 4.2.
     """
-    return score(study, heuristic_specs(study, centres_of(tuned)), label=label or "ensembles")
+    return score(study, heuristic_specs(study, centres_of(tuned)), label=label)
 
 
 def single_optimum_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:

@@ -50,16 +50,14 @@ def regularized(study: Study, seed_tokens: int | None = None) -> pd.DataFrame:
     return _tuned(study, "regularized", seed_tokens)
 
 
-def certificate(
-    study: Study, recipe: str = "regularized", seed_tokens: int | None = None
-) -> pd.DataFrame:
-    """Return the certificate of every search: centre, neighbours, differences and verdicts.
+def certificate(study: Study, recipe: str = "regularized") -> pd.DataFrame:
+    """Return the certificates of the base D's searches: centre, neighbours, differences, verdicts.
 
     A certificate knows one-step neighbours only. The best point further away that another section
     has recorded stands below them (`recorded`), where it is lower or equal within noise.
     """
     results, runs = [], study.runs()
-    for result in _searches(study, recipe, seed_tokens):
+    for result in _searches(study, recipe, study.scale.base_tokens):
         better = better_recorded(study, result, single.AXES[recipe], runs)
         rows = result.certificate.to_dict("records") + ([better] if better else [])
         results.append(dataclasses.replace(result, certificate=pd.DataFrame(rows)))
@@ -103,9 +101,8 @@ def _trained(study: Study, recipe: str, seed_tokens: int) -> tuple[pd.DataFrame,
     return study.cached(("tuned", recipe, seed_tokens), answer)
 
 
-def _searches(study: Study, recipe: str, seed_tokens: int | None) -> list[SearchResult]:
-    """Return a recipe's searches; they are suggested a start where the scale gives none."""
-    D = seed_tokens or study.scale.base_tokens
+def _searches(study: Study, recipe: str, D: int) -> list[SearchResult]:
+    """Return a recipe's searches at one D; they are suggested a start where the scale has none."""
     if recipe != "regularized" or study.scale.settings(recipe, D):
         return single.tune(study, recipe, D)
     starts = suggested_starts(study, D)

@@ -83,7 +83,21 @@ class Reader:
 
     def corpus_table(self) -> pd.DataFrame:
         """Return what the packed corpus holds: documents and tokens by split, vocabulary."""
-        return _corpus_table(self.text)
+        text, documents = self.text, self.text["documents"]
+        rows = {
+            "source": text["source"],
+            "credits": text.get("credits", ""),
+            "training documents": documents["train"],
+            "validation documents": documents["val"],
+            "exact duplicates dropped": documents["duplicates"],
+            "training tokens": text["tokens"]["train"],
+            "validation tokens": text["tokens"]["val"],
+            "vocabulary": text["vocab_size"],
+            "fingerprint": text["fingerprint"],
+        }
+        rare = {"cut": "texts whose end is validation text", "empty": "empty records left out"}
+        rows |= {says: documents[name] for name, says in rare.items() if name in documents}
+        return pd.DataFrame({"corpus": rows})
 
     @property
     def allow_unsearched(self) -> bool:
@@ -188,24 +202,6 @@ def recorded_text(store: RunStore | Archive, scale: Scale | None = None) -> str:
         if scale is None or text["source"] == scale.corpus.source
     )
     return counts.most_common(1)[0][0] if counts else ""
-
-
-def _corpus_table(text: dict[str, Any]) -> pd.DataFrame:
-    documents = text["documents"]
-    rows = {
-        "source": text["source"],
-        "credits": text.get("credits", ""),
-        "training documents": documents["train"],
-        "validation documents": documents["val"],
-        "exact duplicates dropped": documents["duplicates"],
-        "training tokens": text["tokens"]["train"],
-        "validation tokens": text["tokens"]["val"],
-        "vocabulary": text["vocab_size"],
-        "fingerprint": text["fingerprint"],
-    }
-    rare = {"cut": "texts whose end is validation text", "empty": "empty records left out"}
-    rows |= {says: documents[name] for name, says in rare.items() if name in documents}
-    return pd.DataFrame({"corpus": rows})
 
 
 def _texts(store: RunStore | Archive) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ FILE = "IEEE_LIB_STAGES"
 """Environment variable: the file that stages are added to."""
 
 PREPARE, WORK, FIT, DRAW = "split and tokenize", "work", "fit", "draw"
-"""What a study or a chapter does in its own process; in `WORK` it waits for its workers."""
+"""What a study or a notebook does in its own process; in `WORK` it waits for its workers."""
 
 _open: list[float] = []
 """Seconds spent in stages inside each stage that is open now."""

@@ -54,7 +54,7 @@ class RunStore:
         return cls(paths.runs(scale), paths.checkpoints(scale), paths.samples(scale))
 
     def get(self, run_id: str) -> Record | None:
-        """Return a record, or None; a damaged one is set aside as `*.damaged` and is missing.
+        """Return a record, or None; a damaged one is quarantined as `*.damaged` and is missing.
 
         Raises InputError for a record of a newer schema.
         """
@@ -182,7 +182,7 @@ class RunStore:
         write_checked(self.shard_path(run_id, shard), ids)
 
     def get_shard(self, run_id: str, shard: int) -> bytes | None:
-        """Return the ids of one shard of a sample, or None; a damaged one is set aside."""
+        """Return the ids of one shard of a sample, or None; a damaged one is quarantined."""
         return read_checked(self.shard_path(run_id, shard))
 
     @contextlib.contextmanager

@@ -59,11 +59,9 @@ class Trace:
             before = set(self.accessed)
             self.accessed.clear()  # in place: studies of other texts may share it
             try:
-                result = answer()
-                self.answers[question] = result, frozenset(self.accessed)
+                self.answers[question] = answer(), frozenset(self.accessed)
             finally:
                 self.accessed |= before
-            return result
         result, run_ids = self.answers[question]
         self.accessed |= run_ids
         return result

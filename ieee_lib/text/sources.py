@@ -42,9 +42,9 @@ class StdlibSource:
             check((base / TOPICS).is_file(), "corpus", self.name, f"this Python has no {TOPICS}")
             return [base / TOPICS]
         skipped = {*SKIPPED, TOPICS.parts[0]} if self.name == "stdlib:code" else SKIPPED
-        files = {path.relative_to(base): path for path in base.rglob("*.py")}
-        kept = [name for name in files if skipped.isdisjoint(name.parts)]
-        return [files[name] for name in sorted(kept, key=Path.as_posix)]
+        names = [path.relative_to(base) for path in base.rglob("*.py")]
+        kept = [name for name in names if skipped.isdisjoint(name.parts)]
+        return [base / name for name in sorted(kept, key=Path.as_posix)]
 
     def state(self) -> str:
         """Return a hash that changes when the documents may have changed."""

@@ -28,10 +28,13 @@ ALL_SUBSETS_UP_TO = 6
 AVERAGES = ("logits", "probabilities")
 """logits is the paper's and the default everywhere."""
 
+N_SAMPLED = 63
+"""Subsets of larger ensembles that are scored, beside the prefixes."""
+
 Subset = tuple[int, ...]
 
 
-def subsets_of(n_member: int, *, n_sampled: int = 63) -> list[Subset]:
+def subsets_of(n_member: int) -> list[Subset]:
     """Return the member subsets that are scored, prefixes included."""
     if n_member <= ALL_SUBSETS_UP_TO:
         sizes = range(1, n_member + 1)
@@ -39,7 +42,7 @@ def subsets_of(n_member: int, *, n_sampled: int = 63) -> list[Subset]:
     prefixes = [tuple(range(k)) for k in range(1, n_member + 1)]
     random = Random(0)
     sampled: set[Subset] = {(i,) for i in range(n_member)}
-    while len(sampled) < n_sampled:
+    while len(sampled) < N_SAMPLED:
         size = random.randint(2, n_member - 1)
         sampled.add(tuple(sorted(random.sample(range(n_member), size))))
     return prefixes + sorted(sampled - set(prefixes), key=lambda s: (len(s), s))

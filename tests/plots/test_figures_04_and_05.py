@@ -35,13 +35,10 @@ def standard_and(recipe, loss):
     return table.assign(efficiency=laws.data_efficiencies(table, law, reference)), law
 
 
-def test_a_limit_that_does_not_exist_is_said_and_not_drawn(ax, rising):
-    plots.limit(ax, rising.limit, "joint", label="joint limit")
-    assert labels(ax) == ["joint limit: none"] and not ax.patches and not ax.artists
-    _, other = plt.subplots()
+def test_a_limit_that_does_not_exist_is_said_and_has_no_arrow(ax, rising):
     losses, law = standard_and("joint", rising.limit)
-    plots.data_efficiency_arrow(other, losses, law, D=200_000, recipe="joint")
-    assert "joint, D = 200,000: no limit" in labels(other) and not other.texts
+    plots.data_efficiency_arrow(ax, losses, law, D=200_000, recipe="joint")
+    assert "joint, D = 200,000: no limit" in labels(ax) and not ax.texts
 
 
 def test_an_arrow_goes_from_a_loss_to_the_data_that_the_standard_recipe_needs(ax):

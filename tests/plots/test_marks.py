@@ -9,7 +9,7 @@ from ieee_lib.laws import Estimate, fit_power_law
 from ieee_lib.laws.estimates import noise_of
 from ieee_lib.plots import legends, marks
 from tests.plots.conftest import labels
-from tests.synthetic import RISING, STRAIGHT, law_in_N, near, tuned
+from tests.synthetic import STRAIGHT, law_in_N, near, tuned
 
 
 def test_the_law_is_drawn_with_its_limit_and_interval(ax):
@@ -39,20 +39,16 @@ def test_uncertified_points_are_open(ax, status):
     assert labels(ax).count(names[1]) == 1, "said once"
 
 
-def test_a_limit_that_nothing_bounds_does_not_swallow_the_axis(recwarn):
-    straight = law_in_N(*STRAIGHT).limit
-    nowhere = straight - straight  # open at both ends
-    assert (nowhere.ci_low, nowhere.ci_high) == (-np.inf, np.inf)
-    for value in (straight - (straight.value - 4.3), nowhere - -4.3):
-        with plots.style():
-            figure, ax = plt.subplots()
-            ax.plot([1, 2], [4.6, 4.1])
-            plots.limit(ax, value, "joint", label="limit")
-            figure.canvas.draw()
-        low, high = ax.get_ylim()
-        assert low < value.value < high and high - low < 50 and not recwarn.list
-        band = ax.patches[-1] if ax.patches else ax.artists[-1]
-        assert band.get_y() < low, "the band goes on below the axes"
+@pytest.mark.parametrize("ends", [(-np.inf, 4.3), (4.3, np.inf), (-np.inf, np.inf)])
+def test_an_interval_that_nothing_bounds_does_not_swallow_the_axis(ax, ends, recwarn):
+    ax.plot([1, 2], [4.6, 4.1])
+    low, high = ax.get_ylim()
+    marks.band(ax, *ends, "k")
+    ax.figure.canvas.draw()
+    assert ax.get_ylim() == (low, high) and not recwarn.list
+    (band,) = ax.artists
+    bottom, top = band.get_y(), band.get_y() + band.get_height()
+    assert (bottom < low) == np.isinf(ends[0]) and (top > high) == np.isinf(ends[1])
 
 
 def test_an_end_that_nothing_bounds_is_an_arrow_to_the_edge():
@@ -100,11 +96,6 @@ def test_what_an_arrow_means_is_said_once_a_figure():
     said = [handle.get_label() for ax in axes for handle in ax.lines]
     assert said.count(legends.NO_BOUND) == 1
     assert [t.get_text() for t in figure.legends[0].get_texts()] == [legends.NO_BOUND]
-
-
-def test_a_limit_that_does_not_exist_is_said_and_not_drawn(ax):
-    plots.limit(ax, law_in_N(*RISING).limit, "joint", label="joint limit")
-    assert labels(ax) == ["joint limit: none"] and not ax.patches and not ax.artists
 
 
 def test_a_law_whose_limit_nothing_bounds_says_so():
