@@ -31,7 +31,7 @@ from ieee_lib.predictions import measured, questions, scores
 from ieee_lib.predictions.log import predict
 from ieee_lib.recipes import single
 from ieee_lib.recipes.ensembles import ensemble, heuristic
-from ieee_lib.recipes.search import NOT_SEARCHED
+from ieee_lib.recipes.search import NOT_SEARCHED, specs_of
 from ieee_lib.runs.schema import result_of
 from ieee_lib.runs.store import RunStore, pack_archive
 from ieee_lib.study import Study
@@ -210,7 +210,8 @@ def test_the_first_part_of_a_plan_is_a_book(finished, small, monkeypatch):
     load = Scale.load
     monkeypatch.setattr(Scale, "load", lambda name: scale if name == "small" else load(name))
     assert "draws 6 notebooks" in verify("small").caption
-    lost = single.tune(archive, "regularized")[0].run_ids[0]
+    centre = single.tune(archive, "regularized")[0].centre
+    lost = specs_of(archive, centre, 1)[0].run_id
     pack_archive(
         [r for r in archive.store.records() if r["run_id"] != lost], paths.archive("small")
     )
