@@ -46,7 +46,7 @@ def test_an_interval_that_nothing_bounds_does_not_swallow_the_axis(ax, ends, rec
     marks.band(ax, *ends, "k")
     ax.figure.canvas.draw()
     assert ax.get_ylim() == (low, high) and not recwarn.list
-    (band,) = ax.artists
+    (band,) = ax.patches
     bottom, top = band.get_y(), band.get_y() + band.get_height()
     assert (bottom < low) == np.isinf(ends[0]) and (top > high) == np.isinf(ends[1])
 
