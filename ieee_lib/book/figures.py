@@ -28,12 +28,13 @@ def redraw(
     labels: Mapping[str, str] | None = None,
     caption: bool | None = None,
 ) -> None:
-    """Write some figures and tables (`only`: notebooks or names), or all; PNGs: a contact sheet.
+    """Write some figures and tables (`only`: notebooks or names), or all.
 
     All: those whose runs are recorded. `auto` draws the records of this machine or, where it has
     none, the archive. At paper size, on white, as SVG and PNG, a Markdown page a notebook goes
-    beside them, as GitHub shows it. labels: title, xlabel and ylabel instead of a figure's own;
-    caption: whether there is a caption line, by default on all but slides. Prints each name.
+    beside them, as GitHub shows it; with all, the PNGs also go on a contact sheet. labels: title,
+    xlabel and ylabel instead of a figure's own; caption: whether there is a caption line, by
+    default on all but slides. Prints each name.
 
     Raises InputError for an unknown source, section, name, size, background or format, and
     MissingRuns for missing records.
@@ -50,20 +51,22 @@ def redraw(
     with style(context, background), written:
         study = Study.open(scale, source=source, corpus=corpus)
         folder = study.figures_folder()
-        pictures: dict[str, bytes] = {}  # for the contact sheet
 
         def report(ran: Ran) -> None:
-            for name, saved in ran.saved.items():
-                if names is not None and name not in names:
-                    continue
-                print(f"{folder.relative_to(paths.root())}/{name}", flush=True)
-                if isinstance(saved, SavedFigure) and "png" in formats:
-                    pictures[name] = (folder / f"{name}.png").read_bytes()
+            for name in ran.saved:
+                if names is None or name in names:
+                    print(f"{folder.relative_to(paths.root())}/{name}", flush=True)
 
         appearance = {"context": context, "background": background}
         ran = run_book(study, sections, parameters=appearance, strict=bool(only), report=report)
-        if only or not pictures:
+        if only or "png" not in formats:
             return
+        pictures = {
+            name: (folder / f"{name}.png").read_bytes()
+            for each in ran.values()
+            for name, saved in each.saved.items()
+            if isinstance(saved, SavedFigure)
+        }
         with output(["png"]):
             save_figure(
                 contact_sheet(pictures),
