@@ -160,7 +160,7 @@ def _chain(study: Study) -> Iterator[Step]:
             if centre.model not in scale.members():
                 yield Step(f"{centre.model} alone, D = {d:,}", tuple(runs))
                 continue
-            settings = recipe.heuristic(centre)
+            settings = recipe.member_settings(scale, centre)
             small = recipe.ensemble(study, settings, few)
             yield Step(f"{centre.model} alone and x {few}, D = {d:,}", tuple(runs), (small,))
             if many > few:

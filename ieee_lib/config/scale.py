@@ -221,6 +221,7 @@ class Scale(Checked):
         check_choice("ensembles.model", self.ensembles.model, self.members())
         for name in self.ensembles.alone:
             check_choice("ensembles.alone", name, self.models)
+        self._check_member_settings(cells)
         enough = len(self.members()) >= min(3, len(self.models))
         allowed = "must leave three models: a law needs as many"
         check(enough, "ensembles.alone", list(self.ensembles.alone), allowed)
@@ -233,6 +234,21 @@ class Scale(Checked):
             is_listed = (self.ensembles.model, seed_tokens) in cells
             allowed = f"must be listed under regularized at D = {seed_tokens}"
             check(is_listed, "ensembles.model", self.ensembles.model, allowed)
+
+    def _check_member_settings(self, cells: list[tuple[str, int]]) -> None:
+        """Check that members' settings belong to ensembles that exist, once each."""
+        listed = []
+        for i, row in enumerate(self.ensembles.settings):
+            where = f"ensembles.settings[{i}]"
+            check_choice(f"{where}.model", row.model, self.members())
+            cell = (row.model, row.seed_tokens)
+            allowed = f"must be listed under regularized at D = {row.seed_tokens}"
+            check(cell in cells, where, row.model, allowed)
+            allowed = f"must be listed once at D = {row.seed_tokens}"
+            check(cell not in listed, where, row.model, allowed)
+            allowed = "is the ensembles' model: notebook 03 tests the heuristic on it at the base D"
+            check(cell != (self.ensembles.model, self.base_tokens), where, row.model, allowed)
+            listed.append(cell)
 
     def spec(self, model: str, *, corpus: str, seed: int = 0, **fields: Any) -> RunSpec:
         """Return the run of a named model; `seed` sets both the weights' and the order's seed.
@@ -282,6 +298,12 @@ class Scale(Checked):
     def members(self) -> list[str]:
         """Return the models that ensembles have as members, in the order of the ladder in N."""
         return [name for name in self.ladder_models() if name not in self.ensembles.alone]
+
+    def member_settings(self, single: Settings) -> Settings | None:
+        """Return the members' settings that were searched for a tuned model, if they were."""
+        cell = (single.model, single.seed_tokens)
+        rows = (row for row in self.ensembles.settings if (row.model, row.seed_tokens) == cell)
+        return next(rows, None)
 
     def ladder_models(self) -> list[str]:
         """Return the models of the laws in N: all but those that only the appendix trains."""

@@ -132,6 +132,8 @@ class Ensembles(Checked, prefix="ensembles."):
     alone: Annotated[tuple[str, ...], list_of("models")] = ()
     """Models without ensembles: the law of single models is tested on them (the paper's 1.5B,
     3.2B)."""
+    settings: Annotated[tuple[Settings, ...], list_of("settings", Settings)] = ()
+    """Members' settings for K → ∞ where they were searched; others take the heuristic's."""
 
 
 @dataclass(frozen=True, kw_only=True)

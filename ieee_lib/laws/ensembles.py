@@ -213,8 +213,9 @@ def fit_ensembles(
     where no ensemble has three. With `by` there is one law a value of that column, which is its
     key; else one an ensemble, by model where each has one, or by `settings_label`.
 
-    The size of the noise is pooled over all these ensembles and those of `noise_from`; see
-    `influence.pool`. Raises InputError where divergence left an ensemble fewer than two members.
+    The size of the noise is pooled over all these ensembles and those of `noise_from`, or those of
+    one N; see `influence.pool`. Raises InputError where divergence left an ensemble fewer than two
+    members.
     """
     laws = []
     for name, group in scores.groupby(by or "ensemble", sort=False):
@@ -224,7 +225,9 @@ def fit_ensembles(
     replicates = [law for _, law in laws if law.exchangeable]
     members = {law.members for law in replicates}
     others = [law for law in noise_from if law.members not in members]
-    pooled = iter(pool([law.influence for law in (*replicates, *others)], _single_noise(scores)))
+    every = [*replicates, *others]
+    own, sizes = [law.influence for law in every], [law.N for law in every]
+    pooled = iter(pool(own, sizes, _single_noise(scores)))
     laws = [
         (name, replace(law, influence=next(pooled)) if law.exchangeable else law)
         for name, law in laws
@@ -239,7 +242,7 @@ def fit_ensembles(
 def fit_ensembles_by_data(scores: pd.DataFrame) -> dict[int, dict[str, EnsembleLaw]]:
     """Return D (tokens) -> model -> the law in K, of one ensemble a D and model.
 
-    Columns as in `fit_ensembles`; the size of the noise is pooled over all of them.
+    Columns as in `fit_ensembles`; the size of the noise is pooled over them as there.
     """
     by_data: dict[int, dict[str, EnsembleLaw]] = {}
     for law in fit_ensembles(scores, by="ensemble").values():
@@ -255,7 +258,7 @@ def _unpooled(scores: pd.DataFrame) -> EnsembleLaw:
     exchangeable = bool(scores.exchangeable.iloc[0]) if "exchangeable" in scores else True
     noise = influence(scores, members, exchangeable=exchangeable)
     if not exchangeable:  # one chain: no other ensemble tells its noise
-        (noise,) = pool([noise], _single_noise(scores))
+        (noise,) = pool([noise], [settings["N"]], _single_noise(scores))
     return EnsembleLaw(settings, scores, members, noise, exchangeable)
 
 

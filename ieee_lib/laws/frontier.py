@@ -26,15 +26,15 @@ from ieee_lib.laws.estimates import Estimate
 from ieee_lib.laws.scan import Floats
 
 AT_OPTIMUM = "ensemble, single-model optimum"
-HEURISTIC = "ensemble, heuristic"
+FOR_MANY = "ensemble, tuned for many"
 OTHER = "ensemble, other settings"
 
 FAMILIES = {
     "standard": ("standard",),
     "regularized": ("standard", "regularized"),
     AT_OPTIMUM: (AT_OPTIMUM,),
-    HEURISTIC: (HEURISTIC,),
-    "ensemble": (AT_OPTIMUM, HEURISTIC, OTHER),
+    FOR_MANY: (FOR_MANY,),
+    "ensemble": (AT_OPTIMUM, FOR_MANY, OTHER),
     "distilled": ("distilled",),
 }
 """Frontier -> the recipes of its points: weight decay 0.1 is one of those that tuning may choose,

@@ -8,7 +8,8 @@ of all but member i, the pseudo-values and the draws are
 
 so that their variance is the jackknife's, sum (p_i - mean p)^2 / (K (K - 1)), and runs that two
 laws share cancel. With three to five members a variance of one's own is worth little: the size of
-the deviations is pooled over the ensembles of one question, and s takes Student's t for it.
+the deviations is pooled over the ensembles of one question, or over those of one N where they
+differ between N by more than chance, and s takes Student's t for it.
 """
 
 import math
@@ -18,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from ieee_lib.errors import check
 from ieee_lib.laws.estimates import Estimate, normal_draws, t_scale
@@ -26,6 +28,8 @@ from ieee_lib.runs.frames import Noise
 
 STATISTICS = ("A", "E", "gain")
 """Of A / K + E, and the gain L(1) - L(2)."""
+BARTLETT = 0.05
+"""Level of the test by which ensembles of one N keep a noise of their own."""
 MIN_MEMBERS = 3
 """Members that an ensemble needs for a variance of its own."""
 
@@ -45,7 +49,8 @@ class Influence:
     dof: float
     """Degrees of freedom behind sigma."""
     source: str
-    """Where sigma comes from: its members, all ensembles, single runs, or nothing."""
+    """Where sigma comes from: its members, all ensembles, those of its N, single runs, or
+    nothing."""
 
     def estimate(self, *coefficients: float) -> Estimate:
         """Return the estimate of a A + b E + c gain for three coefficients."""
@@ -95,25 +100,58 @@ def influence(
     )
 
 
-def pool(influences: Sequence[Influence], fallback: Noise | None) -> list[Influence]:
-    """Return the influences with one size of noise, pooled over those that have their own.
+def pool(
+    influences: Sequence[Influence], sizes: Sequence[int], fallback: Noise | None
+) -> list[Influence]:
+    """Return the influences of ensembles of these N with a size of noise that is pooled.
 
-        sigma^2 = sum of (K - 1) sigma_e^2 / sum of (K - 1)     over the ensembles e
+        sigma^2 = sum of (K - 1) sigma_e^2 / sum of (K - 1)
 
-    Where none has three members, sigma is `fallback`: the noise between single runs, more than
-    what an ensemble inherits of it; without that it is infinite.
+    over all ensembles e that have their own; over those of one N where Bartlett's test of the
+    limits' variances, at 5 %, says that they differ between N. Where none has three members, sigma
+    is `fallback`: the noise between single runs, more than what an ensemble inherits of it; without
+    that it is infinite.
     """
-    varied = [each for each in influences if each.deviations is not None]
-    dof = sum(len(each.members) - 1.0 for each in varied)
-    if varied:
-        squares = [(len(each.members) - 1) * _deviation(each.deviations) ** 2 for each in varied]
-        sigma, source = np.sqrt(sum(squares) / dof), "all ensembles"
-    elif fallback:
-        sigma, dof = np.full(len(STATISTICS), fallback.sigma), fallback.dof
-        source = "single runs"
-    else:
-        return list(influences)
-    return [replace(each, sigma=sigma, dof=dof, source=source) for each in influences]
+    squares = [
+        [N, len(each.members) - 1.0, *(each.deviations**2).sum(axis=0)]
+        for N, each in zip(sizes, influences, strict=True)
+        if each.deviations is not None
+    ]
+    if not squares:
+        return [_of_single_runs(each, fallback) if fallback else each for each in influences]
+    varied = pd.DataFrame(squares, columns=["N", "dof", *STATISTICS])
+    by_N = varied.groupby("N").sum()
+    differ = variances_differ(by_N["E"].to_numpy(), by_N.dof.to_numpy())
+    every = varied.drop(columns="N").sum()
+    pooled = []
+    for N, each in zip(sizes, influences, strict=True):
+        of_N = differ and N in by_N.index
+        row, source = (by_N.loc[N], "its N") if of_N else (every, "all ensembles")
+        dof, *sums = row[["dof", *STATISTICS]].to_numpy(float)
+        pooled.append(
+            replace(each, sigma=np.sqrt(np.array(sums) / dof), dof=float(dof), source=source)
+        )
+    return pooled
+
+
+def _of_single_runs(each: Influence, noise: Noise) -> Influence:
+    sigma = np.full(len(STATISTICS), noise.sigma)
+    return replace(each, sigma=sigma, dof=noise.dof, source="single runs")
+
+
+def variances_differ(squares: Floats, dof: Floats) -> bool:
+    """Say whether the variances of groups differ by more than chance, by Bartlett's test at 5 %.
+
+        T = (d ln s^2 - sum of d_g ln s_g^2) / (1 + (sum of 1 / d_g - 1 / d) / (3 (g - 1)))
+
+    squares: the sum of squares of each of the g groups, dof: its degrees of freedom d_g, (g,).
+    """
+    if len(dof) < 2 or not (squares > 0).all():
+        return False
+    total = dof.sum()
+    excess = total * np.log(squares.sum() / total) - (dof * np.log(squares / dof)).sum()
+    correction = 1 + ((1 / dof).sum() - 1 / total) / (3 * (len(dof) - 1))
+    return bool(chi2.sf(excess / correction, len(dof) - 1) < BARTLETT)
 
 
 def _deviation(deviations: Floats | None) -> Floats:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import offset_copy
 
 from ieee_lib.laws.estimates import Estimate
-from ieee_lib.laws.frontier import AT_OPTIMUM, HEURISTIC, Frontier
+from ieee_lib.laws.frontier import AT_OPTIMUM, FOR_MANY, Frontier
 from ieee_lib.plots import marks
 from ieee_lib.plots.legends import figure_of
 from ieee_lib.plots.style import COLORS, GREY, MARKERS, marker_size, thin
@@ -22,7 +22,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "standard": {"label": "standard (wd 0.1)"},
     "regularized": {"label": "regularized (single model)"},
     AT_OPTIMUM: {"label": "ensembles, single-model optimum"},
-    HEURISTIC: {"label": "ensembles, heuristic", "linestyle": "--", "filled": False},
+    FOR_MANY: {"label": "ensembles, tuned for many", "linestyle": "--", "filled": False},
     "distilled": {"label": "students, teachers' compute counted"},
 }
 """Frontier -> its label and line, in the order drawn."""

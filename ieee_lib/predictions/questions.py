@@ -30,7 +30,7 @@ from ieee_lib.laws.forms import FREE, SizeLaws, fit_sizes
 from ieee_lib.laws.power_law import PowerLaw
 from ieee_lib.laws.scan import MIN_POINTS
 from ieee_lib.laws.units import scale_of
-from ieee_lib.recipes.ensembles import ensemble, heuristic
+from ieee_lib.recipes.ensembles import ensemble, member_settings
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.runs.frames import Noise
 from ieee_lib.study import Study
@@ -244,7 +244,7 @@ def measured(study: Study, cell: Cell) -> Estimate:
 def _cells(study: Study, recipe: str, places: Sequence[tuple[str, int]], *, K: int) -> list[Cell]:
     """Return a recipe's cells at (model, D), without those that the scale has no settings for.
 
-    Members of ensembles take the heuristic's settings of the regularized model.
+    Members of ensembles take their settings for K → ∞.
     """
     scale = study.scale
     table = scale.standard if recipe == "standard" else scale.regularized
@@ -257,7 +257,7 @@ def _cells(study: Study, recipe: str, places: Sequence[tuple[str, int]], *, K: i
         if recipe != "ensemble":
             cells.append(Cell(recipe, row))
         elif model in scale.members():
-            cells.append(Cell(recipe, heuristic(row), K))
+            cells.append(Cell(recipe, member_settings(scale, row), K))
     return cells
 
 

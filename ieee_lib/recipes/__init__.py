@@ -3,7 +3,7 @@
 Each function takes a study and returns a tidy frame whose rows name the runs behind them.
 
     tuned = recipes.regularized(study)
-    scores = recipes.heuristic_ensembles(study, tuned)
+    scores = recipes.tuned_ensembles(study, tuned)
 """
 
 from ieee_lib.recipes.appendix import (
@@ -27,11 +27,12 @@ from ieee_lib.recipes.distill import student_sweep, students, teachers
 from ieee_lib.recipes.downstream import downstream_answers
 from ieee_lib.recipes.ensembles import (
     ensemble_grid,
-    heuristic_ensembles,
     heuristic_neighbours,
+    members_note,
     recorded_ensembles,
     seed_ablation,
     single_optimum_ensembles,
+    tuned_ensembles,
 )
 from ieee_lib.recipes.midtraining import (
     continued_ensemble,
@@ -71,9 +72,9 @@ __all__ = [
     "epochs_and_decay",
     "errors_by_epochs",
     "held_setting",
-    "heuristic_ensembles",
     "heuristic_neighbours",
     "longer_than_tuned",
+    "members_note",
     "members_within",
     "model_sizes",
     "open_text",
@@ -95,6 +96,7 @@ __all__ = [
     "suggest_settings",
     "teachers",
     "tune_within",
+    "tuned_ensembles",
     "weight_decay_sweep",
     "with_larger",
 ]

@@ -23,7 +23,7 @@ from ieee_lib.evaluation.probe import PROBE
 from ieee_lib.laws.downstream import error_of
 from ieee_lib.laws.estimates import estimates, mean, replicate_noise, seed_mean
 from ieee_lib.recipes.downstream import evaluation, tasks_with_items
-from ieee_lib.recipes.ensembles import centre_of, centres_of, heuristic_specs
+from ieee_lib.recipes.ensembles import centre_of, centres_of, member_ensembles
 from ieee_lib.recipes.midtraining import Setting, continued_setting
 from ieee_lib.recipes.search import NOT_SEARCHED, TUNED, certifying_specs, search, specs_of
 from ieee_lib.recipes.single import AXES, STANDARD_WD, current_centres, search_specs
@@ -288,7 +288,7 @@ def _specs(study: Study) -> dict[str, list[RunSpec]]:
     scale = study.scale
     centres = current_centres(study, "regularized")
     setting = continued_setting(study)
-    members = heuristic_specs(study, [centre_of(centres, scale.ensembles.model)])
+    members = member_ensembles(study, [centre_of(centres, scale.ensembles.model)])
     held = [
         spec
         for axis in scale.appendix.held

@@ -32,7 +32,7 @@ TEACHING = ("teacher_weight", "temperature")
 def beyond_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of one ensemble a recipe and weight decay; the base first.
 
-    Columns as in `heuristic_ensembles`, and `recipe`: the base, its members with probabilities
+    Columns as in `tuned_ensembles`, and `recipe`: the base, its members with probabilities
     averaged instead of logits (its `loss` is then loss_probabilities), every recipe and every chain
     of the scale; `setting`: the recipe and its decay; `exchangeable`: whether the members are
     replicates, which those of a chain are not; `noise_of`: the runs whose noise members have, those

@@ -12,7 +12,7 @@ import pandas as pd
 from ieee_lib.config import RunSpec
 from ieee_lib.errors import MissingRuns
 from ieee_lib.recipes import single
-from ieee_lib.recipes.ensembles import centres_of, heuristic_ensembles, heuristic_specs, score
+from ieee_lib.recipes.ensembles import centres_of, member_ensembles, score, tuned_ensembles
 from ieee_lib.recipes.tuned import regularized, standard
 from ieee_lib.study import Study
 
@@ -38,14 +38,14 @@ def regularized_by_data(study: Study, *, recorded: bool = False) -> pd.DataFrame
 
 
 def ensembles_by_data(study: Study, tuned: pd.DataFrame, *, recorded: bool = False) -> pd.DataFrame:
-    """Return the scores of one ensemble a tuned model at every D, at the heuristic's settings.
+    """Return the scores of one ensemble a tuned model at every D, tuned for K → ∞.
 
-    Columns as in `heuristic_ensembles`. Trains and scores what is missing; `recorded` as in
+    Columns as in `tuned_ensembles`. Trains and scores what is missing; `recorded` as in
     `regularized_by_data`.
     """
 
     def at(study: Study, D: int) -> pd.DataFrame:
-        return heuristic_ensembles(study, tuned[tuned.D == D], label=f"ensembles, D = {D:,}")
+        return tuned_ensembles(study, tuned[tuned.D == D], label=f"ensembles, D = {D:,}")
 
     return _by_data(study, sorted(tuned.D.unique()), at, recorded=recorded)
 
@@ -57,7 +57,7 @@ def recorded_ensembles_by_data(study: Study, tuned: pd.DataFrame) -> pd.DataFram
     and takes the size of its noise from all of them, as notebooks 03 to 05 do.
     """
     reader = study.reading()
-    specs = heuristic_specs(reader, centres_of(tuned))
+    specs = member_ensembles(reader, centres_of(tuned))
     return score(reader, [spec for spec in specs if reader.store.get(spec.run_id)])
 
 
@@ -86,7 +86,7 @@ def _by_data(
 def joint_specs(study: Study, seed_tokens: int | None = None) -> list[RunSpec]:
     """Return the members that the joint limit at one D (the base) needs (notebook 04)."""
     centres = single.current_centres(study, "regularized", seed_tokens)
-    return [member for e in heuristic_specs(study, centres) for member in e.members]
+    return [member for e in member_ensembles(study, centres) for member in e.members]
 
 
 def data_scaling_specs(study: Study) -> list[RunSpec]:

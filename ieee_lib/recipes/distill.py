@@ -29,7 +29,7 @@ FIRST_SEED = 100
 def teachers(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of the ensemble that teaches: notebook 03's members at the heuristic.
 
-    Columns as in `recipes.heuristic_ensembles`. Trains and scores what is missing; members that
+    Columns as in `recipes.tuned_ensembles`. Trains and scores what is missing; members that
     diverged do not teach.
     """
     return score(study, [_teaching(study, tuned)], label="teachers")

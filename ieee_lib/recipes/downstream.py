@@ -24,7 +24,7 @@ from ieee_lib.laws.downstream import error_of
 from ieee_lib.paths import below_data
 from ieee_lib.recipes import single
 from ieee_lib.recipes.distill import Student, compared_students, healthy, teach, teacher_spec
-from ieee_lib.recipes.ensembles import heuristic_specs, member_centres
+from ieee_lib.recipes.ensembles import member_centres, member_ensembles
 from ieee_lib.recipes.search import specs_of
 from ieee_lib.study import Study
 from ieee_lib.text.corpus import open_corpus
@@ -127,7 +127,7 @@ def evaluated_models(
             seeds = EnsembleSpec(tuple(specs_of(study, centre, study.scale.seeds)))
             models.append(EvaluatedModel(recipe=recipe, model=centre.model, runs=seeds))
     with_members = member_centres(study, centres["regularized"])
-    for centre, members in zip(with_members, heuristic_specs(study, with_members), strict=True):
+    for centre, members in zip(with_members, member_ensembles(study, with_members), strict=True):
         models.append(EvaluatedModel(recipe="ensemble", model=centre.model, runs=members))
     for name, student in students.items():
         seeds = EnsembleSpec(tuple(student.specs(study)))

@@ -1,10 +1,11 @@
 """Ensembles: which members, at which settings, and the scores of their subsets (Sec. 4 and 5).
 
 Members are runs that differ by seed. The single-model optimum is not the ensemble optimum: for
-many members the paper doubles the epochs and halves the decay (the heuristic).
+many members the paper doubles the epochs and halves the decay (the heuristic). Where that is not a
+model's optimum, a scale gives searched settings (`[ensembles] settings`).
 
     tuned = regularized(study)
-    scores = heuristic_ensembles(study, tuned)       # one row a scored member subset
+    scores = tuned_ensembles(study, tuned)       # one row a scored member subset
     fit_ensembles(scores)["0.14M"].limit
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from ieee_lib.config import EnsembleSpec
+from ieee_lib.config.scale import Scale
 from ieee_lib.config.scale_tables import EPOCHS_GRID, GRIDS, Settings
 from ieee_lib.laws.estimates import replicate_noise
 from ieee_lib.recipes.search import neighbours
@@ -27,23 +29,21 @@ LOWEST_WD = 0.1
 """The heuristic never goes below it (paper's table: 150M at 1.6B tokens stays at 0.1)."""
 
 
-def heuristic_ensembles(
-    study: Study, tuned: pd.DataFrame, label: str = "ensembles"
-) -> pd.DataFrame:
-    """Return the scores of one ensemble a tuned model, members at the heuristic's settings.
+def tuned_ensembles(study: Study, tuned: pd.DataFrame, label: str = "ensembles") -> pd.DataFrame:
+    """Return the scores of one ensemble a tuned model, members tuned for K → ∞.
 
     One row a member subset: ensemble, model, N, D, settings, K, k (members of the subset), members
     (run ids), loss (nats/token, logits averaged), loss_probabilities, noise (standard deviation
     between members, pooled over the ensembles of this frame) with noise_dof, flops of training the
     subset. Trains and scores what is missing. Source: Sec. 4.2.
     """
-    return score(study, heuristic_specs(study, centres_of(tuned)), label=label)
+    return score(study, member_ensembles(study, centres_of(tuned)), label=label)
 
 
 def single_optimum_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of one ensemble a tuned model, members at the single-model optimum.
 
-    Columns as in `heuristic_ensembles`. Source: Sec. 4.1, Fig 4.
+    Columns as in `tuned_ensembles`. Source: Sec. 4.1, Fig 4.
     """
     return score(study, single_optimum_specs(study, centres_of(tuned)))
 
@@ -51,7 +51,7 @@ def single_optimum_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
 def heuristic_neighbours(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of ensembles one step from the heuristic in epochs or decay, one model.
 
-    Columns as in `heuristic_ensembles`. Source: the paper's search box (v1 Fig 5, left).
+    Columns as in `tuned_ensembles`. Source: the paper's search box (v1 Fig 5, left).
     """
     centre = centre_of(centres_of(tuned), study.scale.ensembles.model)
     return score(study, neighbour_specs(study, heuristic(centre)))
@@ -60,7 +60,7 @@ def heuristic_neighbours(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
 def ensemble_grid(study: Study) -> pd.DataFrame:
     """Return the scores of an ensemble for every cell of epochs x decay, one model.
 
-    Columns as in `heuristic_ensembles`. Source: v1 Fig 5, right.
+    Columns as in `tuned_ensembles`. Source: v1 Fig 5, right.
     """
     return score(study, grid_specs(study))
 
@@ -68,12 +68,12 @@ def ensemble_grid(study: Study) -> pd.DataFrame:
 def recorded_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of all ensembles of this section at one D that are recorded already.
 
-    Those of the functions above; nothing is trained or scored. Columns as in `heuristic_ensembles`.
+    Those of the functions above; nothing is trained or scored. Columns as in `tuned_ensembles`.
     """
     centres = centres_of(tuned)
     centre = centre_of(centres, study.scale.ensembles.model)
     specs = [
-        *heuristic_specs(study, centres),
+        *member_ensembles(study, centres),
         *single_optimum_specs(study, centres),
         *neighbour_specs(study, heuristic(centre)),
         *grid_specs(study),
@@ -84,7 +84,7 @@ def recorded_ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
 def seed_ablation(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of ensembles whose members differ by init, by order, or by both.
 
-    Columns as in `heuristic_ensembles`, and `seeds`: what differs. Source: Fig 16.
+    Columns as in `tuned_ensembles`, and `seeds`: what differs. Source: Fig 16.
     """
     centre = centre_of(centres_of(tuned), study.scale.ensembles.model)
     specs = seed_ablation_specs(study, centre)
@@ -129,6 +129,23 @@ def heuristic(single: Settings) -> Settings:
     )
 
 
+def member_settings(scale: Scale, single: Settings) -> Settings:
+    """Return the member settings for K → ∞ of a tuned model: searched ones, else the heuristic's.
+
+    The model that figures show has the heuristic's at the base D, always.
+    """
+    return scale.member_settings(single) or heuristic(single)
+
+
+def members_note(scale: Scale, seed_tokens: int | None = None) -> str:
+    """Return what a caption says of the members' settings at one D (the base)."""
+    D = seed_tokens or scale.base_tokens
+    rows = [row for row in scale.ensembles.settings if row.seed_tokens == D]
+    searched = [name for name in scale.members() if any(row.model == name for row in rows)]
+    note = "members at the heuristic's settings"
+    return f"{note}, searched for {', '.join(searched)}" if searched else note
+
+
 def ensemble(
     study: Study, settings: Settings, n_member: int, *, vary: str = "init and order"
 ) -> EnsembleSpec:
@@ -155,10 +172,12 @@ def member_centres(study: Study, centres: Iterable[Settings]) -> list[Settings]:
     return [centre for centre in centres if centre.model in study.scale.members()]
 
 
-def heuristic_specs(study: Study, centres: Iterable[Settings]) -> list[EnsembleSpec]:
-    """Return one ensemble a tuned model, at the heuristic's settings."""
+def member_ensembles(study: Study, centres: Iterable[Settings]) -> list[EnsembleSpec]:
+    """Return one ensemble a tuned model, at its members' settings."""
     return [
-        ensemble(study, heuristic(centre), member_count(study, centre.seed_tokens))
+        ensemble(
+            study, member_settings(study.scale, centre), member_count(study, centre.seed_tokens)
+        )
         for centre in member_centres(study, centres)
     ]
 

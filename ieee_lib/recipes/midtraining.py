@@ -187,7 +187,7 @@ def continued_pretraining(setting: Setting) -> pd.DataFrame:
 def continued_ensemble(setting: Setting) -> pd.DataFrame:
     """Return the scores of the continued members' subsets, on the target.
 
-    Columns as in `recipes.heuristic_ensembles`. Trains and scores what is missing.
+    Columns as in `recipes.tuned_ensembles`. Trains and scores what is missing.
     """
     _, noise = _trained(setting)
     scores = setting.target.score([setting.ensemble], label="ensemble of continued models")

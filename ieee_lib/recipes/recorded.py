@@ -12,9 +12,9 @@ import pandas as pd
 from ieee_lib.errors import MissingRuns
 from ieee_lib.laws.ensembles import fit_ensembles
 from ieee_lib.laws.estimates import seed_mean
-from ieee_lib.laws.frontier import AT_OPTIMUM, HEURISTIC, OTHER, ensemble_points
+from ieee_lib.laws.frontier import AT_OPTIMUM, FOR_MANY, OTHER, ensemble_points
 from ieee_lib.recipes.distill import students_with_costs
-from ieee_lib.recipes.ensembles import centres_of, heuristic, recorded_ensembles
+from ieee_lib.recipes.ensembles import centres_of, member_settings, recorded_ensembles
 from ieee_lib.recipes.single import STANDARD_WD
 from ieee_lib.runs.frames import Noise
 from ieee_lib.study import Study
@@ -84,7 +84,10 @@ def _ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     recipe_of = {
         (settings.model, settings.wd, settings.lr, settings.epochs): recipe
         for centre in centres_of(tuned)
-        for recipe, settings in ((AT_OPTIMUM, centre), (HEURISTIC, heuristic(centre)))
+        for recipe, settings in (
+            (AT_OPTIMUM, centre),
+            (FOR_MANY, member_settings(study.scale, centre)),
+        )
     }
     settings = zip(points.model, points.wd, points.lr, points.epochs, strict=True)
     return points.assign(recipe=[recipe_of.get(each, OTHER) for each in settings])

@@ -42,7 +42,7 @@ def _of_members(study: Study, centres: Iterable[Settings]) -> list[Settings]:
 
 def member_specs(study: Study, centres: Iterable[Settings]) -> list[RunSpec]:
     """Return the members at the heuristic's settings."""
-    (ensemble,) = ensembles.heuristic_specs(study, _of_members(study, centres))
+    (ensemble,) = ensembles.member_ensembles(study, _of_members(study, centres))
     return list(ensemble.members)
 
 
@@ -122,12 +122,12 @@ def base_noise(study: Study) -> Noise:
 def members_within(study: Study, plan: Plan, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of ensembles of the first model, at the heuristic and at its own optimum.
 
-    Columns as in `heuristic_ensembles`, and `settings`. One whose members do not fit any more is
+    Columns as in `tuned_ensembles`, and `settings`. One whose members do not fit any more is
     left out; those at the optimum are the seeds of the single model, if no more are asked for.
     """
     centres = _of_members(study, ensembles.centres_of(tuned))
     specs = {
-        "twice the epochs, half the decay": ensembles.heuristic_specs(study, centres)[0],
+        "twice the epochs, half the decay": ensembles.member_ensembles(study, centres)[0],
         "single-model optimum": ensembles.single_optimum_specs(study, centres)[0],
     }
     scores = []

@@ -9,7 +9,7 @@ import pytest
 from ieee_lib import laws
 from ieee_lib.config.scale import Scale
 from ieee_lib.laws.estimates import Estimate
-from ieee_lib.laws.frontier import AT_OPTIMUM, HEURISTIC, OTHER, Frontier, cost_text
+from ieee_lib.laws.frontier import AT_OPTIMUM, FOR_MANY, OTHER, Frontier, cost_text
 from tests.synthetic import ensemble, scores
 
 
@@ -134,7 +134,7 @@ def test_the_papers_points_cost_what_their_settings_say():
     per_token = {name: model.flops_per_token() for name, model in models.items()}
     for recipe, model, epochs in (("standard", "600M", 4), ("regularized", "1.4B", 8)):
         assert flops[recipe, model, 1, epochs] == per_token[model] * epochs * D
-    assert flops[HEURISTIC, "300M", 8, 32] == 8 * 32 * D * per_token["300M"]
+    assert flops[FOR_MANY, "300M", 8, 32] == 8 * 32 * D * per_token["300M"]
     assert flops[AT_OPTIMUM, "300M", 2, 16] == 2 * flops["regularized", "300M", 1, 16]
     students = table[table.recipe == "distilled"].sort_values("flops")
     steps, sampled = np.array([51_200, 128_000]), 1e10  # of 64 x 4096 tokens

@@ -5,11 +5,12 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import bartlett
 
 from ieee_lib import InputError
 from ieee_lib.laws import Estimate, fit_ensembles
 from ieee_lib.laws.estimates import noise_of, t_scale
-from ieee_lib.laws.influence import influence, pool
+from ieee_lib.laws.influence import influence, pool, variances_differ
 from ieee_lib.runs.frames import Noise
 from tests.synthetic import ensemble, scores
 
@@ -75,7 +76,7 @@ def test_the_scale_is_pooled_with_its_degrees_of_freedom():
     three = influence(*reversed(subsets(lambda s: 4 + 1 / len(s) + LUCK[s].mean(), K=3)))
     five = influence(*reversed(subsets(lambda s: 4 + 1 / len(s) + 2 * LUCK[s].mean(), K=5)))
     two = influence(*reversed(subsets(lambda s: 4 + 1 / len(s), K=2)))
-    pooled = pool([three, five, two], None)
+    pooled = pool([three, five, two], [1, 1, 1], None)
     sigma = np.sqrt((2 * LUCK[:3].var(ddof=1) + 4 * 4 * LUCK.var(ddof=1)) / 6)
     assert [each.dof for each in pooled] == [6, 6, 6]
     assert [each.sigma[1] for each in pooled] == pytest.approx([sigma] * 3)
@@ -83,6 +84,38 @@ def test_the_scale_is_pooled_with_its_degrees_of_freedom():
     for each, K in zip(pooled, (3, 5, 2), strict=True):
         assert each.estimate(0, 1, 0).error == pytest.approx(sigma / np.sqrt(2 if K == 2 else K)), K
         assert each.estimate(0, 1, 0).dof == 6
+
+
+@pytest.mark.parametrize("spread", [1.0, 6.0])
+def test_members_of_one_size_keep_their_noise_where_sizes_differ_by_more_than_chance(spread):
+    some = np.stack([LUCK, 1.2 * LUCK[::-1]])
+    luck = {1: some, 2: spread * some}
+    sizes, own = [], []
+    for N, of_N in luck.items():
+        for noise in of_N:
+            members, table = subsets(lambda s, noise=noise: 4 + 1 / len(s) + noise[s].mean())
+            own.append(influence(table, members))
+            sizes.append(N)
+    variance = {N: of_N.var(axis=1, ddof=1).mean() for N, of_N in luck.items()}
+    by_N = spread > 1
+    for N, each in zip(sizes, pool(own, sizes, None), strict=True):
+        expected = variance[N] if by_N else np.mean(list(variance.values()))
+        assert each.sigma[1] == pytest.approx(np.sqrt(expected))
+        assert (each.dof, each.source) == ((8, "its N") if by_N else (16, "all ensembles"))
+
+
+def test_variances_differ_as_bartletts_test_of_samples_says():
+    rng = np.random.default_rng(0)
+    told = []
+    for n in ((5, 5), (3, 9, 4), (4, 4, 4, 4)):
+        for spread in (1.0, 2.0, 4.0):
+            samples = [rng.normal(0, spread**i, size) for i, size in enumerate(n)]
+            squares = np.array([np.var(each) * len(each) for each in samples])
+            told.append(variances_differ(squares, np.array(n) - 1.0))
+            assert told[-1] == (bartlett(*samples).pvalue < 0.05), (n, spread)
+    assert any(told) and not all(told)
+    assert not variances_differ(np.array([1.0]), np.array([4.0])), "one size has no other"
+    assert not variances_differ(np.array([0.0, 1.0]), np.array([4.0, 4.0])), "alike by chance"
 
 
 def test_two_members_take_the_noise_of_others_of_single_runs_or_none():
@@ -113,7 +146,7 @@ def test_limits_cover_the_truth_with_members_that_interact(interaction):
         options = {"K": 3, "noise": 0.02, "interaction": interaction, "seed": seed}
         frames = [scores(N, **options) for N in (4e4, 7e4, 1.4e5, 3.2e5)]
         own = [influence(frame, max(frame.members, key=len)) for frame in frames]
-        limits = [each.estimate(0, 1, 0) for each in pool(own, None)]
+        limits = [each.estimate(0, 1, 0) for each in pool(own, [1] * len(own), None)]
         hits += [limit.ci_low <= 4.0 <= limit.ci_high for limit in limits]
     assert 0.92 <= np.mean(hits) <= 0.99, np.mean(hits)
 
@@ -132,9 +165,9 @@ def test_limits_that_share_members_cancel_in_a_difference():
 
 def test_noise_of_single_runs_is_assumed_only_without_any_other():
     own = influence(*reversed(subsets(lambda s: 4 + LUCK[s].mean())))
-    assert pool([own], Noise(9.0, 2.0))[0].sigma[1] == pytest.approx(LUCK.std(ddof=1))
+    assert pool([own], [1], Noise(9.0, 2.0))[0].sigma[1] == pytest.approx(LUCK.std(ddof=1))
     two = influence(*reversed(subsets(lambda s: 4.0, K=2)))
-    assert pool([two], None)[0] is two and two.source == "nothing"
+    assert pool([two], [1], None)[0] is two and two.source == "nothing"
     assert isinstance(two.estimate(0, 1, 0), Estimate)
 
 

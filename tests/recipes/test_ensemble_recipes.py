@@ -1,9 +1,14 @@
 """Which members an ensemble has: the paper's heuristic, seeds, neighbours."""
 
+import dataclasses
+import re
+import tomllib
+
 import pytest
 
 from ieee_lib import InputError, Scale
 from ieee_lib.config import EnsembleSpec
+from ieee_lib.config.scale import FOLDER
 from ieee_lib.config.scale_tables import Settings
 from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.recipes import regularized
@@ -52,7 +57,7 @@ def test_members_differ_by_what_was_asked(study):
     assert found == {(8, 0.4), (32, 0.4), (16, 0.2), (16, 0.8)}
     centres = study.scale.settings("regularized", 4096)
     assert [len(e.members) for e in recipe.single_optimum_specs(study, centres)] == [2, 3, 2, 2]
-    assert [len(e.members) for e in recipe.heuristic_specs(study, centres)] == [3, 3, 3, 3]
+    assert [len(e.members) for e in recipe.member_ensembles(study, centres)] == [3, 3, 3, 3]
     assert recipe.member_count(study, 4096) == 3 and recipe.member_count(study, 2048) == 2
 
 
@@ -60,7 +65,7 @@ def test_recorded_ensembles_are_those_of_the_section_that_have_scores(monkeypatc
     study = Study.open("laptop", source="archive")
     tuned = regularized(study)
     scores = recipe.recorded_ensembles(study, tuned)
-    heuristic = recipe.heuristic_ensembles(study, tuned)
+    heuristic = recipe.tuned_ensembles(study, tuned)
     assert set(heuristic.ensemble) < set(scores.ensemble) and scores.ensemble.nunique() > 15
     assert not scores.duplicated(["ensemble", "members"]).any()
     grid = set(recipe.ensemble_grid(study).ensemble) - set(heuristic.ensemble)
@@ -97,3 +102,55 @@ def test_bad_ensembles_are_refused(spec, members, allowed):
 def test_settings_at_the_edge_of_the_grid_stay_on_it():
     edge = Settings(model="m", seed_tokens=1, wd=0.0, lr=1e-3, epochs=128)
     assert recipe.heuristic(edge) == edge
+
+
+def with_settings(rows):
+    table = tomllib.loads((FOLDER / "smoke.toml").read_text(encoding="utf-8"))
+    table["ensembles"]["settings"] = rows
+    return Scale.from_dict("smoke", table)
+
+
+def a_row(scale, **changes):
+    """Return members' settings of the largest model at the base, as a scale file has them."""
+    row = scale.settings("regularized", scale.base_tokens)[-1]
+    return {**dataclasses.asdict(row), "wd": 0.2, "epochs": 4, **changes}
+
+
+def test_members_take_searched_settings_where_the_scale_has_them(study):
+    row = a_row(study.scale)
+    scale = with_settings([row])
+    searched = dataclasses.replace(study, scale=scale)
+    centres = scale.settings("regularized", scale.base_tokens)
+    *others, last = recipe.member_ensembles(searched, centres)
+    assert {(m.wd, m.epochs) for m in last.members} == {(0.2, 4)}
+    assert others == recipe.member_ensembles(study, centres)[:-1], "others keep the heuristic"
+    smaller = scale.settings("regularized", scale.seed_tokens[0])[-1]
+    assert recipe.member_settings(scale, smaller) == recipe.heuristic(smaller), "nor another D"
+    assert recipe.single_optimum_specs(searched, centres) == recipe.single_optimum_specs(
+        study, centres
+    )
+    assert recipe.members_note(study.scale) == "members at the heuristic's settings"
+    assert recipe.members_note(scale).endswith(f"searched for {row['model']}")
+    assert recipe.members_note(scale, scale.seed_tokens[0]).endswith("settings")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named", "allowed"),
+    [
+        ({"model": "9B"}, "ensembles.settings[0].model", "allowed are"),
+        ({"seed_tokens": 1024 * 64}, "ensembles.settings[0]", "under regularized at D = 65536"),
+        ({"wd": 0.3}, "wd", "allowed are"),
+    ],
+)
+def test_bad_members_settings_are_refused(study, changes, named, allowed):
+    with pytest.raises(InputError, match=re.escape(allowed)) as error:
+        with_settings([a_row(study.scale, **changes)])
+    assert named in str(error.value)
+
+
+def test_members_settings_come_once_and_never_for_the_model_that_tests_the_heuristic(study):
+    row = a_row(study.scale)
+    with pytest.raises(InputError, match="listed once"):
+        with_settings([row, row])
+    with pytest.raises(InputError, match="notebook 03 tests the heuristic"):
+        with_settings([a_row(study.scale, model=study.scale.ensembles.model)])

@@ -3,7 +3,7 @@
 import pytest
 
 from ieee_lib import laws, recipes
-from ieee_lib.laws.frontier import AT_OPTIMUM, HEURISTIC, OTHER
+from ieee_lib.laws.frontier import AT_OPTIMUM, FOR_MANY, OTHER
 from ieee_lib.recipes.ensembles import centres_of, heuristic
 from ieee_lib.study import Study
 
@@ -41,13 +41,13 @@ def test_every_run_without_options_is_in_one_point(study, points):
 
 
 def test_an_ensemble_costs_its_members_and_is_called_by_their_settings(study, tuned, points):
-    ensembles = points[points.recipe.isin([AT_OPTIMUM, HEURISTIC, OTHER])]
+    ensembles = points[points.recipe.isin([AT_OPTIMUM, FOR_MANY, OTHER])]
     assert not ensembles.duplicated(["model", "wd", "lr", "epochs", "K"]).any()
     assert (ensembles.parameters == ensembles.N * ensembles.K).all() and ensembles.K.min() == 2
     for row in ensembles.to_dict("records"):
         members = [study.store.get(run_id) for run_id in row["run_ids"][: row["K"]]]
         assert row["flops"] == sum(member["flops"] for member in members)
-    for recipe, settings in ((AT_OPTIMUM, lambda centre: centre), (HEURISTIC, heuristic)):
+    for recipe, settings in ((AT_OPTIMUM, lambda centre: centre), (FOR_MANY, heuristic)):
         expected = {(c.model, settings(c).wd, settings(c).epochs) for c in centres_of(tuned)}
         rows = points[points.recipe == recipe]
         found = set(zip(rows.model, rows.wd, rows.epochs, strict=True))
