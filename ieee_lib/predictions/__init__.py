@@ -3,10 +3,12 @@
 predictions.predict(study)               # writes what can be predicted now
 scores = predictions.scores(study)       # once the targets are trained: one row a prediction
 predictions.coverage(scores)
+predictions.earlier_rounds(scale)        # those of a scale that was designed anew since
 """
 
 from ieee_lib.predictions.log import Prediction, committed, predict, prediction_id, predictions
 from ieee_lib.predictions.questions import Cell, Question, measured, questions
+from ieee_lib.predictions.rounds import close_round, earlier_rounds
 from ieee_lib.predictions.scores import (
     DIGITS,
     answered,
@@ -23,9 +25,11 @@ __all__ = [
     "Prediction",
     "Question",
     "answered",
+    "close_round",
     "committed",
     "coverage",
     "coverage_note",
+    "earlier_rounds",
     "measured",
     "predict",
     "predicted_again",

@@ -8,6 +8,7 @@ trained: bringing those of several machines together is a copy.
 """
 
 import json
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +80,14 @@ def predictions(scale: str) -> list[Prediction]:
 
     Raises InputError for one that was altered.
     """
-    logged = [_read(path) for path in sorted(paths.predictions(scale).glob("*.json"))]
+    return predictions_in(paths.predictions(scale))
+
+
+def predictions_in(folder: Path) -> list[Prediction]:
+    """Return the predictions of one folder in the order in which they were made."""
+    is_id = re.compile(r"[0-9a-f]{16}")
+    files = sorted(path for path in folder.glob("*.json") if is_id.fullmatch(path.stem))
+    logged = [_read(path) for path in files]
     return sorted(logged, key=lambda each: (each["created"], each["prediction_id"]))
 
 

@@ -9,6 +9,7 @@ earlier one was about the same recipe, model, D and K.
 
 import math
 from datetime import datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -63,27 +64,30 @@ def scores(study: Study) -> pd.DataFrame:
             loss, se = estimate.value, estimate.se
             counted = _counted(study, each, loss, measured_before)
             measured_before.add(_place(each))
-        rows.append(
-            {
-                "axis": each["axis"],
-                "recipe": each["recipe"],
-                "model": each["settings"]["model"],
-                "N": _target(each).size(study),
-                "D": each["settings"]["seed_tokens"],
-                "K": each["K"],
-                "points": each["points"],
-                "predicted": each["predicted"],
-                "ci_low": each["low"],
-                "ci_high": each["high"],
-                "measured": loss,
-                "se": se,
-                "error": loss - each["predicted"],
-                "covered": each["low"] <= loss <= each["high"],
-                "counted": counted,
-                "run_ids": tuple(each["target"]),
-            }
-        )
+        rows.append(score_row(each, _target(each).size(study), loss, se, counted))
     return pd.DataFrame(rows)
+
+
+def score_row(each: Prediction, N: int, loss: float, se: float, counted: str) -> dict[str, Any]:
+    """Return a prediction beside the loss that was measured; columns as in `scores`."""
+    return {
+        "axis": each["axis"],
+        "recipe": each["recipe"],
+        "model": each["settings"]["model"],
+        "N": N,
+        "D": each["settings"]["seed_tokens"],
+        "K": each["K"],
+        "points": each["points"],
+        "predicted": each["predicted"],
+        "ci_low": each["low"],
+        "ci_high": each["high"],
+        "measured": loss,
+        "se": se,
+        "error": loss - each["predicted"],
+        "covered": each["low"] <= loss <= each["high"],
+        "counted": counted,
+        "run_ids": tuple(each["target"]),
+    }
 
 
 def answered(study: Study) -> dict[str, Question]:

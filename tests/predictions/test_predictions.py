@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import t as student_t
 
@@ -200,6 +201,38 @@ def test_a_prediction_cannot_be_altered_or_made_too_late(study):
             path.write_text(text)
 
 
+def test_a_closed_round_keeps_its_predictions_and_what_was_measured(study):
+    """Closed, altered, and put back for the other tests."""
+    before, folder = score(study), paths.predictions("small")
+    assert not len(predictions.earlier_rounds("small"))
+    with pytest.raises(InputError, match="a-z, 0-9"):
+        predictions.close_round(study, "../first")
+    closed = predictions.close_round(study, "first")
+    measured = closed / "measured.json"
+    try:
+        earlier = predictions.earlier_rounds("small")
+        assert list(earlier["round"].unique()) == ["first"]
+        pd.testing.assert_frame_equal(earlier.drop(columns="round"), before)
+        assert predictions.coverage(earlier).equals(predictions.coverage(before))
+        assert not predictions.predictions("small"), "they are of the round alone"
+        with pytest.raises(InputError, match="closed already"):
+            predictions.close_round(study, "first")
+        text = measured.read_text()
+        body = json.loads(text)
+        measured.write_text(json.dumps({**body, "round": "other"}))
+        with pytest.raises(InputError, match="sha256 differs"):
+            predictions.earlier_rounds("small")
+        measured.write_text(json.dumps(with_checksum({**body, "measured": body["measured"][1:]})))
+        with pytest.raises(InputError, match="does not say what was measured"):
+            predictions.earlier_rounds("small")
+        measured.write_text(text)
+    finally:
+        measured.unlink()
+        for path in closed.iterdir():
+            path.rename(folder / path.name)
+        closed.rmdir()
+
+
 @pytest.fixture
 def more_members(study):
     """A question of K members, and the same of the members that are known."""
@@ -256,8 +289,8 @@ def test_sealed_predictions_stay_and_stand_beside_those_of_today(recorded):
     assert by_form.predictions["N", "exponent 1"] == by_form.predictions["N", "free exponent"] == 5
 
 
-def test_the_recorded_predictions_held_as_the_readme_says(recorded):
-    rows = score(recorded)
+def test_the_first_round_held_as_the_readme_says(recorded):
+    rows = predictions.earlier_rounds(recorded.scale.name)
     counted = rows[rows.counted == "yes"]
     assert (len(rows), len(counted), counted.covered.sum()) == (24, 23, 18)
     by_axis = predictions.coverage(rows).set_index(["axis", "recipe"]).covered
