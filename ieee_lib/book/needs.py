@@ -40,7 +40,7 @@ def ensemble_groups(study: Study, centres: list[Settings]) -> dict[str, list[Ens
     heuristic = recipe.heuristic(centre)
     return {
         "single-model optimum": recipe.single_optimum_specs(study, centres),
-        "heuristic": recipe.member_ensembles(study, centres),
+        "tuned for K → ∞": recipe.member_ensembles(study, centres),
         "neighbours of the heuristic": recipe.neighbour_specs(study, heuristic),
         "epochs x weight decay": recipe.grid_specs(study),
         "seeds": list(recipe.seed_ablation_specs(study, centre).values()),

@@ -246,7 +246,7 @@ class Scale(Checked):
             check(cell in cells, where, row.model, allowed)
             allowed = f"must be listed once at D = {row.seed_tokens}"
             check(cell not in listed, where, row.model, allowed)
-            allowed = "is the ensembles' model: notebook 03 tests the heuristic on it at the base D"
+            allowed = "must not be the ensembles' model at the base D: it tests the heuristic"
             check(cell != (self.ensembles.model, self.base_tokens), where, row.model, allowed)
             listed.append(cell)
 
@@ -299,8 +299,8 @@ class Scale(Checked):
         """Return the models that ensembles have as members, in the order of the ladder in N."""
         return [name for name in self.ladder_models() if name not in self.ensembles.alone]
 
-    def member_settings(self, single: Settings) -> Settings | None:
-        """Return the members' settings that were searched for a tuned model, if they were."""
+    def searched_member_settings(self, single: Settings) -> Settings | None:
+        """Return the members' settings that were searched for a tuned model; None: none were."""
         cell = (single.model, single.seed_tokens)
         rows = (row for row in self.ensembles.settings if (row.model, row.seed_tokens) == cell)
         return next(rows, None)

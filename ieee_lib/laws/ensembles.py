@@ -213,9 +213,9 @@ def fit_ensembles(
     where no ensemble has three. With `by` there is one law a value of that column, which is its
     key; else one an ensemble, by model where each has one, or by `settings_label`.
 
-    The size of the noise is pooled over all these ensembles and those of `noise_from`, or those of
-    one N; see `influence.pool`. Raises InputError where divergence left an ensemble fewer than two
-    members.
+    The size of the noise is pooled over all these ensembles and those of `noise_from`, by N where
+    sizes differ; see `influence.pool`. Raises InputError where divergence left an ensemble fewer
+    than two members.
     """
     laws = []
     for name, group in scores.groupby(by or "ensemble", sort=False):

@@ -26,7 +26,7 @@ from ieee_lib.laws.estimates import Estimate
 from ieee_lib.laws.scan import Floats
 
 AT_OPTIMUM = "ensemble, single-model optimum"
-FOR_MANY = "ensemble, tuned for many"
+FOR_MANY = "ensemble, tuned for K → ∞"
 OTHER = "ensemble, other settings"
 
 FAMILIES = {

@@ -29,7 +29,7 @@ from ieee_lib.runs.frames import Noise
 STATISTICS = ("A", "E", "gain")
 """Of A / K + E, and the gain L(1) - L(2)."""
 BARTLETT = 0.05
-"""Level of the test by which ensembles of one N keep a noise of their own."""
+"""Level of Bartlett's test; below it the ensembles of each N are pooled by themselves."""
 MIN_MEMBERS = 3
 """Members that an ensemble needs for a variance of its own."""
 
@@ -49,7 +49,7 @@ class Influence:
     dof: float
     """Degrees of freedom behind sigma."""
     source: str
-    """Where sigma comes from: its members, all ensembles, those of its N, single runs, or
+    """Where sigma comes from: its members, all ensembles, ensembles of its N, single runs, or
     nothing."""
 
     def estimate(self, *coefficients: float) -> Estimate:
@@ -108,9 +108,9 @@ def pool(
         sigma^2 = sum of (K - 1) sigma_e^2 / sum of (K - 1)
 
     over all ensembles e that have their own; over those of one N where Bartlett's test of the
-    limits' variances, at 5 %, says that they differ between N. Where none has three members, sigma
-    is `fallback`: the noise between single runs, more than what an ensemble inherits of it; without
-    that it is infinite.
+    limits' variances, at 5 %, says that they differ between N. An N of which no ensemble has three
+    members takes that of all. Where no ensemble has, sigma is `fallback`: the noise between single
+    runs, more than what an ensemble inherits of it; without that it is infinite.
     """
     squares = [
         [N, len(each.members) - 1.0, *(each.deviations**2).sum(axis=0)]
@@ -126,7 +126,7 @@ def pool(
     pooled = []
     for N, each in zip(sizes, influences, strict=True):
         of_N = differ and N in by_N.index
-        row, source = (by_N.loc[N], "its N") if of_N else (every, "all ensembles")
+        row, source = (by_N.loc[N], "ensembles of its N") if of_N else (every, "all ensembles")
         dof, *sums = row[["dof", *STATISTICS]].to_numpy(float)
         pooled.append(
             replace(each, sigma=np.sqrt(np.array(sums) / dof), dof=float(dof), source=source)
@@ -144,7 +144,8 @@ def variances_differ(squares: Floats, dof: Floats) -> bool:
 
         T = (d ln s^2 - sum of d_g ln s_g^2) / (1 + (sum of 1 / d_g - 1 / d) / (3 (g - 1)))
 
-    squares: the sum of squares of each of the g groups, dof: its degrees of freedom d_g, (g,).
+    squares: the sum of squares of each of the g groups, dof: its degrees of freedom d_g, both (g,).
+    d and s^2 are those of all groups together.
     """
     if len(dof) < 2 or not (squares > 0).all():
         return False
@@ -154,9 +155,8 @@ def variances_differ(squares: Floats, dof: Floats) -> bool:
     return bool(chi2.sf(excess / correction, len(dof) - 1) < BARTLETT)
 
 
-def _deviation(deviations: Floats | None) -> Floats:
+def _deviation(deviations: Floats) -> Floats:
     """Return the standard deviation (3,) of a member's deviations (K, 3)."""
-    assert deviations is not None
     return np.sqrt((deviations**2).sum(axis=0) / (len(deviations) - 1))
 
 

@@ -22,7 +22,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "standard": {"label": "standard (wd 0.1)"},
     "regularized": {"label": "regularized (single model)"},
     AT_OPTIMUM: {"label": "ensembles, single-model optimum"},
-    FOR_MANY: {"label": "ensembles, tuned for many", "linestyle": "--", "filled": False},
+    FOR_MANY: {"label": "ensembles, tuned for K → ∞", "linestyle": "--", "filled": False},
     "distilled": {"label": "students, teachers' compute counted"},
 }
 """Frontier -> its label and line, in the order drawn."""

@@ -50,7 +50,7 @@ def errors_of_predictions(ax: Axes, scores: pd.DataFrame, axis: str) -> Axes:
 
 
 def _name(row: dict, with_D: bool) -> str:
-    """Return what a prediction is about: 3 × 0.63M, D = 32.8k."""
+    """Return what a prediction is about: 3 × 0.92M, D = 32.8k."""
     name = f"{row['K']} × {row['model']}" if row["K"] > 1 else row["model"]
     name += f", D = {marks.short_count(row['D'])}" if with_D else ""
     return name if row["counted"] == "yes" else f"{name} *"

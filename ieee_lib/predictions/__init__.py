@@ -3,7 +3,7 @@
 predictions.predict(study)               # writes what can be predicted now
 scores = predictions.scores(study)       # once the targets are trained: one row a prediction
 predictions.coverage(scores)
-predictions.earlier_rounds(scale)        # those of a scale that was designed anew since
+predictions.earlier_rounds(scale)        # made before the scale was redesigned
 """
 
 from ieee_lib.predictions.log import Prediction, committed, predict, prediction_id, predictions

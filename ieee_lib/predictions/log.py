@@ -8,7 +8,6 @@ trained: bringing those of several machines together is a copy.
 """
 
 import json
-import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,9 @@ from ieee_lib.files import parse_json, verify_checksum, with_checksum, write_ato
 from ieee_lib.predictions.questions import Question, questions
 from ieee_lib.runs.provenance import GitError, git, git_commit
 from ieee_lib.study import Study
+
+MEASURED = "measured.json"
+"""File of a closed round with what was measured."""
 
 
 class Prediction(TypedDict):
@@ -84,11 +86,19 @@ def predictions(scale: str) -> list[Prediction]:
 
 
 def predictions_in(folder: Path) -> list[Prediction]:
-    """Return the predictions of one folder in the order in which they were made."""
-    is_id = re.compile(r"[0-9a-f]{16}")
-    files = sorted(path for path in folder.glob("*.json") if is_id.fullmatch(path.stem))
+    """Return the predictions of one folder in the order in which they were made.
+
+    Raises InputError for one that was altered.
+    """
+    files = sorted(path for path in folder.glob("*.json") if path.name != MEASURED)
     logged = [_read(path) for path in files]
     return sorted(logged, key=lambda each: (each["created"], each["prediction_id"]))
+
+
+def closed_rounds(scale: str) -> list[Path]:
+    """Return the folders of a scale's closed rounds, the oldest first; see `predictions.rounds`."""
+    folders = [path.parent for path in paths.predictions(scale).glob(f"[!.]*/{MEASURED}")]
+    return sorted(folders, key=lambda folder: [each["created"] for each in predictions_in(folder)])
 
 
 def predict(study: Study) -> list[Prediction]:

@@ -90,7 +90,7 @@ class Question:
 
     @property
     def name(self) -> str:
-        """Return what is predicted: largest N: ensemble, 3 x 0.63M, D = 32,768."""
+        """Return what is predicted: largest N: ensemble, 3 x 0.92M, D = 32,768."""
         settings, K = self.target.settings, self.target.K
         model = f"{K} x {settings.model}" if K > 1 else settings.model
         place = f"{model}, D = {settings.seed_tokens:,}"
@@ -210,7 +210,7 @@ class Question:
         return Estimate(loss.value, loss.draws + sigma * t_scale(dof) * noise_of(run_ids))
 
     def _ensembles(self, study: Study) -> dict[str, EnsembleLaw]:
-        """Return model -> law in K of the bases of all peers, with the noise pooled over them."""
+        """Return model -> law in K of all peers' bases, their noise pooled (`influence.pool`)."""
         specs = [peer.basis[0].ensemble(study) for peer in self.peers(study)]
         return fit_ensembles(study.score([spec for spec in specs if spec]))
 

@@ -4,7 +4,7 @@
     predictions.coverage(scores)             # held and expected, by axis and recipe
 
 A prediction counts where it was on record before the first of its new runs began, and where no
-earlier one was about the same recipe, model, D and K.
+earlier one, of a closed round too, was about the same recipe, model, D and K.
 """
 
 import math
@@ -17,7 +17,13 @@ from ieee_lib import paths
 from ieee_lib.config import RunSpec
 from ieee_lib.config.scale_tables import Settings
 from ieee_lib.errors import MissingRuns
-from ieee_lib.predictions.log import Prediction, prediction_id, predictions
+from ieee_lib.predictions.log import (
+    Prediction,
+    closed_rounds,
+    prediction_id,
+    predictions,
+    predictions_in,
+)
 from ieee_lib.predictions.questions import Cell, Question, measured, questions
 from ieee_lib.runs.store import Record
 from ieee_lib.study import Study
@@ -56,7 +62,8 @@ def scores(study: Study) -> pd.DataFrame:
         raise MissingRuns("predictions", study.scale.name, _allowed(study))
     reader = study.reading() if study.source == "train" else study  # a reader needs no weights
     rows = []
-    measured_before: set[tuple] = set()
+    rounds = [predictions_in(folder) for folder in closed_rounds(study.scale.name)]
+    measured_before = {_place(each) for logged_then in rounds for each in logged_then}
     for each in logged:
         loss, se, counted = math.nan, math.nan, NOT_TRAINED
         if _target(each).is_recorded(study):

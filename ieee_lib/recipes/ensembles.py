@@ -121,7 +121,7 @@ def centre_of(centres: Iterable[Settings], model: str) -> Settings:
 
 
 def heuristic(single: Settings) -> Settings:
-    """Return the member settings for K → ∞: twice the epochs, half the decay (Sec. 4.2)."""
+    """Return the heuristic's member settings: twice the epochs, half the decay (Sec. 4.2)."""
     return dataclasses.replace(
         single,
         epochs=min(2 * single.epochs, EPOCHS_GRID[-1]),
@@ -134,16 +134,15 @@ def member_settings(scale: Scale, single: Settings) -> Settings:
 
     The model that figures show has the heuristic's at the base D, always.
     """
-    return scale.member_settings(single) or heuristic(single)
+    return scale.searched_member_settings(single) or heuristic(single)
 
 
-def members_note(scale: Scale, seed_tokens: int | None = None) -> str:
-    """Return what a caption says of the members' settings at one D (the base)."""
-    D = seed_tokens or scale.base_tokens
-    rows = [row for row in scale.ensembles.settings if row.seed_tokens == D]
+def members_note(scale: Scale) -> str:
+    """Return what a caption says of the members' settings at the base D."""
+    rows = [row for row in scale.ensembles.settings if row.seed_tokens == scale.base_tokens]
     searched = [name for name in scale.members() if any(row.model == name for row in rows)]
     note = "members at the heuristic's settings"
-    return f"{note}, searched for {', '.join(searched)}" if searched else note
+    return f"{note}; at searched ones: {', '.join(searched)}" if searched else note
 
 
 def ensemble(

@@ -73,7 +73,10 @@ def _singles(study: Study, recipes: dict[str, pd.DataFrame]) -> Iterator[dict[st
 
 
 def _ensembles(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of every ensemble; of the largest one where settings come twice."""
+    """Return the points of every ensemble; of the largest one where settings come twice.
+
+    Settings that are a model's optimum alone and for many are called the latter.
+    """
     scores = recorded_ensembles(study, tuned)
     scores = scores[scores.K >= 2].sort_values("K", ascending=False, kind="stable")
     if scores.empty:

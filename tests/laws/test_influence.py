@@ -101,7 +101,9 @@ def test_members_of_one_size_keep_their_noise_where_sizes_differ_by_more_than_ch
     for N, each in zip(sizes, pool(own, sizes, None), strict=True):
         expected = variance[N] if by_N else np.mean(list(variance.values()))
         assert each.sigma[1] == pytest.approx(np.sqrt(expected))
-        assert (each.dof, each.source) == ((8, "its N") if by_N else (16, "all ensembles"))
+        assert (each.dof, each.source) == (
+            (8, "ensembles of its N") if by_N else (16, "all ensembles")
+        )
 
 
 def test_variances_differ_as_bartletts_test_of_samples_says():

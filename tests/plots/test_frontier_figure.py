@@ -78,4 +78,4 @@ def test_parameters_have_ticks_that_can_be_read(study, ax):
     plots.loss_frontiers(ax, rows, laws.fit_frontiers(rows, "parameters"))
     ticks = ax.get_xticks()
     assert (ticks[1:] / ticks[:-1] >= 1.5).all() and ax.get_xticklabels()[0].get_text() == "38.7k"
-    assert {"ensembles, tuned for many", "students, teachers' compute counted"} <= set(labels(ax))
+    assert {"ensembles, tuned for K → ∞", "students, teachers' compute counted"} <= set(labels(ax))

@@ -172,7 +172,7 @@ def test_a_caption_counts_what_is_drawn_by_kind():
     assert counted({"single model": {8: law}, "limit": 12}) == (
         "4 single models (2–3 seeds each), 12 limits"
     )
-    recipes = ["standard", "regularized", "ensemble, tuned for many", "ensemble", "distilled"]
+    recipes = ["standard", "regularized", "ensemble, tuned for K → ∞", "ensemble", "distilled"]
     points = pd.DataFrame({"recipe": recipes, "loss": [4.0, 4.0, 4.0, 4.0, np.nan]})
     assert counted(points) == "2 single models, 2 ensembles"
     one = models.head(1).assign(n=1)

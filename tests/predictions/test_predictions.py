@@ -207,6 +207,13 @@ def test_a_closed_round_keeps_its_predictions_and_what_was_measured(study):
     assert not len(predictions.earlier_rounds("small"))
     with pytest.raises(InputError, match="a-z, 0-9"):
         predictions.close_round(study, "../first")
+    stranger = folder / f"{'e' * 16}.json"
+    other_text = {**predictions.predictions("small")[0], "fingerprint": "0" * 16}
+    other_text |= {"prediction_id": stranger.stem, "target": ["0" * 16]}
+    stranger.write_text(json.dumps(with_checksum(other_text)))
+    with pytest.raises(InputError, match="would close 1 predictions that this scale"):
+        predictions.close_round(study, "first")
+    stranger.unlink()
     closed = predictions.close_round(study, "first")
     measured = closed / "measured.json"
     try:
@@ -223,9 +230,13 @@ def test_a_closed_round_keeps_its_predictions_and_what_was_measured(study):
         with pytest.raises(InputError, match="sha256 differs"):
             predictions.earlier_rounds("small")
         measured.write_text(json.dumps(with_checksum({**body, "measured": body["measured"][1:]})))
-        with pytest.raises(InputError, match="does not say what was measured"):
+        with pytest.raises(InputError, match="must have the predictions it closed"):
             predictions.earlier_rounds("small")
         measured.write_text(text)
+        again = next(path for path in closed.iterdir() if path != measured)
+        (folder / again.name).write_text(again.read_text())
+        assert list(score(study).counted) == ["second attempt"], "the closed round was first"
+        (folder / again.name).unlink()
     finally:
         measured.unlink()
         for path in closed.iterdir():
