@@ -111,14 +111,14 @@ def test_the_timescale_shows_what_is_certified_and_what_is_not(study, ax):
     assert list(points["laptop scale (4)"].get_ydata()) == list(certified.decay)
     hollow = points["laptop scale, not certified (8)"].get_markerfacecolor()
     assert hollow == "white" != points["laptop scale (4)"].get_markerfacecolor()
-    assert len(ax.collections) == 2, "a band for each source in the line"
+    assert len(ax.collections) == 3, "a band for each source in the line"
 
 
 def test_slopes_beyond_the_axis_run_to_its_edge_and_no_bound_is_an_arrow(study, ax):
     table = laws.slopes(recipes.recorded_optima(study))
     plots.slopes_in_ratio(ax, table)
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names[0] == "all certified and published (20)" and "Power Lines, one pass" in names
+    assert names[0] == "all certified and published (24)" and "Power Lines, one pass" in names
     wide = table[(table["slope ci_high"] > 0.75) & (table["slope ci_low"] < -0.75)]
     bars = [line.get_xdata() for line in ax.lines if line.get_linestyle() == "-"]
     left, right = ax.get_xlim()

@@ -107,7 +107,7 @@ def test_what_a_scale_asks_for_and_nobody_trained_falls_back_to_records(monkeypa
     assert recipes.batch_size_runs(asking).empty
     items = recipes.appendix_items(asking).set_index("item")
     assert items.runs["batch size (Fig 12, left)"] == 2 * study.scale.seeds
-    assert "2 of 4 runs recorded: batch size" in claims.what_is_missing(items.reset_index())
+    assert "3 of 6 runs recorded: batch size" in claims.what_is_missing(items.reset_index())
 
 
 def test_seeds_are_refitted_one_by_one(study, tuned):

@@ -1,10 +1,12 @@
 """Points of loss against cost are what the records say, and nothing else is read or trained."""
 
+import functools
+
 import pytest
 
 from ieee_lib import laws, recipes
 from ieee_lib.laws.frontier import AT_OPTIMUM, FOR_MANY, OTHER
-from ieee_lib.recipes.ensembles import centres_of, heuristic
+from ieee_lib.recipes.ensembles import centres_of, member_settings
 from ieee_lib.study import Study
 
 SINGLE = ["standard", "regularized"]
@@ -47,7 +49,8 @@ def test_an_ensemble_costs_its_members_and_is_called_by_their_settings(study, tu
     for row in ensembles.to_dict("records"):
         members = [study.store.get(run_id) for run_id in row["run_ids"][: row["K"]]]
         assert row["flops"] == sum(member["flops"] for member in members)
-    for recipe, settings in ((AT_OPTIMUM, lambda centre: centre), (FOR_MANY, heuristic)):
+    for_many = functools.partial(member_settings, study.scale)
+    for recipe, settings in ((AT_OPTIMUM, lambda centre: centre), (FOR_MANY, for_many)):
         expected = {(c.model, settings(c).wd, settings(c).epochs) for c in centres_of(tuned)}
         rows = points[points.recipe == recipe]
         found = set(zip(rows.model, rows.wd, rows.epochs, strict=True))
