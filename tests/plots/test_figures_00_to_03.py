@@ -122,10 +122,10 @@ def test_slopes_beyond_the_axis_run_to_its_edge_and_no_bound_is_an_arrow(study, 
     wide = table[(table["slope ci_high"] > 0.75) & (table["slope ci_low"] < -0.75)]
     bars = [line.get_xdata() for line in ax.lines if line.get_linestyle() == "-"]
     left, right = ax.get_xlim()
-    assert len(wide) == 1 == sum(low < left and high > right for low, high in bars)
+    assert len(wide) == 2 == sum(low < left and high > right for low, high in bars)
     assert not ax.texts, "each of them has bounds"
     colors = [line.get_color() for line in ax.lines if line.get_linestyle() == "-"]
-    assert colors[4:6] == [GREY, GREY] and GREY not in colors[:4], "the paper's are grey"
+    assert colors[5:7] == [GREY, GREY] and GREY not in colors[:5], "the paper's are grey"
     table.loc[0, "slope ci_high"] = np.inf
     plots.slopes_in_ratio(ax, table)
     (arrow,) = ax.texts
