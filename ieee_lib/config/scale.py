@@ -299,12 +299,6 @@ class Scale(Checked):
         """Return the models that ensembles have as members, in the order of the ladder in N."""
         return [name for name in self.ladder_models() if name not in self.ensembles.alone]
 
-    def searched_member_settings(self, single: Settings) -> Settings | None:
-        """Return the members' settings that were searched for a tuned model; None: none were."""
-        cell = (single.model, single.seed_tokens)
-        rows = (row for row in self.ensembles.settings if (row.model, row.seed_tokens) == cell)
-        return next(rows, None)
-
     def ladder_models(self) -> list[str]:
         """Return the models of the laws in N: all but those that only the appendix trains."""
         larger = {row.model for row in self.appendix.larger}

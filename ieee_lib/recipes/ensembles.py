@@ -134,13 +134,14 @@ def member_settings(scale: Scale, single: Settings) -> Settings:
 
     The model that figures show has the heuristic's at the base D, always.
     """
-    return scale.searched_member_settings(single) or heuristic(single)
+    searched = {(row.model, row.seed_tokens): row for row in scale.ensembles.settings}
+    return searched.get((single.model, single.seed_tokens), heuristic(single))
 
 
 def members_note(scale: Scale) -> str:
     """Return what a caption says of the members' settings at the base D."""
-    rows = [row for row in scale.ensembles.settings if row.seed_tokens == scale.base_tokens]
-    searched = [name for name in scale.members() if any(row.model == name for row in rows)]
+    rows = scale.ensembles.settings
+    searched = [row.model for row in rows if row.seed_tokens == scale.base_tokens]
     note = "members at the heuristic's settings"
     return f"{note}; at searched ones: {', '.join(searched)}" if searched else note
 

@@ -54,7 +54,7 @@ def test_the_ranges_hold_the_settings_that_the_recorded_scales_use(known):
     for row in known[~known.counts].to_dict("records"):
         near = law.suggest(row["N"], int(row["D"]), int(row["tokens_per_step"]))
         inside += [near.decay.ci_low <= row["decay"] <= near.decay.ci_high]
-    assert np.mean(inside) >= 0.65  # 11 of 16; D of much fewer tokens want more decay
+    assert (sum(inside), len(inside)) == (11, 16)  # fewer than 95 %: see LOG, 2026-11-30
 
 
 def test_a_suggestion_does_not_depend_on_what_was_trained_here(home):
