@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ieee_lib import paths
 from ieee_lib.config.corpus import CorpusConfig
 from ieee_lib.config.execution import Execution
-from ieee_lib.config.fields import Checked, Count, OneOrMore, Positive, Text, build
+from ieee_lib.config.fields import Checked, Count, OneOrMore, Positive, Text, ZeroOrMore, build
 from ieee_lib.config.model import ModelConfig
 from ieee_lib.config.run import RunSpec
 from ieee_lib.config.scale_tables import (
@@ -71,6 +71,8 @@ class Scale(Checked):
     """The D of most figures, tokens."""
     seeds: OneOrMore
     """Seeds of every point that a figure shows at the base D."""
+    tuned_seeds: ZeroOrMore = 0
+    """Seeds of a tuned single model at the base D, where that is to have more than `seeds`."""
     ladder_seeds: OneOrMore
     """Seeds of a tuned single model at every other D."""
     overfitting: Sweep
@@ -289,7 +291,8 @@ class Scale(Checked):
 
     def seeds_at(self, seed_tokens: int) -> int:
         """Return how many seeds a tuned single model has at one D."""
-        return self.seeds if seed_tokens == self.base_tokens else self.ladder_seeds
+        at_base = seed_tokens == self.base_tokens
+        return max(self.seeds, self.tuned_seeds) if at_base else self.ladder_seeds
 
     def ladder(self, recipe: str = "regularized") -> list[int]:
         """Return the D at which a recipe has settings, rising."""

@@ -70,6 +70,11 @@ FIELDS = Prediction.__required_keys__
 """Fields of every prediction; the first ones have no others."""
 
 
+def subject(prediction: Prediction) -> tuple[str, ...]:
+    """Return what a prediction is about: its axis and the runs of its target."""
+    return (prediction["axis"], *prediction["target"])
+
+
 def prediction_id(question: Question, study: Study) -> str:
     """Return the id of a question's prediction: it follows from the axis, basis and target."""
     basis = [run_id for cell in question.basis for run_id in cell.run_ids(study)]

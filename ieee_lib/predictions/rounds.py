@@ -18,7 +18,7 @@ import pandas as pd
 from ieee_lib import paths
 from ieee_lib.errors import check
 from ieee_lib.files import parse_json, verify_checksum, with_checksum, write_atomically
-from ieee_lib.predictions.log import MEASURED, Prediction, closed_rounds, predictions_in
+from ieee_lib.predictions.log import MEASURED, Prediction, closed_rounds, predictions_in, subject
 from ieee_lib.predictions.scores import score_row, scores
 from ieee_lib.study import Study
 
@@ -43,7 +43,7 @@ def close_round(study: Study, name: str) -> Path:
         for row in scores(study.reading()).to_dict("records")
     ]
     scored = {(row["axis"], *row["target"]) for row in rows}
-    unscored = {_key(each) for each in predictions_in(parent)} - scored
+    unscored = {subject(each) for each in predictions_in(parent)} - scored
     allowed = f"would close {len(unscored)} predictions that this scale and text do not score"
     check(not unscored, "round", name, allowed)
     files = sorted(parent.glob("*.json"))
@@ -75,7 +75,7 @@ def _read(folder: Path) -> pd.DataFrame:
     measured = {(row["axis"], *row["target"]): row for row in content["measured"]}
     first: dict[tuple[str, ...], Prediction] = {}
     for each in predictions_in(folder):
-        first.setdefault(_key(each), each)
+        first.setdefault(subject(each), each)
     check(set(first) == set(measured), "round", str(path), "must have the predictions it closed")
     rows = []
     for key, each in first.items():
@@ -83,7 +83,3 @@ def _read(folder: Path) -> pd.DataFrame:
         scored = score_row(each, row["N"], row["measured"], row["se"], row["counted"])
         rows.append({"round": folder.name, **scored})
     return pd.DataFrame(rows)
-
-
-def _key(prediction: Prediction) -> tuple[str, ...]:
-    return (prediction["axis"], *prediction["target"])

@@ -23,6 +23,7 @@ from ieee_lib.predictions.log import (
     prediction_id,
     predictions,
     predictions_in,
+    subject,
 )
 from ieee_lib.predictions.questions import Cell, Question, measured, questions
 from ieee_lib.runs.store import Record
@@ -189,7 +190,7 @@ def _of_scale(study: Study) -> list[Prediction]:
         if not is_of_text or each["settings"]["model"] not in study.scale.models:
             continue
         if _target(each).run_ids(study) == each["target"]:
-            first.setdefault((each["axis"], *each["target"]), each)
+            first.setdefault(subject(each), each)
     return list(first.values())
 
 

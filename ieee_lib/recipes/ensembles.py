@@ -138,11 +138,15 @@ def member_settings(scale: Scale, single: Settings) -> Settings:
     return searched.get((single.model, single.seed_tokens), heuristic(single))
 
 
+def searched_members(scale: Scale) -> list[str]:
+    """Return the models whose members at the base D have searched settings, not the heuristic's."""
+    rows = scale.ensembles.settings
+    return [row.model for row in rows if row.seed_tokens == scale.base_tokens]
+
+
 def members_note(scale: Scale) -> str:
     """Return what a caption says of the members' settings at the base D."""
-    rows = scale.ensembles.settings
-    searched = [row.model for row in rows if row.seed_tokens == scale.base_tokens]
-    note = "members at the heuristic's settings"
+    searched, note = searched_members(scale), "members at the heuristic's settings"
     return f"{note}; at searched ones: {', '.join(searched)}" if searched else note
 
 
@@ -209,9 +213,9 @@ def grid_specs(study: Study) -> list[EnsembleSpec]:
 def grid_members(study: Study) -> int:
     """Return the members of a cell of the heat map, and of the heuristic's neighbours.
 
-    As many as the seeds that notebook 02 has of most of them anyway.
+    Three, where the scale's ladder has as many: two have no variance of their own.
     """
-    return max(2, study.scale.search.seeds)
+    return min(3, study.scale.ensembles.ladder_members)
 
 
 def seed_ablation_specs(study: Study, settings: Settings) -> dict[str, EnsembleSpec]:
