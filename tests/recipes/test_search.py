@@ -1,5 +1,6 @@
 """Coordinate descent on a known surface: the loss of a run is a formula instead of a training."""
 
+import dataclasses
 import math
 import zlib
 
@@ -48,7 +49,7 @@ class Surface(Study):
 
 @pytest.fixture
 def study():
-    scale = Scale.load("laptop")
+    scale = dataclasses.replace(Scale.load("laptop"), tuned_seeds=0)
     return Surface(scale, "train", RunStore.of("none"), "0" * 16, None)
 
 
@@ -113,6 +114,15 @@ def test_differences_within_noise_do_not_move_the_centre(study):
     assert result.status == WITHIN_NOISE
     assert "equal within noise" in set(result.certificate.verdict)
     assert (result.certificate.n == [3, 2, 2, 2, 2, 2, 2]).all()
+
+
+@pytest.mark.parametrize(("tuned_seeds", "n"), [(0, 3), (2, 3), (5, 5)])
+def test_a_tuned_point_has_the_seeds_of_a_scales_points_or_more(study, tuned_seeds, n):
+    limits(study)
+    object.__setattr__(study.scale, "tuned_seeds", tuned_seeds)
+    certificate = search(study, [start(1.6, 3e-3, 16)])[0].certificate
+    assert list(certificate.n) == [n, 1, 1, 1, 1, 1, 1]  # neighbours are far worse
+    assert [study.scale.seeds_at(D) for D in (14_336, 28_672)] == [study.scale.ladder_seeds, n]
 
 
 def test_a_clearly_worse_neighbour_gets_one_seed_only(study):
