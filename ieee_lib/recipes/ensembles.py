@@ -201,7 +201,8 @@ def single_optimum_specs(study: Study, centres: Iterable[Settings]) -> list[Ense
 def neighbour_specs(study: Study, settings: Settings) -> list[EnsembleSpec]:
     """Return ensembles one step from the settings in epochs or decay (the paper's search box)."""
     points = neighbours(settings, ("wd", "epochs"), {**GRIDS, "epochs": EPOCHS_GRID})
-    return [ensemble(study, point, grid_members(study)) for _, point in points]
+    n_member = min(3, study.scale.ensembles.ladder_members)  # two have no variance of their own
+    return [ensemble(study, point, n_member) for _, point in points]
 
 
 def grid_specs(study: Study) -> list[EnsembleSpec]:
@@ -211,11 +212,11 @@ def grid_specs(study: Study) -> list[EnsembleSpec]:
 
 
 def grid_members(study: Study) -> int:
-    """Return the members of a cell of the heat map, and of the heuristic's neighbours.
+    """Return the members of a cell of the heat map.
 
-    Three, where the scale's ladder has as many: two have no variance of their own.
+    As many as the seeds that notebook 02 has of most of them anyway.
     """
-    return min(3, study.scale.ensembles.ladder_members)
+    return max(2, study.scale.search.seeds)
 
 
 def seed_ablation_specs(study: Study, settings: Settings) -> dict[str, EnsembleSpec]:
