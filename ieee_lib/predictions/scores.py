@@ -183,13 +183,16 @@ def coverage_note(scores: pd.DataFrame) -> str:
 
 
 def _of_scale(study: Study) -> list[Prediction]:
-    """Return the first prediction of every target that this scale, on this text, still has."""
+    """Return the first prediction of every target that this scale, on this text, still has.
+
+    A point that has more seeds by now is still the same target.
+    """
     first: dict[tuple[str, ...], Prediction] = {}
     for each in predictions(study.scale.name):
         is_of_text = each["fingerprint"] == study.fingerprint
         if not is_of_text or each["settings"]["model"] not in study.scale.models:
             continue
-        if _target(each).run_ids(study) == each["target"]:
+        if set(each["target"]) <= set(_target(each).run_ids(study)):
             first.setdefault(subject(each), each)
     return list(first.values())
 
