@@ -1,5 +1,6 @@
 """Predictions: sealed before their targets are trained, scored after, and never altered."""
 
+import dataclasses
 import json
 import math
 from dataclasses import asdict
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student_t
 
-from ieee_lib import laws, paths, plots, predictions
+from ieee_lib import laws, paths, plots, predictions, recipes
 from ieee_lib.config.scale import Scale
 from ieee_lib.errors import InputError, MissingRuns
 from ieee_lib.files import with_checksum
@@ -292,7 +293,7 @@ def test_sealed_predictions_stay_and_stand_beside_those_of_today(recorded):
     assert sorted(rows.predicted) == sorted(each["predicted"] for each in sealed.values())
     again = predictions.predicted_again(recorded, rows)
     heads = again[again.heads == "yes"]
-    assert len(heads) == 8 and set(again.form) == {"1 / K", *laws.FORMS}
+    assert len(heads) == 9 and set(again.form) == {"1 / K", *laws.FORMS}
     by_target = {tuple(each["target"]): each for each in sealed.values()}
     free = again[(again.form == "free exponent") & (again.recipe == "regularized")]
     assert len(free) == 2
@@ -306,8 +307,21 @@ def test_sealed_predictions_stay_and_stand_beside_those_of_today(recorded):
 def test_the_recorded_predictions_held_as_the_readme_says(recorded):
     rows = score(recorded)
     counted = rows[rows.counted == "yes"]
-    assert (len(rows), len(counted), counted.covered.sum()) == (10, 9, 9)
-    assert set(rows.axis) == {"K", "N"}, "three D leave none to predict"
+    assert (len(rows), len(counted), counted.covered.sum()) == (21, 19, 19)
+    by_axis = predictions.coverage(rows).groupby("axis").covered.sum()
+    assert dict(by_axis) == {"all": 19, "K": 4, "N": 7, "D": 8}
+
+
+def test_a_sealed_prediction_is_scored_where_its_point_has_more_seeds_by_now(recorded):
+    rows, base = score(recorded), recorded.scale.base_tokens
+    row = rows.query("axis == 'N' and recipe == 'regularized' and D == @base").iloc[0]
+    sealed = set(row.run_ids)
+    as_sealed = dataclasses.replace(recorded.scale, tuned_seeds=len(sealed))
+    tuned = recipes.regularized(recorded).set_index("model").loc[row.model]
+    before = recipes.regularized(Study.open(as_sealed, source="archive"))
+    before = before.set_index("model").loc[row.model]
+    assert sealed == set(before.run_ids) < set(tuned.run_ids) and row.counted == "yes"
+    assert row.measured == pytest.approx(tuned.loss) != before.loss
 
 
 def test_the_first_round_held_as_the_readme_says(recorded):
@@ -320,7 +334,7 @@ def test_the_first_round_held_as_the_readme_says(recorded):
 
 def test_a_figure_of_predictions_shows_each_error_and_interval(recorded):
     rows = score(recorded)
-    fig, axes = plt.subplots(1, 2)
+    fig, axes = plt.subplots(1, 3)
     for ax, (axis, of_axis) in zip(axes, rows.groupby("axis"), strict=True):
         assert plots.errors_of_predictions(ax, rows, axis) is ax
         points = [line for line in ax.lines if line.get_linestyle() == "None"]
@@ -331,8 +345,9 @@ def test_a_figure_of_predictions_shows_each_error_and_interval(recorded):
         starred = [name for name in names if name.endswith("*")]
         assert len(starred) == (of_axis.counted != "yes").sum()
         assert ax.get_xlim()[0] < errors[0] and errors[-1] < ax.get_xlim()[1]
-    assert axes[0].get_title("left").startswith("from fewer members")
+    assert axes[0].get_title("left").startswith("from smaller D")
+    assert axes[1].get_title("left").startswith("from fewer members")
     plots.legend_above(axes[0], columns=3)
     legend = [text.get_text() for text in fig.legends[0].get_texts()]
-    assert legend[:2] == ["ensemble", "regularized"]
+    assert set(legend) >= {"ensemble", "regularized", "standard"}
     assert any("not counted" in text for text in legend)
