@@ -313,8 +313,8 @@ def test_the_recorded_predictions_held_as_the_readme_says(recorded):
 
 
 def test_a_sealed_prediction_is_scored_where_its_point_has_more_seeds_by_now(recorded):
-    rows, base = score(recorded), recorded.scale.base_tokens
-    row = rows.query("axis == 'N' and recipe == 'regularized' and D == @base").iloc[0]
+    rows = score(recorded).query(f"D == {recorded.scale.base_tokens} and axis == 'N'")
+    row = rows[rows.recipe == "regularized"].iloc[0]
     sealed = set(row.run_ids)
     as_sealed = dataclasses.replace(recorded.scale, tuned_seeds=len(sealed))
     tuned = recipes.regularized(recorded).set_index("model").loc[row.model]
