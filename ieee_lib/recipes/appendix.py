@@ -160,7 +160,8 @@ def regularized_by_seed(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     Columns: seed, model, N, D, loss (nats/token), sigma, dof, run_ids. Seeds that a model lacks
     are left out. Source: ICLR Fig 20.
     """
-    specs = [spec for c in centres_of(tuned) for spec in specs_of(study, c, study.scale.seeds)]
+    n_seed = study.scale.seeds_at(study.scale.base_tokens)
+    specs = [spec for centre in centres_of(tuned) for spec in specs_of(study, centre, n_seed)]
     runs = study.ensure(specs, label="seeds")
     runs = runs[runs.status == "done"].merge(tuned[["N", "sigma", "dof"]], on="N")
     frame = runs[["model", "N", "D", "sigma", "dof"]].assign(
@@ -258,7 +259,8 @@ def _held_points(
     if axis in study.scale.appendix.held:
         with contextlib.suppress(MissingRuns):
             results = search(study, starts, axes=_others(axis), label=f"{axis} held")
-            return [(r.status, specs_of(study, r.centre, study.scale.seeds)) for r in results]
+            n_seed = study.scale.seeds_at(study.scale.base_tokens)
+            return [(result.status, specs_of(study, result.centre, n_seed)) for result in results]
     runs = study.runs()
     return [_lowest_recorded(study, start, axis, runs) for start in starts]
 
@@ -270,7 +272,8 @@ def _lowest_recorded(
     fields = dataclasses.asdict(start)
     same = (runs.model == start.model) & (runs["D"] == start.seed_tokens)
     same &= (runs[axis] == fields[axis]) & (runs.status == "done")
-    same &= runs.init_seed < study.scale.seeds  # those that the tuned point has
+    n_seed = study.scale.seeds_at(study.scale.base_tokens)
+    same &= runs.init_seed < n_seed  # those that the tuned point has
     points: dict[tuple[float, ...], list[tuple[float, RunSpec]]] = {}
     for run in runs[same].to_dict("records"):
         point = {name: run[name] for name in TUNED}
@@ -300,7 +303,7 @@ def _specs(study: Study) -> dict[str, list[RunSpec]]:
         BATCH: _batch_specs(study),
         OVERFITTING: [run for models in _epoch_groups(study) for run in models.members],
         SEEDS: [
-            *(spec for c in centres for spec in specs_of(study, c, scale.seeds)),
+            *(spec for c in centres for spec in specs_of(study, c, scale.seeds_at(c.seed_tokens))),
             *(spec for ensemble in members for spec in ensemble.members),
         ],
         LARGER: _larger_specs(study),

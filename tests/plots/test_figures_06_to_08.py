@@ -46,7 +46,7 @@ def test_ensembles_of_each_model_are_a_series(study, ax):
     ensembles = [f"ensembles of 1–5 models of {size}" for size in sizes]
     *series, interval = labels(ax)
     assert series == ["standard", "regularized", *ensembles, "distilled"]
-    assert interval == "95 % interval of a point: about ±6.8%", "one bar stands for all"
+    assert interval == "95 % interval of a point: about ±8.7%", "one bar stands for all"
     lines = [line for line in ax.lines if line.get_label() in series]
     drawn = np.concatenate([line.get_ydata() for line in lines])
     assert sorted(drawn) == sorted(error.value for error in models.error)

@@ -41,7 +41,7 @@ def spread(value, width=0.01):
 
 def test_a_held_decay_takes_the_lowest_recorded_point_of_the_plain_recipe(study, tuned):
     held = recipes.held_setting(study, tuned, "wd").set_index("model")
-    value = tuned.wd.iloc[0]
+    value, n_seed = tuned.wd.iloc[0], study.scale.seeds_at(study.scale.base_tokens)
     assert set(held.held) == {f"wd = {value:g}"} and held.difference.iloc[0].value == 0
     runs = study.runs()
     at_value = runs[(runs.wd == value) & (runs["D"] == study.scale.base_tokens)]
@@ -49,7 +49,7 @@ def test_a_held_decay_takes_the_lowest_recorded_point_of_the_plain_recipe(study,
     plain = plain[(plain.optimizer == "adamw") & (plain.init_seed == plain.data_seed)]
     plain = plain[(plain.decay_mask == "paper") & ~plain.reshuffle & (plain.options == "")]
     for model, row in held[held.n > 0].iterrows():
-        of_model = plain[(plain.model == model) & (plain.init_seed < study.scale.seeds)]
+        of_model = plain[(plain.model == model) & (plain.init_seed < n_seed)]
         means = of_model.groupby(["lr", "epochs"]).val_loss.mean()
         assert row.loss == pytest.approx(means.min())
         assert (row.lr, row.epochs) == means.idxmin()
@@ -65,7 +65,9 @@ def test_a_held_decay_takes_the_lowest_recorded_point_of_the_plain_recipe(study,
 
 def test_a_held_setting_that_is_optimal_everywhere_costs_nothing(study, tuned):
     held = recipes.held_setting(study, tuned, "epochs")
-    assert set(tuned.epochs) == {16} and [d.value for d in held.difference] == [0] * 4
+    smallest, *others = held.difference
+    assert set(tuned.epochs) == {16} and [d.value for d in others] == [0] * 3
+    assert smallest.ci_low < smallest.value < 0 < smallest.ci_high  # a neighbour within noise
     assert claims.held_across_sizes(held).endswith("No model is worse beyond noise.")
 
 
@@ -95,7 +97,7 @@ def test_what_a_scale_asks_for_and_nobody_trained_falls_back_to_records(monkeypa
     study = Study.open("workstation", source="archive")
     tuned = recipes.regularized(study)
     held = recipes.held_setting(study, tuned, "wd").set_index("model")
-    assert held.status["0.92M"] == "not recorded" and np.isnan(held.loss["0.92M"])
+    assert held.status["0.92M"] == "lowest recorded of 1"  # one of members that were searched
     asking = Study.open(
         dataclasses.replace(study.scale, appendix=Appendix(held=("wd",), batch_sizes=(8, 16))),
         source="archive",

@@ -30,7 +30,7 @@ def test_every_recipe_answers_and_an_ensemble_at_every_k(answers):
     assert [len(ids) for ids in ensemble.run_ids] == [5, 2, 3, 4, 5]  # at K = 1 a mean over all
     assert list(ensemble.label)[:2] == ["ensemble, 0.07M", "ensemble, 2 x 0.07M"]
     assert set(answers.metric) == {"acc", "acc_mutual_info"}
-    assert set(answers.chance_error) == {0.75} and set(answers.n_item) == {300}
+    assert set(answers.chance_error) == {0.75} and set(answers.n_item) == {600}
 
 
 def test_what_answers_is_what_a_plan_lists(study, answers):
