@@ -157,11 +157,10 @@ def errors_by_epochs(study: Study) -> pd.DataFrame:
 def regularized_by_seed(study: Study, tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the tuned models seed by seed: one row a seed and model, as a law is fitted to them.
 
-    Columns: seed, model, N, D, loss (nats/token), sigma, dof, run_ids. Seeds that a model lacks
-    are left out. Source: ICLR Fig 20.
+    Columns: seed, model, N, D, loss (nats/token), sigma, dof, run_ids. As many seeds as other
+    points have; those that a model lacks are left out. Source: ICLR Fig 20.
     """
-    n_seed = study.scale.seeds_at(study.scale.base_tokens)
-    specs = [spec for centre in centres_of(tuned) for spec in specs_of(study, centre, n_seed)]
+    specs = [spec for c in centres_of(tuned) for spec in specs_of(study, c, study.scale.seeds)]
     runs = study.ensure(specs, label="seeds")
     runs = runs[runs.status == "done"].merge(tuned[["N", "sigma", "dof"]], on="N")
     frame = runs[["model", "N", "D", "sigma", "dof"]].assign(
@@ -303,7 +302,7 @@ def _specs(study: Study) -> dict[str, list[RunSpec]]:
         BATCH: _batch_specs(study),
         OVERFITTING: [run for models in _epoch_groups(study) for run in models.members],
         SEEDS: [
-            *(spec for c in centres for spec in specs_of(study, c, scale.seeds_at(c.seed_tokens))),
+            *(spec for c in centres for spec in specs_of(study, c, scale.seeds)),
             *(spec for ensemble in members for spec in ensemble.members),
         ],
         LARGER: _larger_specs(study),
