@@ -8,6 +8,7 @@ trained: bringing those of several machines together is a copy.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,8 +71,8 @@ FIELDS = Prediction.__required_keys__
 """Fields of every prediction; the first ones have no others."""
 
 
-def subject(prediction: Prediction) -> tuple[str, ...]:
-    """Return what a prediction is about: its axis and the runs of its target."""
+def subject(prediction: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a prediction, or its measured row, is about: the axis, the target's runs."""
     return (prediction["axis"], *prediction["target"])
 
 

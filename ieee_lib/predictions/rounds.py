@@ -42,7 +42,7 @@ def close_round(study: Study, name: str) -> Path:
         }
         for row in scores(study.reading()).to_dict("records")
     ]
-    scored = {(row["axis"], *row["target"]) for row in rows}
+    scored = {subject(row) for row in rows}
     unscored = {subject(each) for each in predictions_in(parent)} - scored
     allowed = f"would close {len(unscored)} predictions that this scale and text do not score"
     check(not unscored, "round", name, allowed)
@@ -72,7 +72,7 @@ def _read(folder: Path) -> pd.DataFrame:
     """Return the scores of one round: what was measured beside what was sealed."""
     path = folder / MEASURED
     content = verify_checksum(parse_json(path.read_bytes()), str(path))
-    measured = {(row["axis"], *row["target"]): row for row in content["measured"]}
+    measured = {subject(row): row for row in content["measured"]}
     first: dict[tuple[str, ...], Prediction] = {}
     for each in predictions_in(folder):
         first.setdefault(subject(each), each)

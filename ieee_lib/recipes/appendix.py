@@ -258,8 +258,8 @@ def _held_points(
     if axis in study.scale.appendix.held:
         with contextlib.suppress(MissingRuns):
             results = search(study, starts, axes=_others(axis), label=f"{axis} held")
-            n_seed = study.scale.seeds_at(study.scale.base_tokens)
-            return [(result.status, specs_of(study, result.centre, n_seed)) for result in results]
+            n_seed = study.scale.seeds_at(starts[0].seed_tokens)
+            return [(r.status, specs_of(study, r.centre, n_seed)) for r in results]
     runs = study.runs()
     return [_lowest_recorded(study, start, axis, runs) for start in starts]
 
@@ -271,8 +271,7 @@ def _lowest_recorded(
     fields = dataclasses.asdict(start)
     same = (runs.model == start.model) & (runs["D"] == start.seed_tokens)
     same &= (runs[axis] == fields[axis]) & (runs.status == "done")
-    n_seed = study.scale.seeds_at(study.scale.base_tokens)
-    same &= runs.init_seed < n_seed  # those that the tuned point has
+    same &= runs.init_seed < study.scale.seeds_at(start.seed_tokens)  # as the tuned point has
     points: dict[tuple[float, ...], list[tuple[float, RunSpec]]] = {}
     for run in runs[same].to_dict("records"):
         point = {name: run[name] for name in TUNED}
