@@ -33,7 +33,7 @@ NEXT_SIZE = 0.75e6
 LADDER = (14_336, 28_672, 57_344)
 BASE, LARGEST_D = 28_672, 114_688
 MEMBERS = {14_336: 3, 28_672: 5, 57_344: 3}
-SEEDS = {14_336: 2, 28_672: 3, 57_344: 2, 114_688: 2}
+SEEDS = {14_336: 2, 28_672: 16, 57_344: 2, 114_688: 2}
 L_NOISE, Q_NOISE, W_NOISE = 0.02, 0.02, 0.012
 """Standard deviations of l, q and w, about those of the recorded ensembles (nats/token)."""
 SEED_NOISE = 0.012

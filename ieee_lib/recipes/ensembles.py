@@ -199,9 +199,12 @@ def single_optimum_specs(study: Study, centres: Iterable[Settings]) -> list[Ense
 
 
 def neighbour_specs(study: Study, settings: Settings) -> list[EnsembleSpec]:
-    """Return ensembles one step from the settings in epochs or decay (the paper's search box)."""
+    """Return ensembles one step from the settings in epochs or decay (the paper's search box).
+
+    They have as many members as the ensemble that they are compared with.
+    """
     points = neighbours(settings, ("wd", "epochs"), {**GRIDS, "epochs": EPOCHS_GRID})
-    n_member = min(3, study.scale.ensembles.ladder_members)  # two have no variance of their own
+    n_member = member_count(study, settings.seed_tokens)
     return [ensemble(study, point, n_member) for _, point in points]
 
 

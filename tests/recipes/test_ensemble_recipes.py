@@ -135,15 +135,15 @@ def test_members_take_searched_settings_where_the_scale_has_them(study):
     assert recipe.searched_members(study.scale) == []
 
 
-@pytest.mark.parametrize(("ladder_members", "members"), [(2, 2), (3, 3), (4, 3)])
-def test_neighbours_of_the_heuristic_have_three_members_where_the_ladder_has(
-    study, ladder_members, members
-):
-    table = dataclasses.replace(study.scale.ensembles, ladder_members=ladder_members)
+@pytest.mark.parametrize("members", [2, 4])
+def test_neighbours_of_the_heuristic_have_as_many_members_as_its_ensemble(study, members):
+    table = dataclasses.replace(study.scale.ensembles, members=members)
     study = dataclasses.replace(study, scale=dataclasses.replace(study.scale, ensembles=table))
     centre = study.scale.settings("regularized", study.scale.base_tokens)[0]
-    around = recipe.neighbour_specs(study, centre)
+    around = recipe.neighbour_specs(study, recipe.heuristic(centre))
     assert {len(each.members) for each in around} == {members}
+    (own,) = recipe.member_ensembles(study, [centre])
+    assert len(own.members) == members
 
 
 @pytest.mark.parametrize(
