@@ -80,7 +80,8 @@ def reproduce(
         if any(record["kind"] == "train" for record in new):
             n_worker = study.executor.n_worker if study.executor else 1
             table = stage_table(read_stages(stages), new, seconds, n_worker)
-            write_table(table, study.figures_folder(), "tab_stages")
+            if not only:  # the book's times outlast a section that is run again
+                write_table(table, study.figures_folder(), "tab_stages")
             print(f"Where the time went:\n{table.formatted().to_string(index=False)}")
         if incomplete:
             _report_incomplete(study, incomplete)

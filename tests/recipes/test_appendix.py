@@ -217,8 +217,10 @@ def test_every_field_of_the_table_asks_for_runs_of_its_own():
 @pytest.mark.slow
 def test_the_notebook_trains_its_runs_once_and_is_redrawn_from_them(own_book):
     command = ("ieee_lib", "reproduce", "--scale", "smoke", "--only", "13")
-    run(*command, home=own_book)
     folder = own_book / "figures" / "smoke"
+    times = (folder / "tab_stages.csv").read_text()
+    assert "Where the time went" in run(*command, home=own_book).stdout
+    assert (folder / "tab_stages.csv").read_text() == times, "the whole book's, not one section's"
     drawn = {name: digest for name, digest in digests_of(folder).items() if "23" in name}
     cells = nbformat.read(SECTIONS["13"].path, as_version=4).cells
     saved = [line for c in cells for line in c.source.splitlines() if "fig23" in line]
