@@ -65,9 +65,7 @@ def test_a_held_decay_takes_the_lowest_recorded_point_of_the_plain_recipe(study,
 
 def test_a_held_setting_that_is_optimal_everywhere_costs_nothing(study, tuned):
     held = recipes.held_setting(study, tuned, "epochs")
-    smallest, *others = held.difference
-    assert set(tuned.epochs) == {16} and [d.value for d in others] == [0] * 3
-    assert smallest.ci_low < smallest.value < 0 < smallest.ci_high  # a neighbour within noise
+    assert set(tuned.epochs) == {16} and [d.value for d in held.difference] == [0] * 4
     assert claims.held_across_sizes(held).endswith("No model is worse beyond noise.")
 
 
