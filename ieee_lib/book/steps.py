@@ -17,7 +17,7 @@ from ieee_lib.book.sections import SECTIONS
 from ieee_lib.config import EnsembleSpec, RunSpec
 from ieee_lib.errors import InputError
 from ieee_lib.plots.saving import output
-from ieee_lib.predictions.questions import questions
+from ieee_lib.predictions.questions import fewest_members, questions
 from ieee_lib.recipes import ensembles as recipe
 from ieee_lib.recipes import single
 from ieee_lib.recipes.search import specs_of
@@ -147,7 +147,7 @@ def _chain(study: Study) -> Iterator[Step]:
     """Yield both recipes and the ensembles of every N and D, the base D first, the cheap first."""
     scale = study.scale
     for d in sorted(scale.ladder(), key=lambda d: (d != scale.base_tokens, d)):
-        few, many = scale.ensembles.ladder_members, recipe.member_count(study, d)
+        few, many = fewest_members(scale), scale.members_at(d)
         centres = scale.settings("standard", d)
         runs = [spec for c in centres for spec in specs_of(study, c, scale.seeds_at(d))]
         yield Step(f"standard recipe, D = {d:,}", tuple(runs))

@@ -294,6 +294,11 @@ class Scale(Checked):
         at_base = seed_tokens == self.base_tokens
         return max(self.seeds, self.tuned_seeds) if at_base else self.ladder_seeds
 
+    def members_at(self, seed_tokens: int) -> int:
+        """Return how many members a tuned model's ensemble has at one D."""
+        at_base = seed_tokens == self.base_tokens
+        return self.ensembles.members if at_base else self.ensembles.ladder_members
+
     def ladder(self, recipe: str = "regularized") -> list[int]:
         """Return the D at which a recipe has settings, rising."""
         return sorted({row.seed_tokens for row in getattr(self, recipe)})

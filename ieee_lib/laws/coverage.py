@@ -2,9 +2,9 @@
 
 coverage_frame(n=100)       # one row a world and number; `ieee_lib bench coverage` writes it
 
-Every data set is a ladder like the `laptop` scale's, put through the book's own estimators: seeds,
-members and their subsets at four N and three D, the standard recipe at four D (one N, at the base
-D all). What it is drawn from is what the estimators assume, or not:
+Every data set is a ladder like the `laptop` scale's, as many seeds and members, put through the
+book's own estimators: subsets of members at four N and three D, the standard recipe at four D (one
+N, at the base D all). What it is drawn from is what the estimators assume, or not:
 
     assumed            A / N + E at every D; members differ by one number each
     interaction        a subset S of k members has E + mean l_i + sum q_i / k^2 + sum w_ij / k^2
@@ -15,11 +15,13 @@ D all). What it is drawn from is what the estimators assume, or not:
 
 import itertools
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ieee_lib.config.scale import Scale
 from ieee_lib.laws.data_efficiency import data_efficiency, fit_data
 from ieee_lib.laws.ensembles import ensembles_frame, fit_ensembles, fit_ensembles_by_data
 from ieee_lib.laws.estimates import Estimate, estimates, estimates_frame
@@ -32,8 +34,7 @@ SIZES = np.array([0.04, 0.07, 0.14, 0.32]) * 1e6
 NEXT_SIZE = 0.75e6
 LADDER = (14_336, 28_672, 57_344)
 BASE, LARGEST_D = 28_672, 114_688
-MEMBERS = {14_336: 3, 28_672: 5, 57_344: 3}
-SEEDS = {14_336: 2, 28_672: 16, 57_344: 2, 114_688: 2}
+"""The D of the `laptop` scale, tokens."""
 L_NOISE, Q_NOISE, W_NOISE = 0.02, 0.02, 0.012
 """Standard deviations of l, q and w, about those of the recorded ensembles (nats/token)."""
 SEED_NOISE = 0.012
@@ -193,7 +194,7 @@ def _tuned(rng: np.random.Generator, world: World, truth: Truth) -> pd.DataFrame
 
 def _measured(rng: np.random.Generator, point: dict[str, Any], sigma: float) -> dict[str, Any]:
     """Return a point with the noise of its seeds, and their variance as estimated."""
-    n_seed = SEEDS[point["D"]]
+    n_seed = _laptop().seeds_at(point["D"])
     dof = n_seed - 1.0
     noise = float(rng.normal(0, sigma, n_seed).mean())
     variance = sigma**2 * rng.chisquare(dof) / dof
@@ -212,6 +213,11 @@ def _with_noise(points: list[dict[str, Any]]) -> pd.DataFrame:
     return noisy.assign(dof=noisy["sigma dof"])
 
 
+@cache
+def _laptop() -> Scale:
+    return Scale.load("laptop")
+
+
 def _mistuned(rng: np.random.Generator, world: World) -> float:
     return 0.0 if world.exact else float(rng.exponential(0.005))
 
@@ -224,7 +230,12 @@ def _scores(rng: np.random.Generator, world: World, truth: Truth) -> pd.DataFram
     """Return the scored subsets of one ensemble at every D and N."""
     frames = [
         synthetic_scores(
-            rng, world, N=N, D=D, K=MEMBERS[D], limit=truth.limit(N, D) + _mistuned(rng, world)
+            rng,
+            world,
+            N=N,
+            D=D,
+            K=_laptop().members_at(D),
+            limit=truth.limit(N, D) + _mistuned(rng, world),
         )
         for D, N in itertools.product(LADDER, SIZES)
     ]

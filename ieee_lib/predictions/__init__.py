@@ -7,7 +7,7 @@ predictions.earlier_rounds(scale)        # made before the scale was redesigned
 """
 
 from ieee_lib.predictions.log import Prediction, committed, predict, prediction_id, predictions
-from ieee_lib.predictions.questions import Cell, Question, measured, questions
+from ieee_lib.predictions.questions import Cell, Question, fewest_members, measured, questions
 from ieee_lib.predictions.rounds import close_round, earlier_rounds
 from ieee_lib.predictions.scores import (
     DIGITS,
@@ -30,6 +30,7 @@ __all__ = [
     "coverage",
     "coverage_note",
     "earlier_rounds",
+    "fewest_members",
     "measured",
     "predict",
     "predicted_again",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ieee_lib.config import EnsembleSpec, RunSpec
+from ieee_lib.config.scale import Scale
 from ieee_lib.config.scale_tables import Settings
 from ieee_lib.laws.ensembles import EnsembleLaw, fit_ensembles
 from ieee_lib.laws.estimates import (
@@ -219,7 +220,7 @@ def questions(study: Study) -> Iterator[Question]:
     """Yield every question of a scale: the largest K, then the largest D, then the largest N."""
     scale = study.scale
     models, ladder = scale.ladder_models(), scale.ladder()
-    few, many = scale.ensembles.ladder_members, scale.ensembles.members
+    few, many = fewest_members(scale), scale.ensembles.members
     for model in models:
         basis = _cells(study, "ensemble", [(model, scale.base_tokens)], K=few)
         target = _cells(study, "ensemble", [(model, scale.base_tokens)], K=many)
@@ -231,6 +232,11 @@ def questions(study: Study) -> Iterator[Question]:
     for recipe in ("regularized", "ensemble"):
         for D in ladder:
             yield from _largest("N", _cells(study, recipe, [(model, D) for model in models], K=few))
+
+
+def fewest_members(scale: Scale) -> int:
+    """Return how many members predictions rest on: as few as a law in K can be fitted to."""
+    return min(MIN_POINTS, scale.ensembles.ladder_members)
 
 
 def measured(study: Study, cell: Cell) -> Estimate:

@@ -20,7 +20,6 @@ from ieee_lib.errors import MissingRuns
 from ieee_lib.predictions.log import (
     Prediction,
     closed_rounds,
-    prediction_id,
     predictions,
     predictions_in,
     subject,
@@ -101,13 +100,14 @@ def score_row(each: Prediction, N: int, loss: float, se: float, counted: str) ->
 def answered(study: Study) -> dict[str, Question]:
     """Return the questions of the scale as it is now that were predicted and then measured.
 
-    By name. Their laws are refitted from the records; the sealed numbers stay as they were.
+    By name. Their laws are refitted from the records, with the seeds that points have by now; the
+    sealed numbers stay as they were.
     """
-    sealed = {each["prediction_id"] for each in predictions(study.scale.name)}
+    logged = predictions(study.scale.name)
     return {
         question.name: question
         for question in questions(study)
-        if prediction_id(question, study) in sealed and question.is_answered(study)
+        if any(_is_about(each, question, study) for each in logged) and question.is_answered(study)
     }
 
 
@@ -119,10 +119,13 @@ def predicted_again(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     Columns: axis, recipe, model, N, D, K, form, heads, predicted with ci_low and ci_high, measured,
     error, covered, sealed and `sealed covered`, counted, run_ids.
     """
-    sealed = {(row["axis"], *row["run_ids"]): row for row in scores.to_dict("records")}
+    scored = scores.to_dict("records")
     rows = []
     for question in answered(study).values():
-        row = sealed[question.axis, *question.target.run_ids(study)]
+        target = set(question.target.run_ids(study))
+        row = next(
+            row for row in scored if row["axis"] == question.axis and set(row["run_ids"]) <= target
+        )
         place = {name: row[name] for name in ("axis", "recipe", "model", "N", "D", "K")}
         for i, (form, loss) in enumerate(question.by_form(study).items()):
             rows.append(
@@ -180,6 +183,15 @@ def coverage_note(scores: pd.DataFrame) -> str:
     if len(reasons):
         note += f" ({len(reasons)} not counted: {' or '.join(sorted(set(reasons)))})"
     return note
+
+
+def _is_about(prediction: Prediction, question: Question, study: Study) -> bool:
+    """Say whether a question has the basis and target of a prediction, or more seeds of them."""
+    return (
+        prediction["axis"] == question.axis
+        and set(prediction["basis"]) <= question.basis_ids(study)
+        and set(prediction["target"]) <= set(question.target.run_ids(study))
+    )
 
 
 def _of_scale(study: Study) -> list[Prediction]:

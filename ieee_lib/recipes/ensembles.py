@@ -164,13 +164,6 @@ def ensemble(
     )
 
 
-def member_count(study: Study, seed_tokens: int) -> int:
-    """Return how many members the scale has at one D."""
-    table = study.scale.ensembles
-    at_base = seed_tokens == study.scale.base_tokens
-    return table.members if at_base else table.ladder_members
-
-
 def member_centres(study: Study, centres: Iterable[Settings]) -> list[Settings]:
     """Return the tuned models that ensembles are made of."""
     return [centre for centre in centres if centre.model in study.scale.members()]
@@ -180,7 +173,9 @@ def member_ensembles(study: Study, centres: Iterable[Settings]) -> list[Ensemble
     """Return one ensemble a tuned model, at its members' settings."""
     return [
         ensemble(
-            study, member_settings(study.scale, centre), member_count(study, centre.seed_tokens)
+            study,
+            member_settings(study.scale, centre),
+            study.scale.members_at(centre.seed_tokens),
         )
         for centre in member_centres(study, centres)
     ]
@@ -204,7 +199,7 @@ def neighbour_specs(study: Study, settings: Settings) -> list[EnsembleSpec]:
     They have as many members as the ensemble that they are compared with.
     """
     points = neighbours(settings, ("wd", "epochs"), {**GRIDS, "epochs": EPOCHS_GRID})
-    n_member = member_count(study, settings.seed_tokens)
+    n_member = study.scale.members_at(settings.seed_tokens)
     return [ensemble(study, point, n_member) for _, point in points]
 
 

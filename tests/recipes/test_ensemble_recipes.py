@@ -58,7 +58,7 @@ def test_members_differ_by_what_was_asked(study):
     centres = study.scale.settings("regularized", 4096)
     assert [len(e.members) for e in recipe.single_optimum_specs(study, centres)] == [2, 3, 2, 2]
     assert [len(e.members) for e in recipe.member_ensembles(study, centres)] == [3, 3, 3, 3]
-    assert recipe.member_count(study, 4096) == 3 and recipe.member_count(study, 2048) == 2
+    assert study.scale.members_at(4096) == 3 and study.scale.members_at(2048) == 2
 
 
 def test_recorded_ensembles_are_those_of_the_section_that_have_scores(monkeypatch):
