@@ -16,7 +16,7 @@ from ieee_lib.errors import check, check_choice
 from ieee_lib.laws.coverage import coverage_frame
 from ieee_lib.plots.saving import SavedFigure, Table, save_figure, write_table
 
-DATA_SETS = 200
+DATA_SETS = 800
 """Synthetic ladders of each world of the coverage study."""
 
 Results = Mapping[str, SavedFigure | Table]
