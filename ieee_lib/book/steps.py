@@ -170,10 +170,15 @@ def _chain(study: Study) -> Iterator[Step]:
 
 
 def _after_the_chain(study: Study) -> Iterator[Step]:
-    """Yield sweeps and ablations, the later notebooks, and what certifies the other models."""
+    """Yield the standard recipe at further D, sweeps, the later notebooks, and neighbours."""
     scale = study.scale
     small = scale.ensembles.model
     centres = scale.settings("regularized", scale.base_tokens)
+    for d in sorted(set(scale.ladder("standard")) - set(scale.ladder())):
+        runs = [
+            s for c in scale.settings("standard", d) for s in specs_of(study, c, scale.seeds_at(d))
+        ]
+        yield Step(f"standard recipe, D = {d:,}", tuple(runs))
     yield Step("loss against weight decay", tuple(single.sweep_specs(study, scale.wd_sweep)))
     yield Step("epochs x weight decay", tuple(single.epochs_and_decay_specs(study)))
     yield from _neighbours(study, [small])

@@ -68,6 +68,15 @@ def test_the_chain_comes_first_and_targets_right_after_what_predicts_them(plan):
     assert sum(name.endswith(", predicted") for name in chain[: len(chain) // 2]) >= 1
 
 
+def test_the_standard_recipe_is_planned_at_every_D_that_it_has(project):
+    study = open_plan(Scale.load("laptop"))
+    rows, regularized = study.scale.standard, set(study.scale.ladder())
+    assert {row.seed_tokens for row in rows} > regularized, "its law reaches further in D"
+    runs = [s for row in rows for s in specs_of(study, row, study.scale.seeds_at(row.seed_tokens))]
+    planned = frozenset().union(*(step.ids for step in steps.steps(study)))
+    assert {spec.run_id for spec in runs} <= planned
+
+
 def test_a_model_beyond_the_ladder_has_no_members(plan):
     scale = plan.scale
     (name,) = scale.ensembles.alone
