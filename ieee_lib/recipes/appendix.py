@@ -91,12 +91,13 @@ def held_setting(study: Study, tuned: pd.DataFrame, axis: str) -> pd.DataFrame:
     for row, (status, specs) in zip(tuned.to_dict("records"), points, strict=True):
         done = runs[runs.run_id.isin([s.run_id for s in specs]) & (runs.status == "done")]
         first = specs[0] if len(done) else None
+        is_tuned = set(done.run_id) == set(row["run_ids"])  # then 0 apart, to the last digit
         rows.append(
             {
                 "held": f"{axis} = {getattr(starts[0], axis):g}",
                 **{name: row[name] for name in ("model", "N", "D", "sigma", "dof")},
                 **{name: getattr(first, name) if first else np.nan for name in TUNED},
-                "loss": done.val_loss.mean(),
+                "loss": row["loss"] if is_tuned else done.val_loss.mean(),
                 "se": row["sigma"] / np.sqrt(len(done)) if len(done) else np.nan,
                 "n": len(done),
                 "status": status,
