@@ -148,9 +148,7 @@ def _chain(study: Study) -> Iterator[Step]:
     scale = study.scale
     for d in sorted(scale.ladder(), key=lambda d: (d != scale.base_tokens, d)):
         few, many = fewest_members(scale), scale.members_at(d)
-        centres = scale.settings("standard", d)
-        runs = [spec for c in centres for spec in specs_of(study, c, scale.seeds_at(d))]
-        yield Step(f"standard recipe, D = {d:,}", tuple(runs))
+        yield _standard(study, d)
         if d == scale.base_tokens:
             sweep = single.sweep_specs(study, scale.overfitting)
             yield Step("loss against epochs", tuple(sweep))
@@ -169,16 +167,20 @@ def _chain(study: Study) -> Iterator[Step]:
             yield Step(f"all x {many}, D = {d:,}", ensembles=tuple(large))
 
 
+def _standard(study: Study, d: int) -> Step:
+    """Return the standard recipe's models at one D, tokens."""
+    centres, n_seed = study.scale.settings("standard", d), study.scale.seeds_at(d)
+    runs = [spec for centre in centres for spec in specs_of(study, centre, n_seed)]
+    return Step(f"standard recipe, D = {d:,}", tuple(runs))
+
+
 def _after_the_chain(study: Study) -> Iterator[Step]:
     """Yield the standard recipe at further D, sweeps, the later notebooks, and neighbours."""
     scale = study.scale
     small = scale.ensembles.model
     centres = scale.settings("regularized", scale.base_tokens)
     for d in sorted(set(scale.ladder("standard")) - set(scale.ladder())):
-        runs = [
-            s for c in scale.settings("standard", d) for s in specs_of(study, c, scale.seeds_at(d))
-        ]
-        yield Step(f"standard recipe, D = {d:,}", tuple(runs))
+        yield _standard(study, d)
     yield Step("loss against weight decay", tuple(single.sweep_specs(study, scale.wd_sweep)))
     yield Step("epochs x weight decay", tuple(single.epochs_and_decay_specs(study)))
     yield from _neighbours(study, [small])
